@@ -1,0 +1,150 @@
+"""What both commands share: options, one-line errors, a live line, pictures in text."""
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from typing import Any, Callable, Sequence, TextIO
+
+from data_loader import DataError
+
+
+class OptionError(Exception):
+    """Options that make no sense as they were given, alone or together."""
+
+
+# --- options and errors
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, like all errors here."""
+
+    def error(self, message: str) -> Any:
+        """Print what is wrong and end with exit code 2."""
+        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """A type for argparse: whole numbers from `least` up."""
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(
+                f"found {text!r}, expected a whole number from {least} up")
+        return value
+    return parse
+
+
+def positive_number(text: str) -> float:
+    """A type for argparse: finite numbers above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number above 0")
+    return value
+
+
+def run_command(name: str, command: Callable[[], int]) -> int:
+    """Run a command; what the user can mend becomes one line on stderr and exit code 2."""
+    try:
+        return command()
+    except (DataError, OptionError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:     # the reader of our output (head, less) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+# --- a live line
+
+class LiveLine:
+    """One line on stderr that is written over as work goes on; silent off a terminal."""
+
+    def __init__(self, stream: TextIO | None = None, interval: float = 0.2) -> None:
+        """`interval` is the least time in seconds between two updates."""
+        self._stream = sys.stderr if stream is None else stream
+        self._shown = self._stream.isatty()
+        self._interval, self._next, self._width = interval, 0.0, 0
+
+    def show(self, text: str) -> None:
+        """Replace the line, unless it was replaced a moment ago."""
+        now = time.monotonic()
+        if self._shown and now >= self._next:
+            self._stream.write("\r" + text.ljust(self._width))
+            self._stream.flush()
+            self._next, self._width = now + self._interval, len(text)
+
+    def clear(self) -> None:
+        """Wipe the line out, so that a result can be printed in its place."""
+        if self._width:
+            self._stream.write("\r" + " " * self._width + "\r")
+            self._stream.flush()
+            self._width, self._next = 0, 0.0
+
+
+def rate_text(done: int, total: int, seconds: float) -> str:
+    """Progress in words: images done, images a second, time left.
+
+    >>> rate_text(15000, 60000, 20.0)
+    '15,000/60,000 images, 750 a second, 1:00 left'
+    """
+    rate = done / seconds if seconds > 0 else 0.0
+    minutes, rest = divmod(round((total - done) / rate) if rate else 0, 60)
+    return (f"{done:,}/{total:,} images, {rate:,.0f} a second, "
+            f"{minutes}:{rest:02} left")
+
+
+# --- pictures in text
+
+def can_print(characters: str, stream: TextIO | None = None) -> bool:
+    """Whether the encoding of a stream, stdout unless given, has these characters."""
+    stream = sys.stdout if stream is None else stream
+    try:
+        characters.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+_BLOCKS, _ASCII = " ░▒▓█", " .:*#"
+
+
+def picture(image: bytes, width: int, blocks: bool) -> list[str]:
+    """The lines of a grey image, two characters a pixel, without its empty rows.
+
+    >>> picture(bytes([0, 60, 255, 0, 0, 0]), 3, blocks=False)
+    ['  ..##']
+    """
+    shades = _BLOCKS if blocks else _ASCII
+    rows = [image[start:start + width] for start in range(0, len(image), width)]
+    inked = [i for i, row in enumerate(rows) if any(row)] or [0]
+    return ["".join(shades[-(-4 * grey // 255)] * 2 for grey in row)
+            for row in rows[inked[0]:inked[-1] + 1]]
+
+
+def bar(fraction: float, blocks: bool, width: int = 40) -> str:
+    """A bar whose length is `fraction` (0..1) of `width` characters, blank to the end.
+
+    >>> bar(0.5, blocks=False, width=8)
+    '####    '
+    """
+    return ("█" if blocks else "#") * round(fraction * width) + " " * (
+        width - round(fraction * width))
+
+
+def table(rows: Sequence[Sequence[object]]) -> list[str]:
+    """Lines with the columns of `rows` set flush right, two blanks between them.
+
+    >>> table([["a", 1], ["b", 100]])
+    ['a    1', 'b  100']
+    """
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths))
+            for row in texts]

@@ -1,0 +1,470 @@
+"""Find, download, verify and read sets of small grey images, MNIST first of all.
+
+A set is four files: images and labels, to train on and to be tested on.  MNIST's are
+
+    train-images-idx3-ubyte   60,000 images     train-labels-idx1-ubyte   60,000 labels
+    t10k-images-idx3-ubyte    10,000 images     t10k-labels-idx1-ubyte    10,000 labels
+
+IDX, their format, is a header of big-endian 32-bit integers, then the bare values:
+
+    images: 2051, count, rows, columns | a byte a pixel, row by row; 0 paper, 255 ink
+    labels: 2049, count                | a byte a label
+
+The first number, the "magic" one, is really four bytes: 0, 0, 8 for "unsigned byte",
+and the number of dimensions, 3 or 1: 0x00000803 = 2051 and 0x00000801 = 2049.  The byte
+order must be said (">" in struct), as most processors put the small end first:
+
+>>> header = bytes.fromhex("00000803 0000ea60 0000001c 0000001c")
+>>> struct.unpack(">IIII", header), struct.unpack("<I", header[:4])
+((2051, 60000, 28, 28), (50855936,))
+
+A file may be damaged or no IDX file at all, and a header can claim anything.  So
+nothing is believed before it is checked, and every fault is a DataError that names the
+file, what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import http.client
+import math
+import os
+import struct
+import tempfile
+import urllib.request
+import zlib
+from pathlib import Path
+from typing import Callable, Iterator, NamedTuple, Sequence
+
+from dataset import (Dataset, RandomGather, shift_augmentation,  # noqa: F401
+                     shift_map)
+
+_DATA = Path(__file__).resolve().parent / "data"
+MNIST_FOLDER, SAMPLE_FOLDER = _DATA / "mnist", _DATA / "sample"
+
+MIRRORS = (    # the original site is gone; these hold the same files
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://raw.githubusercontent.com/fgnt/mnist/master/",
+)
+MNIST_SHA256 = {    # of the uncompressed files: each packer makes another .gz of them
+    "train-images": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+FILE_NAMES = {part: f"{part}-idx{3 if 'images' in part else 1}-ubyte"
+              for part in MNIST_SHA256}
+_FOUR_FILES = f"the four files {', '.join(FILE_NAMES.values())} (or with .gz)"
+
+_MAGIC = {"images": 2051, "labels": 2049}
+_CHUNK = 1 << 18    # bytes read at a time
+_LARGEST_FILE = 1 << 30    # twice the largest set of this form, EMNIST by class
+_LARGEST_DOWNLOAD = 1 << 24    # MNIST's largest .gz has 9.9 MB
+_TIMEOUT = 15    # seconds of silence until a mirror is given up
+
+_CLASS_NAMES = {    # of sets that we know only by the name of their folder
+    "fashion": ("Fashion-MNIST", ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+                                  "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")),
+    "kmnist": ("KMNIST", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")),
+}
+
+
+class DataError(Exception):
+    """A file or folder is not what it has to be.
+
+    `path` says where, `found` what is there, `expected` what should be, and `hint`,
+    which may be empty, what to do about it; str() is all of it in one line.
+
+    >>> str(DataError("a.gz", "an HTML page", "an IDX file"))
+    'a.gz: found an HTML page, expected an IDX file'
+    """
+
+    def __init__(self, path: object, found: str, expected: str, hint: str = "") -> None:
+        super().__init__(path, found, expected, hint)
+        self.path, self.found, self.expected, self.hint = path, found, expected, hint
+
+    def __str__(self) -> str:
+        hint = f"; {self.hint}" if self.hint else ""
+        line = f"{self.path}: found {self.found}, expected {self.expected}{hint}"
+        return " ".join(line.splitlines())
+
+
+class MissingDataError(DataError):
+    """A folder has no data set in it, or only a part of one."""
+
+
+class DownloadError(DataError):
+    """No mirror delivered the files."""
+
+
+# --- Reading IDX ----------------------------------------------------------------------
+
+
+class IdxFile(NamedTuple):
+    """Shape, (count, rows, columns) or (count,); values; checksum of the whole file."""
+
+    shape: tuple
+    values: bytes
+    sha256: str
+
+
+def _describe(start: bytes) -> str:
+    """What a file that begins with these bytes seems to be, in words."""
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return "an HTML page"
+    if start.startswith(b"PK"):
+        return "a zip archive"
+    if len(start) < 4:
+        return f"a file of {len(start)} bytes"
+    magic, = struct.unpack(">I", start[:4])
+    kinds = [f" ({kind})" for kind, number in _MAGIC.items() if number == magic]
+    return f"magic number {magic}" + "".join(kinds)
+
+
+def _read_header(stream, path: Path, kinds: Sequence[str]) -> tuple[bytes, tuple]:
+    """The header as bytes, and the shape that it claims."""
+    numbers = " or ".join(f"{_MAGIC[kind]} ({kind})" for kind in kinds)
+    header = stream.read(4)
+    if header not in [struct.pack(">I", _MAGIC[kind]) for kind in kinds]:
+        raise DataError(path, _describe(header + stream.read(60)),
+                        f"an IDX file with magic number {numbers}")
+    dimensions = header[3]
+    header += stream.read(4 * dimensions)
+    if len(header) < 4 + 4 * dimensions:
+        raise DataError(path, f"a file of {len(header)} bytes", "a whole IDX header")
+    shape = struct.unpack(f">{dimensions}I", header[4:])
+    if not 0 < math.prod(shape) <= _LARGEST_FILE:
+        claim = " x ".join(f"{n:,}" for n in shape)
+        raise DataError(path, f"a header that claims {claim} values",
+                        f"at least one value and at most {_LARGEST_FILE:,}")
+    return header, shape
+
+
+def _read_values(stream, path: Path, size: int) -> bytes:
+    """The `size` bytes after the header, which must be all that there is.
+
+    In chunks, because read(size) would reserve all the memory that a header claims.
+    """
+    chunks, wanted = [], size + 1    # one more shows whether the file really ends
+    while wanted and (chunk := stream.read(min(wanted, _CHUNK))):
+        chunks.append(chunk)
+        wanted -= len(chunk)
+    if wanted != 1:
+        found = f"{size + 1 - wanted:,} bytes" if wanted else "still more bytes"
+        raise DataError(path, f"{found} after the header", f"{size:,}, as it says")
+    return b"".join(chunks)
+
+
+def _open(path: Path):
+    """Open a file through gzip if its content, not its name, asks for that."""
+    with open(path, "rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if zipped else open(path, "rb")
+
+
+def read_idx(path, kind: str = "") -> IdxFile:
+    """Read one IDX file, compressed by gzip or not; `kind` is "images", "labels" or "".
+
+    Raises DataError.  Format: LeCun, Cortes and Burges, "The MNIST database".
+    """
+    path, kinds = Path(path), [kind] if kind else list(_MAGIC)
+    expected = f"a whole IDX file of {' or '.join(kinds)}"
+    try:
+        with _open(path) as stream:
+            header, shape = _read_header(stream, path, kinds)
+            values = _read_values(stream, path, math.prod(shape))
+    except EOFError:
+        raise DataError(path, "a .gz file cut short", expected) from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(path, f"a damaged .gz file ({error})", expected) from None
+    except OSError as error:
+        raise DataError(path, error.strerror or str(error), expected) from None
+    digest = hashlib.sha256(header)
+    digest.update(values)
+    return IdxFile(shape, values, digest.hexdigest())
+
+
+def _largest_label(path: Path) -> int:
+    """9, but 61 where the folder or the file says that it is EMNIST, with letters."""
+    path = path.resolve()
+    return 61 if "emnist" in f"{path.parent.name} {path.name}".lower() else 9
+
+
+def _read_pair(images_path: Path, labels_path: Path) -> tuple[Dataset, list[str]]:
+    """One file of images and one of labels, checked against each other; checksums."""
+    images, labels = read_idx(images_path, "images"), read_idx(labels_path, "labels")
+    count, height, width = images.shape
+    if labels.shape != (count,):
+        raise DataError(labels_path, f"{len(labels.values):,} labels",
+                        f"{count:,}, one for each image in {images_path.name}")
+    limit, top = _largest_label(labels_path), max(labels.values)
+    if top > limit:
+        index = labels.values.index(top)
+        raise DataError(labels_path, f"label {top} for image {index}",
+                        f"labels from 0 to {limit}")
+    data = Dataset("", images.values, labels.values, height, width)
+    return data, [images.sha256, labels.sha256]
+
+
+# --- Reading CSV ----------------------------------------------------------------------
+
+
+def _is_labelled(row: Sequence[str]) -> bool:
+    """Whether a line is a label and a square of pixels, such as 1 + 28 x 28."""
+    return len(row) > 1 and math.isqrt(len(row) - 1) ** 2 == len(row) - 1
+
+
+def _parse_lines(reader, path: Path) -> Iterator[bytes]:
+    """Label and pixels of each line, a byte each; a heading is left out."""
+    columns, limit = 0, _largest_label(path)
+    byte = {str(number): number for number in range(256)}
+    for row in filter(None, reader):
+        line = f"line {reader.line_num}"
+        if not columns and _is_labelled(row):
+            columns = len(row)
+            if row[0].strip().isalpha():
+                continue
+        if len(row) != columns:
+            html = row[0].startswith("<")
+            found = "an HTML page" if html else f"{len(row)} columns in {line}"
+            raise DataError(path, found, f"{columns} columns" if columns else
+                            "a label and a square of pixels (785 columns)")
+        try:
+            values = bytes(map(byte.__getitem__, row))
+        except KeyError as error:
+            raise DataError(path, f"{error.args[0][:20]!r} in {line}",
+                            "whole numbers from 0 to 255") from None
+        if values[0] > limit:
+            raise DataError(path, f"label {values[0]} in {line}",
+                            f"labels from 0 to {limit}")
+        yield values
+
+
+def read_csv(path) -> Dataset:
+    """Read lines of label,pixel0,pixel1,... under a heading, as Kaggle has it, or none.
+
+    The images are square and the pixels whole numbers from 0 to 255.  Raises DataError.
+    """
+    path, expected = Path(path), "a CSV file of labels and pixels"
+    try:
+        with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+            lines = list(_parse_lines(csv.reader(file, skipinitialspace=True), path))
+    except OSError as error:
+        raise DataError(path, error.strerror or str(error), expected) from None
+    except csv.Error as error:
+        raise DataError(path, str(error), expected) from None
+    if not lines:
+        raise DataError(path, "no images", expected)
+    side = math.isqrt(len(lines[0]) - 1)
+    labels = bytes(line[0] for line in lines)
+    return Dataset(path.name, b"".join(line[1:] for line in lines), labels, side, side)
+
+
+# --- Finding and loading --------------------------------------------------------------
+
+
+def _list_files(folder: Path) -> dict[str, Path]:
+    """Those of the four files that are in the folder, in any spelling, by part."""
+    found = {}
+    for part, name in FILE_NAMES.items():
+        for stem in (name, name.replace("-idx", ".idx")):    # 7-Zip restores the dot
+            for path in (folder / stem, folder / f"{stem}.gz"):
+                if os.path.isfile(path):
+                    found.setdefault(part, path)
+    return found
+
+
+def find_files(folder) -> dict[str, Path]:
+    """The four IDX files in a folder by part: "train-images", ..., "t10k-labels".
+
+    Each may be spelled `-idx3-ubyte` or `.idx3-ubyte`, with or without .gz.  Raises
+    MissingDataError, which names all four and those that are not there.
+    """
+    folder = Path(folder)
+    files = _list_files(folder)
+    missing = [name for part, name in FILE_NAMES.items() if part not in files]
+    if missing:
+        found = f"no {' and no '.join(missing)}" if files else "none of them"
+        if not folder.is_dir():
+            found = "a file" if folder.exists() else "no such folder"
+        raise MissingDataError(folder, found, _FOUR_FILES)
+    return files
+
+
+def _check_sum(path: object, part: str, checksum: str) -> None:
+    if checksum != MNIST_SHA256[part]:
+        raise DataError(path, f"SHA-256 {checksum[:16]}...",
+                        f"{MNIST_SHA256[part][:16]}... for MNIST's {part}")
+
+
+def _named(name: str, path: Path, train: Dataset, test: Dataset
+           ) -> tuple[Dataset, Dataset]:
+    """Both parts under their name, or under that of their folder, with class names."""
+    if (train.height, train.width) != (test.height, test.width):
+        raise DataError(path, f"test images of {test.height} x {test.width}",
+                        f"{train.height} x {train.width}, like those to train on")
+    count = max(10, max(train.labels) + 1, max(test.labels) + 1)
+    classes, folder = list(map(str, range(count))), path.resolve().name
+    for word, (known_name, known_classes) in _CLASS_NAMES.items():
+        if word in (name or folder).lower() and count == len(known_classes):
+            name, classes = name or known_name, known_classes
+    if not name:
+        doubt = "mnist" in folder.lower() and "emnist" not in folder.lower()
+        name = f"{folder} (not MNIST's checksums)" if doubt else folder
+    train, test = (Dataset(name, part.images, part.labels, part.height, part.width,
+                           classes) for part in (train, test))
+    return train, test
+
+
+def _load_idx(folder: Path) -> tuple[Dataset, Dataset]:
+    files = find_files(folder)
+    train, checksums = _read_pair(files["train-images"], files["train-labels"])
+    test, more = _read_pair(files["t10k-images"], files["t10k-labels"])
+    checksums = dict(zip(FILE_NAMES, checksums + more))
+    if folder.resolve() == MNIST_FOLDER:
+        for part, checksum in checksums.items():
+            _check_sum(files[part], part, checksum)
+    name = "MNIST" if checksums == MNIST_SHA256 else ""
+    if folder.resolve() == SAMPLE_FOLDER:
+        name = "sample (synthetic digits)"
+    return _named(name, folder, train, test)
+
+
+def load_csv(path) -> tuple[Dataset, Dataset]:
+    """Train and test set from a CSV file such as Kaggle's train.csv.
+
+    The test set is the file beside it with "test" for "train" in its name if that one
+    has labels (Kaggle's has none), else the last sixth of the lines.
+    """
+    path = Path(path)
+    partner = path.with_name(path.name.replace("train", "test"))
+    data = read_csv(path)
+    if partner != path and os.path.isfile(partner):
+        with open(partner, encoding="utf-8-sig", errors="replace") as file:
+            labelled = _is_labelled(file.readline().split(","))
+        if labelled:
+            return _named(f"{path.name} and {partner.name}", partner, data,
+                          read_csv(partner))
+    if len(data) < 2:
+        raise DataError(path, "1 image", "at least 2, to train on and to be tested on")
+    train, test = data.split(max(1, len(data) // 6))
+    return _named(f"{path.name} (last sixth held out)", path, train, test)
+
+
+def load_folder(folder) -> tuple[Dataset, Dataset]:
+    """Train and test set from a folder with four IDX files, else with one *train.csv.
+
+    In data/mnist/, where downloads go, the checksums have to be MNIST's; anywhere else
+    they only decide whether the set may be called MNIST.  Raises DataError.
+    """
+    folder = Path(folder)
+    try:
+        return _load_idx(folder)
+    except MissingDataError:
+        tables = sorted(folder.glob("*train.csv"))
+        if len(tables) != 1 or _list_files(folder):
+            raise
+        return load_csv(tables[0])
+    except DataError as error:
+        if folder.resolve() != MNIST_FOLDER:
+            raise
+        raise DataError(error.path, error.found, error.expected,
+                        "delete this file and run again") from None
+
+
+def load(folder=None) -> tuple[Dataset, Dataset]:
+    """Train and test set from `folder`, else from $MNIST_DIR, else from data/mnist/.
+
+    `folder` may also be a .csv file.  Raises DataError; nothing is downloaded.
+    """
+    path = Path(folder or os.environ.get("MNIST_DIR") or MNIST_FOLDER)
+    if path.suffix.lower() == ".csv" and not path.is_dir():
+        return load_csv(path)
+    return load_folder(path)
+
+
+# --- Downloading ----------------------------------------------------------------------
+
+Progress = Callable[[str, int, int], None]    # file name, bytes done, bytes in all or 0
+
+
+def _fetch(url: str, path: Path, progress: Progress | None) -> None:
+    """Copy what is at a URL into a new file."""
+    agent = {"User-Agent": "digits-in-plain-python/1.0"}
+    request = urllib.request.Request(url, headers=agent)
+    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, \
+            open(path, "xb") as file:
+        done, total = 0, answer.length or 0
+        while chunk := answer.read(_CHUNK):
+            done += len(chunk)
+            if done > _LARGEST_DOWNLOAD:
+                raise DataError(url, f"more than {_LARGEST_DOWNLOAD:,} bytes", "less")
+            file.write(chunk)
+            if progress is not None:
+                progress(path.name, done, total)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _fetch_verified(url: str, part: str, folder: Path, progress) -> None:
+    """Download one file to a scratch folder, verify it, and only then move it here.
+
+    The scratch folder has a name of its own, so that two processes may do this at once.
+    """
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as scratch:
+        path = Path(scratch, url.rpartition("/")[2])
+        _fetch(url, path, progress)
+        _check_sum(url, part, read_idx(path).sha256)
+        os.replace(path, folder / path.name)
+
+
+def download(folder=MNIST_FOLDER, mirrors: Sequence[str] = MIRRORS,
+             progress: Progress | None = None) -> None:
+    """Download those of MNIST's four files that the folder does not have yet.
+
+    A mirror that fails is left for the next one, and a file appears in the folder only
+    when it is whole and right.  Raises DownloadError with the fault of each mirror.
+    """
+    folder, faults = Path(folder), []
+    for mirror in mirrors:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            present = _list_files(folder)
+            for part, name in FILE_NAMES.items():
+                if part not in present:
+                    _fetch_verified(f"{mirror}{name}.gz", part, folder, progress)
+            return
+        except (DataError, OSError, http.client.HTTPException) as error:
+            reason = error.found if isinstance(error, DataError) else error
+            faults.append(f"{mirror}: {reason}")
+    raise DownloadError(folder, f"no mirror that works ({'; '.join(faults)})",
+                        _FOUR_FILES)
+
+
+def load_or_sample(folder=None, progress: Progress | None = None,
+                   mirrors: Sequence[str] = MIRRORS) -> tuple[Dataset, Dataset, str]:
+    """Like `load`, but MNIST is downloaded where it is missing and no folder is named.
+
+    The third value is "" unless that fails too: then the sets are the sample's, and it
+    says so in plain words for the user to read.  Raises DataError where a folder that
+    the user named, as `folder` or in MNIST_DIR, has no good data.
+    """
+    try:
+        return (*load(folder), "")
+    except MissingDataError:
+        if folder or os.environ.get("MNIST_DIR"):
+            raise
+    try:
+        download(MNIST_FOLDER, mirrors, progress)
+    except DownloadError as error:
+        return (*load_folder(SAMPLE_FOLDER), f"""\
+MNIST is not in {MNIST_FOLDER} and could not be downloaded:
+{error.found}.
+To train on it, put {_FOUR_FILES}
+into that folder, or name their own folder with --data or MNIST_DIR.
+Until then the SAMPLE is used, synthetic digits drawn by a program:
+results are the sample's and say nothing about MNIST.""")
+    return (*load(MNIST_FOLDER), "")

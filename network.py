@@ -1,0 +1,431 @@
+"""A neural network of dense layers: forward pass, backpropagation, training step.
+
+The network of the README, 784-128-10 with ReLU and softmax, and the shapes of its
+matrices (m images in a batch; the names are those of `my_math`):
+
+    Z1 = X W1 + b1     (m x 784)(784 x 128)     dZ2 = (P - Y) / m      (m x 10)
+    A1 = relu(Z1)      (m x 128)                dW2 = A1^T dZ2         (128 x 10)
+    Z2 = A1 W2 + b2    (m x 128)(128 x 10)      dA1 = dZ2 W2^T         (m x 128)
+    P  = softmax(Z2)   (m x 10)                 dZ1 = dA1 * (Z1 > 0)   (m x 128)
+    L  = -1/m sum_i log P[i, y_i]               dW1 = X^T dZ1          (784 x 128)
+
+Why dZ2 is so simple.  For one image with label y, L = -log P[y] and
+P[j] = exp(Z[j]) / S with S = sum_k exp(Z[k]), so that
+
+    L = log S - Z[y],    dL/dZ[j] = exp(Z[j]) / S - (1 if j = y else 0) = P[j] - Y[j].
+
+Nothing here knows how a matrix keeps its numbers: the text is written in products,
+sums and maps, and runs on any class that has those of `my_math.Matrix`.
+"""
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
+
+from data_loader import DataError
+from dataset import Dataset
+from my_math import Matrix, ShapeError, SparseMatrix
+from npz import read_npz, write_npz
+
+
+# ---------------------------------------------------------------------------
+# Activations: A = f(Z), and the way back from dL/dA to dL/dZ
+# ---------------------------------------------------------------------------
+
+def sigmoid(z: float) -> float:
+    """1 / (1 + e^-z), for z < 0 as e^z / (1 + e^z) so that nothing overflows."""
+    if z >= 0:
+        return 1 / (1 + math.exp(-z))
+    e = math.exp(z)
+    return e / (1 + e)
+
+
+class Activation(NamedTuple):
+    """A function of every number of Z, and its derivative's part of the chain rule."""
+
+    forward: Callable[[Matrix], Matrix]                    # Z -> A
+    backward: Callable[[Matrix, Matrix, Matrix], Matrix]   # dL/dA, Z, A -> dL/dZ
+
+
+ACTIVATIONS = {
+    "relu": Activation(
+        lambda z: z.relu(),
+        lambda grad, z, a: grad.where_positive(z)),
+    "sigmoid": Activation(
+        lambda z: z.map(sigmoid),
+        lambda grad, z, a: grad * a.map(lambda x: x * (1 - x))),
+    "tanh": Activation(
+        lambda z: z.map(math.tanh),
+        lambda grad, z, a: grad * a.map(lambda x: 1 - x * x)),
+}
+
+
+# ---------------------------------------------------------------------------
+# Losses: what the last layer's sums Z mean, how wrong that is, and dL/dZ
+# ---------------------------------------------------------------------------
+
+def softmax(logits: Sequence[float]) -> list[float]:
+    """P[j] = exp(Z[j]) / sum_k exp(Z[k]); the largest Z is taken off all of them first.
+
+    That changes nothing in the quotient and keeps exp from overflowing.
+
+    >>> [round(p, 3) for p in softmax([1000.0, 1000.0 + math.log(3)])]
+    [0.25, 0.75]
+    """
+    largest = max(logits)
+    powers = [math.exp(z - largest) for z in logits]
+    total = sum(powers)
+    return [power / total for power in powers]
+
+
+def _cross_entropy(logits: Sequence[float], target: Sequence[float]) -> float:
+    """-sum_j Y[j] log P[j] = log sum_k exp(Z[k]) - sum_j Y[j] Z[j]."""
+    largest = max(logits)
+    log_sum = largest + math.log(sum(math.exp(z - largest) for z in logits))
+    return log_sum - sum(y * z for y, z in zip(target, logits))
+
+
+def _binary_cross_entropy(logits: Sequence[float], target: Sequence[float]) -> float:
+    """-sum_j Y log A + (1 - Y) log(1 - A) with A = sigmoid(Z), without overflow."""
+    return sum(max(z, 0) - y * z + math.log1p(math.exp(-abs(z)))
+               for z, y in zip(logits, target))
+
+
+def _squared_error(logits: Sequence[float], target: Sequence[float]) -> float:
+    """sum_j (A[j] - Y[j])^2 with A = sigmoid(Z)."""
+    return sum((sigmoid(z) - y) ** 2 for z, y in zip(logits, target))
+
+
+class Loss(NamedTuple):
+    """The end of the network, for logits Z (m x c) and targets Y (m x c, one-hot)."""
+
+    outputs: Callable[[Matrix], Matrix]           # Z -> answers in 0..1, one a class
+    of_sample: Callable[[Sequence, Sequence], float]  # a row of Z, a row of Y -> loss
+    gradient: Callable[[Matrix, Matrix], Matrix]  # answers, Y -> m dL/dZ
+
+
+LOSSES = {
+    "cross-entropy": Loss(
+        lambda logits: logits.map_rows(softmax),
+        _cross_entropy,
+        lambda p, y: p - y),
+    "bce": Loss(
+        lambda logits: logits.map(sigmoid),
+        _binary_cross_entropy,
+        lambda a, y: a - y),        # (A - Y) / (A (1 - A)) times A (1 - A)
+    "mse": Loss(
+        lambda logits: logits.map(sigmoid),
+        _squared_error,
+        lambda a, y: (a - y) * a.map(lambda x: 2 * x * (1 - x))),
+}
+
+
+# ---------------------------------------------------------------------------
+# Layers and the network
+# ---------------------------------------------------------------------------
+
+class Gradient(NamedTuple):
+    """dL/dW and dL/db of one layer, kept in the factors that make them up.
+
+    The full dW (784 x 128) is never needed for a training step; `weights` and `bias`
+    build it for those who want to see it.
+    """
+
+    inputs: Any          # (m x k) what went into the layer
+    delta: Matrix        # (m x n) dL/dZ
+
+    @property
+    def weights(self) -> Matrix:
+        """dL/dW = inputs^T dZ   (k x m)(m x n)."""
+        product = Matrix.zeros(self.inputs.shape[1], self.delta.shape[1])
+        product.add_matmul(self.inputs.T, self.delta)
+        return product
+
+    @property
+    def bias(self) -> Matrix:
+        """dL/db = the column sums of dZ   (1 x n)."""
+        return self.delta.sum(axis=0)
+
+
+class Dense:
+    """A fully connected layer: Z = X W + b, X (m x k), W (k x n), b (1 x n)."""
+
+    def __init__(self, weights: Matrix, bias: Matrix) -> None:
+        self.weights = weights
+        self.bias = bias
+
+    @classmethod
+    def random(cls, inputs: int, outputs: int, activation: str,
+               rng: random.Random) -> Dense:
+        """Weights that keep the spread of the numbers as they pass through; bias 0.
+
+        ReLU: variance 2 / inputs (He et al. 2015, arXiv 1502.01852).  Sigmoid and tanh:
+        2 / (inputs + outputs) (Glorot and Bengio 2010, "Xavier").
+        """
+        variance = 2 / inputs if activation == "relu" else 2 / (inputs + outputs)
+        return cls(Matrix.random_normal(inputs, outputs, rng, math.sqrt(variance)),
+                   Matrix.zeros(1, outputs))
+
+    def forward(self, x: Matrix | SparseMatrix) -> Matrix:
+        """Z = X W + b."""
+        return x @ self.weights + self.bias
+
+    def step(self, gradient: Gradient, learning_rate: float) -> None:
+        """W <- W - lr dW and b <- b - lr db: one step down the slope."""
+        self.weights.add_matmul(gradient.inputs.T, gradient.delta, -learning_rate)
+        self.bias.add_scaled(gradient.bias, -learning_rate)
+
+
+class Trace(NamedTuple):
+    """What a forward pass leaves behind for the way back."""
+
+    inputs: list         # of each layer: X, A1, ..., the last but one activation
+    sums: list           # of each layer: Z1, Z2, ..., the last being the logits
+
+    @property
+    def logits(self) -> Matrix:
+        """The sums of the last layer (m x c)."""
+        return self.sums[-1]
+
+
+class Report(NamedTuple):
+    """How a network did on a data set: its answers (n rows of c) beside the labels."""
+
+    answers: list
+    labels: Sequence[int]
+
+    @property
+    def guesses(self) -> list[int]:
+        """For each image the class of the largest answer."""
+        return [row.index(max(row)) for row in self.answers]
+
+    @property
+    def accuracy(self) -> float:
+        """The fraction of guesses that are the label, 0..1."""
+        return sum(map(int.__eq__, self.guesses, self.labels)) / len(self.labels)
+
+    def confusion(self) -> list[list[int]]:
+        """counts[i][j]: how many images of class i were taken for class j."""
+        classes = range(len(self.answers[0]))
+        counts = [[0 for _ in classes] for _ in classes]
+        for label, guess in zip(self.labels, self.guesses):
+            counts[label][guess] += 1
+        return counts
+
+    def worst_errors(self, count: int) -> list[int]:
+        """Indices of the images that were got wrong with the largest answers."""
+        wrong = [i for i, guess in enumerate(self.guesses) if guess != self.labels[i]]
+        return sorted(wrong, key=lambda i: -max(self.answers[i]))[:count]
+
+
+class Network:
+    """Dense layers with one activation between them and a loss at the end.
+
+    >>> net = Network([784, 128, 10], rng=random.Random(1))
+    >>> net
+    <Network 784-128-10, relu, cross-entropy, 101770 parameters>
+    """
+
+    def __init__(self, sizes: Sequence[int], activation: str = "relu",
+                 loss: str = "cross-entropy", rng: random.Random | None = None) -> None:
+        """Random weights from `rng` (a fresh Random(0) if none) for layers of `sizes`."""
+        if len(sizes) < 2 or min(sizes) < 1:
+            raise ValueError(f"sizes {list(sizes)}: at least inputs and outputs, each 1+")
+        rng = rng or random.Random(0)
+        self._name_parts(activation, loss)
+        hidden = [activation] * (len(sizes) - 2)
+        self.layers = [Dense.random(inputs, outputs, kind, rng) for inputs, outputs, kind
+                       in zip(sizes, sizes[1:], hidden + [activation])]
+
+    def _name_parts(self, activation: str, loss: str) -> None:
+        for kind, name, known in (("activation", activation, ACTIVATIONS),
+                                  ("loss", loss, LOSSES)):
+            if name not in known:
+                raise ValueError(f"{kind} {name!r} is none of {', '.join(known)}")
+        self.activation, self.loss = activation, loss
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers in a sample, units of each hidden layer, classes: [784, 128, 10]."""
+        return [self.layers[0].weights.shape[0],
+                *(layer.weights.shape[1] for layer in self.layers)]
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers are learnt: sum of inputs * outputs + outputs."""
+        sizes = self.sizes
+        return sum((k + 1) * n for k, n in zip(sizes, sizes[1:]))
+
+    def __repr__(self) -> str:
+        return (f"<Network {'-'.join(map(str, self.sizes))}, {self.activation}, "
+                f"{self.loss}, {self.parameter_count} parameters>")
+
+    # --- forward
+
+    def forward(self, x: Matrix | SparseMatrix) -> Trace:
+        """Z = A W + b and A = f(Z), layer by layer; the last Z are the logits."""
+        activate = ACTIVATIONS[self.activation].forward
+        inputs, sums = [x], [self.layers[0].forward(x)]      # (m x d), (m x h)
+        for layer in self.layers[1:]:
+            inputs.append(activate(sums[-1]))                # (m x h)
+            sums.append(layer.forward(inputs[-1]))           # (m x c) in the end
+        return Trace(inputs, sums)
+
+    def predict(self, x: Matrix | SparseMatrix) -> Matrix:
+        """The answers (m x c); with cross-entropy each row is probabilities, sum 1."""
+        return LOSSES[self.loss].outputs(self.forward(x).logits)
+
+    # --- backward
+
+    def loss_and_gradients(self, x: Matrix | SparseMatrix, labels: Sequence[int]
+                           ) -> tuple[float, list[Gradient]]:
+        """The mean loss over a batch and its gradient, a `Gradient` for each layer."""
+        trace = self.forward(x)
+        answers = LOSSES[self.loss].outputs(trace.logits)
+        return (self._mean_of(trace.logits, labels),
+                self._backward(trace, answers, labels))
+
+    def mean_loss(self, x: Matrix | SparseMatrix, labels: Sequence[int]) -> float:
+        """L = 1/m sum_i of the loss of sample i."""
+        return self._mean_of(self.forward(x).logits, labels)
+
+    def _targets(self, labels: Sequence[int]) -> Matrix:
+        return Matrix.one_hot(labels, self.sizes[-1])
+
+    def _mean_of(self, logits: Matrix, labels: Sequence[int]) -> float:
+        if len(labels) != logits.shape[0]:      # one label would be broadcast to all
+            raise ShapeError(f"{len(labels)} labels for {logits.shape[0]} samples")
+        of_sample = LOSSES[self.loss].of_sample
+        return sum(map(of_sample, logits, self._targets(labels))) / len(labels)
+
+    def _backward(self, trace: Trace, answers: Matrix, labels: Sequence[int]
+                  ) -> list[Gradient]:
+        """The chain rule from the last layer to the first."""
+        through = ACTIVATIONS[self.activation].backward
+        delta = LOSSES[self.loss].gradient(answers, self._targets(labels))
+        delta = delta / len(labels)                            # dZ2: (m x c)
+        gradients = [Gradient(trace.inputs[-1], delta)]
+        for i in range(len(self.layers) - 1, 0, -1):
+            grad = delta @ self.layers[i].weights.T            # dA1: (m x c)(c x h)
+            delta = through(grad, trace.sums[i - 1], trace.inputs[i])   # dZ1: (m x h)
+            gradients.append(Gradient(trace.inputs[i - 1], delta))
+        return gradients[::-1]
+
+    # --- learning
+
+    def step(self, gradients: Sequence[Gradient], learning_rate: float) -> None:
+        """Stochastic gradient descent: every parameter moves by -lr times its slope."""
+        for layer, gradient in zip(self.layers, gradients):
+            layer.step(gradient, learning_rate)
+
+    def train_batch(self, x: Matrix | SparseMatrix, labels: Sequence[int],
+                    learning_rate: float) -> tuple[float, int]:
+        """One step on one batch; returns (mean loss, answers right) from before it."""
+        trace = self.forward(x)
+        answers = LOSSES[self.loss].outputs(trace.logits)
+        loss = self._mean_of(trace.logits, labels)
+        self.step(self._backward(trace, answers, labels), learning_rate)
+        return loss, sum(map(int.__eq__, answers.argmax(axis=1), labels))
+
+    # --- judging
+
+    def answers(self, dataset: Dataset, batch_size: int = 100) -> Iterator[list[float]]:
+        """The answers to each image of a data set in turn, c numbers each."""
+        for x, _ in dataset.batches(batch_size):
+            yield from self.predict(x)
+
+    def judge(self, dataset: Dataset) -> Report:
+        """The answers to a whole data set beside its labels."""
+        return Report(list(self.answers(dataset)), dataset.labels)
+
+    def accuracy(self, dataset: Dataset) -> float:
+        """The fraction of images whose largest answer is the label, 0..1."""
+        return self.judge(dataset).accuracy
+
+    # --- files
+
+    def save(self, path: str | Path, settings: dict | None = None) -> None:
+        """Write `layer1.weights`, `layer1.bias`, ... and the settings as an .npz file."""
+        matrices = {}
+        for number, layer in enumerate(self.layers, 1):
+            matrices[f"layer{number}.weights"] = layer.weights
+            matrices[f"layer{number}.bias"] = layer.bias
+        named = {"activation": self.activation, "loss": self.loss}
+        write_npz(path, matrices, {**(settings or {}), **named})
+
+    @classmethod
+    def load(cls, path: str | Path) -> tuple[Network, dict]:
+        """(network, settings) from a file that `save` wrote; DataError where it cannot.
+
+        Settings that a file lacks mean ReLU and cross-entropy.
+        """
+        matrices, settings = read_npz(path)
+        network = object.__new__(cls)
+        try:
+            network._name_parts(settings.get("activation", "relu"),
+                                settings.get("loss", "cross-entropy"))
+        except (ValueError, TypeError) as error:
+            raise DataError(path, str(error), "a network of this project") from None
+        network.layers = list(_layers_of(path, matrices))
+        return network, settings
+
+
+def _layers_of(path: str | Path, matrices: dict) -> Iterator[Dense]:
+    """The layers in a model file, each shape checked against the one before it."""
+    if "layer1.weights" not in matrices:
+        raise DataError(path, f"arrays {', '.join(matrices) or 'none at all'}",
+                        "a model: layer1.weights, layer1.bias, ...")
+    units = matrices["layer1.weights"].shape[0]
+    for number in range(1, sum(name.endswith(".weights") for name in matrices) + 1):
+        names = f"layer{number}.weights", f"layer{number}.bias"
+        if not all(name in matrices for name in names):
+            raise DataError(path, f"arrays {', '.join(matrices)}", " and ".join(names))
+        weights, bias = (matrices[name] for name in names)
+        if weights.shape[0] != units or bias.shape != (1, weights.shape[1]):
+            raise DataError(path, f"{names[0]} of shape {weights.shape}, "
+                                  f"{names[1]} of shape {bias.shape}",
+                            f"({units}, n) and (1, n)")
+        if not all(math.isfinite(x) for m in (weights, bias) for row in m for x in row):
+            raise DataError(path, f"numbers in layer {number} that are not finite",
+                            "weights of a network that has learnt")
+        units = weights.shape[1]
+        yield Dense(weights, bias)
+
+
+# ---------------------------------------------------------------------------
+# Is the gradient right?
+# ---------------------------------------------------------------------------
+
+def gradient_check(network: Network, x: Matrix | SparseMatrix, labels: Sequence[int],
+                   step: float = 1e-3) -> float:
+    """The largest relative error of backpropagation against finite differences.
+
+    For each parameter w the slope is measured by the centred difference of fourth order
+
+        dL/dw = (8 [L(w + s) - L(w - s)] - [L(w + 2s) - L(w - 2s)]) / 12 s + O(s^4)
+
+    and compared with backpropagation's: |difference| / the larger of the two.
+    Below 1e-6 the gradient is right; a forgotten factor shows as 0.1 or more.
+    """
+    def slope(matrix: Matrix, i: int, j: int) -> float:
+        middle, at = matrix[i, j], {}
+        for offset in (-2, -1, 1, 2):
+            matrix[i, j] = middle + offset * step
+            at[offset] = network.mean_loss(x, labels)
+        matrix[i, j] = middle
+        return (8 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12 * step)
+
+    _, gradients = network.loss_and_gradients(x, labels)
+    worst = 0.0
+    for layer, gradient in zip(network.layers, gradients):
+        for matrix, computed in ((layer.weights, gradient.weights),
+                                 (layer.bias, gradient.bias)):
+            for i, row in enumerate(computed):
+                for j, value in enumerate(row):
+                    measured = slope(matrix, i, j)
+                    larger = max(abs(value), abs(measured))
+                    if larger:
+                        worst = max(worst, abs(value - measured) / larger)
+    return worst

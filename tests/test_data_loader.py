@@ -1,0 +1,802 @@
+"""data_loader: every form of the files, every fault in them, downloads, batches."""
+
+import gzip
+import hashlib
+import http.server
+import os
+import pathlib
+import pickle
+import random
+import stat
+import struct
+import subprocess
+import sys
+import threading
+
+import pytest
+from conftest import ROOT
+
+import data_loader
+from data_loader import DataError, Dataset
+
+PARTS = ["train-images", "train-labels", "t10k-images", "t10k-labels"]
+PLAIN = {"train-images": "train-images-idx3-ubyte",
+         "train-labels": "train-labels-idx1-ubyte",
+         "t10k-images": "t10k-images-idx3-ubyte",
+         "t10k-labels": "t10k-labels-idx1-ubyte"}
+REAL_MNIST = os.environ.get("MNIST_DIR")
+HTML = b"<!DOCTYPE html>\n<html><body>Not Found</body></html>\n"
+
+
+def idx_images(count, height=2, width=3, first=0):
+    pixels = bytes((first + i) % 256 for i in range(count * height * width))
+    return struct.pack(">IIII", 2051, count, height, width) + pixels
+
+
+def idx_labels(labels):
+    return struct.pack(">II", 2049, len(labels)) + bytes(labels)
+
+
+def contents():
+    """A set of 5 + 2 images of 2 x 3, as {part: uncompressed IDX file}."""
+    return {"train-images": idx_images(5), "train-labels": idx_labels([3, 1, 4, 1, 5]),
+            "t10k-images": idx_images(2, first=100), "t10k-labels": idx_labels([9, 2])}
+
+
+def write_set(folder, names=None, packed=PARTS, **changes):
+    """Write the four files; `changes` replaces some, or with None leaves them out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, content in contents().items():
+        content = changes.get(part.replace("-", "_"), content)
+        if content is not None:
+            name = (names or PLAIN)[part] + (".gz" if part in packed else "")
+            zipped = gzip.compress(content) if part in packed else content
+            (folder / name).write_bytes(zipped)
+    return folder
+
+
+def error_of(function, *args):
+    """The DataError that a call raises: one line that starts with the path."""
+    with pytest.raises(DataError) as caught:
+        function(*args)
+    error = caught.value
+    assert str(error).startswith(f"{error.path}: found {error.found}, expected ")
+    assert error.expected in str(error)
+    assert "\n" not in str(error)
+    return error
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path, monkeypatch):
+    """No test sees the user's MNIST, the real data/mnist/ or a proxy."""
+    monkeypatch.delenv("MNIST_DIR", raising=False)
+    home = tmp_path.resolve() / "home" / "mnist"
+    monkeypatch.setattr(data_loader, "MNIST_FOLDER", home)
+    monkeypatch.setenv("no_proxy", "*")
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """Give the little set the standing of MNIST: its checksums are the known ones."""
+    sums = {part: hashlib.sha256(raw).hexdigest() for part, raw in contents().items()}
+    monkeypatch.setattr(data_loader, "MNIST_SHA256", sums)
+
+
+# --- Reading IDX ----------------------------------------------------------------------
+
+
+def check_little_set(train, test):
+    assert (len(train), len(test)) == (5, 2)
+    assert (train.height, train.width) == (test.height, test.width) == (2, 3)
+    assert train.images == bytes(range(30)) and test.images == bytes(range(100, 112))
+    assert train.labels == bytes([3, 1, 4, 1, 5]) and test.labels == bytes([9, 2])
+    assert train.class_count == test.class_count == 10
+    assert train.class_names == list("0123456789")
+
+
+DOTTED = {part: name.replace("-idx", ".idx") for part, name in PLAIN.items()}
+MIXED = {**PLAIN, "train-labels": DOTTED["train-labels"],
+         "t10k-images": DOTTED["t10k-images"]}
+
+
+@pytest.mark.parametrize("names", [PLAIN, DOTTED, MIXED], ids=["dash", "dot", "mixed"])
+@pytest.mark.parametrize("packed", [PARTS, [], PARTS[:1] + PARTS[3:]],
+                         ids=["gz", "plain", "some gz"])
+def test_every_spelling_loads(tmp_path, names, packed):
+    folder = write_set(tmp_path / "digits", names, packed)
+    check_little_set(*data_loader.load(folder))
+    check_little_set(*data_loader.load(str(folder)))
+    found = data_loader.find_files(folder)
+    assert list(found) == PARTS
+    assert all(path.name.startswith(names[part]) for part, path in found.items())
+
+
+def test_where_a_file_is_there_twice_the_unpacked_one_is_taken(tmp_path):
+    folder = write_set(tmp_path / "set", packed=[])
+    write_set(folder, DOTTED, train_images=GOOD)
+    check_little_set(*data_loader.load(folder))
+
+
+def test_content_decides_about_gzip_not_the_name(tmp_path):
+    plain, zipped = tmp_path / "plain.gz", tmp_path / "zipped"
+    plain.write_bytes(idx_labels([7]))
+    zipped.write_bytes(gzip.compress(idx_labels([7])))
+    assert data_loader.read_idx(plain) == data_loader.read_idx(zipped)
+    idx = data_loader.read_idx(plain, "labels")
+    assert (idx.shape, idx.values) == ((1,), b"\7")
+    assert idx.sha256 == hashlib.sha256(idx_labels([7])).hexdigest()
+
+
+def test_values_longer_than_one_chunk(tmp_path):
+    path = tmp_path / "long"
+    content = idx_images(1000, 28, 28)
+    path.write_bytes(gzip.compress(content, 1))
+    idx = data_loader.read_idx(path)
+    assert idx.shape == (1000, 28, 28) and idx.values == content[16:]
+    assert idx.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def broken(data, at):
+    """The data with all bits of one byte turned over."""
+    data = bytearray(data)
+    data[at] ^= 255
+    return bytes(data)
+
+
+GOOD = idx_images(400)    # long enough for a deflate stream with something to damage
+ZIPPED = gzip.compress(GOOD)
+CLAIM = struct.pack(">IIII", 2051, 2**32 - 1, 28, 28)
+FAULTS = {    # content, what the message says was found, and what was expected
+    "cut .gz": (ZIPPED[:-50], "a .gz file cut short", "whole IDX file of images"),
+    "cut at its end": (ZIPPED[:-2], "a .gz file cut short", "IDX file of images"),
+    "cut after its header": (ZIPPED[:10], "a .gz file cut short", "IDX file of images"),
+    "wrong crc": (broken(ZIPPED, -8), "a damaged .gz file (CRC", "IDX file of images"),
+    "damaged stream": (ZIPPED[:12] + b"\xff" * 40 + ZIPPED[52:], "a damaged .gz file",
+                       "IDX file of images"),
+    "garbage after the .gz": (ZIPPED + b"garbage", "a damaged .gz file", "IDX file"),
+    "html": (HTML, "an HTML page", "magic number 2051 (images)"),
+    "html after blanks": (b"\n\r\n  \t" + HTML, "an HTML page", "magic number 2051"),
+    "zipped html": (gzip.compress(HTML), "an HTML page", "magic number 2051"),
+    "zip archive": (b"PK\3\4" + bytes(60), "a zip archive", "magic number 2051"),
+    "empty": (b"", "a file of 0 bytes", "magic number 2051"),
+    "empty .gz": (gzip.compress(b""), "a file of 0 bytes", "magic number 2051"),
+    "three bytes": (b"\0\0\x08", "a file of 3 bytes", "magic number 2051"),
+    "labels for images": (idx_labels([1, 2]), "magic number 2049 (labels)", "2051"),
+    "another magic": (struct.pack(">I", 2052) + GOOD[4:], "magic number 2052", "2051"),
+    "little-endian": (struct.pack("<IIII", 2051, 400, 2, 3) + GOOD[16:],
+                      "magic number 50855936", "2051 (images)"),
+    "cut header": (GOOD[:13], "a file of 13 bytes", "a whole IDX header"),
+    "no images": (idx_images(0), "claims 0 x 2 x 3 values", "at least one value"),
+    "no rows": (idx_images(5, height=0), "claims 5 x 0 x 3 values", "at least one"),
+    "no columns": (idx_images(5, width=0), "claims 5 x 2 x 0 values", "at least one"),
+    "boundless claim": (CLAIM + bytes(99), "claims 4,294,967,295 x 28 x 28", "at most"),
+    "boundless .gz": (gzip.compress(CLAIM), "claims 4,294,967,295 x 28", "at most"),
+    "too short": (GOOD[:-1], "2,399 bytes after the header", "2,400"),
+    "too short .gz": (gzip.compress(GOOD[:16]), "0 bytes after the header", "2,400"),
+    "too long": (GOOD + b"\0", "still more bytes after the header", "2,400"),
+    "too long .gz": (gzip.compress(GOOD + bytes(500000)), "still more bytes", "2,400"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_each_fault_is_one_clear_line(tmp_path, fault, ending):
+    content, found, expected = FAULTS[fault]
+    folder = write_set(tmp_path / "set", train_images=None)
+    path = folder / (PLAIN["train-images"] + ending)
+    path.write_bytes(content)
+    for error in (error_of(data_loader.read_idx, path, "images"),
+                  error_of(data_loader.load, folder)):
+        assert error.path == path
+        assert found in error.found and expected in error.expected
+    assert path.read_bytes() == content and len(list(folder.iterdir())) == 4
+
+
+def test_the_good_file_of_the_faults_is_good(tmp_path):
+    for content in (GOOD, ZIPPED):
+        (tmp_path / "good").write_bytes(content)
+        assert data_loader.read_idx(tmp_path / "good").shape == (400, 2, 3)
+
+
+def test_a_claim_alone_takes_no_memory(tmp_path):
+    tracemalloc = pytest.importorskip("tracemalloc", reason="CPython's tracemalloc")
+    path = tmp_path / "claim.gz"
+    header = struct.pack(">IIII", 2051, 10**6, 28, 28)
+    path.write_bytes(gzip.compress(header + bytes(99)))
+    tracemalloc.start()
+    try:
+        error = error_of(data_loader.read_idx, path)
+        assert tracemalloc.get_traced_memory()[1] < 5e6
+    finally:
+        tracemalloc.stop()
+    assert error.found == "99 bytes after the header"
+    assert "784,000,000" in error.expected
+
+
+def test_a_file_that_cannot_be_opened(tmp_path):
+    error = error_of(data_loader.read_idx, tmp_path / "none", "labels")
+    assert error.path == tmp_path / "none"
+    assert error.found == "No such file or directory"
+    assert error.expected == "a whole IDX file of labels"
+    error_of(data_loader.read_idx, tmp_path)    # a folder
+
+
+# --- Sets -----------------------------------------------------------------------------
+
+
+def test_counts_that_differ(tmp_path):
+    folder = write_set(tmp_path / "set", train_labels=idx_labels([3, 1, 4]))
+    error = error_of(data_loader.load, folder)
+    assert error.path == folder / "train-labels-idx1-ubyte.gz"
+    assert error.found == "3 labels"
+    assert error.expected == "5, one for each image in train-images-idx3-ubyte.gz"
+
+
+def test_labels_over_nine_need_emnist_in_the_name(tmp_path):
+    labels = idx_labels([0, 26, 4, 1, 5])
+    error = error_of(data_loader.load, write_set(tmp_path / "set", train_labels=labels))
+    assert error.path.name == "train-labels-idx1-ubyte.gz"
+    assert error.found == "label 26 for image 1"
+    assert error.expected == "labels from 0 to 9"
+    train, test = data_loader.load(write_set(tmp_path / "EMNIST", train_labels=labels))
+    assert train.class_count == test.class_count == 27
+    assert train.class_names[26] == "26" and train.name == "EMNIST"
+    labels = idx_labels([0, 62, 4, 1, 5])
+    write_set(tmp_path / "EMNIST", train_labels=labels)
+    error = error_of(data_loader.load, tmp_path / "EMNIST")
+    assert error.expected == "labels from 0 to 61"
+
+
+def test_image_sizes_that_differ(tmp_path):
+    folder = write_set(tmp_path / "set", t10k_images=idx_images(2, 3, 3))
+    error = error_of(data_loader.load, folder)
+    assert error.path == folder and error.found == "test images of 3 x 3"
+    assert error.expected == "2 x 3, like those to train on"
+
+
+@pytest.mark.parametrize("left_out", [PARTS, PARTS[:1], PARTS[2:]])
+def test_a_folder_without_the_files(tmp_path, left_out):
+    folder = write_set(tmp_path / "set",
+                       **{part.replace("-", "_"): None for part in left_out})
+    (folder / "t10k-images.idx3-ubyte").mkdir()    # a folder is no file
+    error = error_of(data_loader.load, folder)
+    assert isinstance(error, data_loader.MissingDataError) and error.path == folder
+    missing = " and ".join(f"no {PLAIN[part]}" for part in left_out)
+    assert error.found == ("none of them" if left_out == PARTS else missing)
+    assert all(name in error.expected for name in PLAIN.values())
+
+
+def test_a_folder_that_is_not_there_or_is_a_file(tmp_path):
+    error = error_of(data_loader.load, tmp_path / "none")
+    assert error.found == "no such folder" and PLAIN["t10k-labels"] in error.expected
+    (tmp_path / "none").write_bytes(b"x")
+    assert error_of(data_loader.load, tmp_path / "none").found == "a file"
+
+
+def test_search_order(tmp_path, monkeypatch, known):
+    home = data_loader.MNIST_FOLDER
+    assert error_of(data_loader.load).path == home
+    write_set(home)
+    assert data_loader.load()[0].name == "MNIST"
+    other = write_set(tmp_path / "other", train_labels=idx_labels([0] * 5))
+    monkeypatch.setenv("MNIST_DIR", str(other))
+    assert data_loader.load()[0].name == "other"
+    third = write_set(tmp_path / "third", train_labels=idx_labels([1] * 5))
+    assert data_loader.load(third)[0].name == "third"
+    assert data_loader.load(third)[0].labels == bytes([1] * 5)
+    monkeypatch.setenv("MNIST_DIR", "")
+    assert data_loader.load()[0].name == "MNIST"
+
+
+def test_checksums_must_be_mnists_in_our_own_folder_alone(tmp_path, known):
+    changed = idx_labels([9, 3])
+    folder = write_set(data_loader.MNIST_FOLDER, t10k_labels=changed)
+    for path in (None, folder, os.path.relpath(folder)):
+        error = error_of(data_loader.load, path)
+        assert error.path == pathlib.Path(path or folder) / "t10k-labels-idx1-ubyte.gz"
+        checksum = hashlib.sha256(changed).hexdigest()
+        assert error.found.startswith(f"SHA-256 {checksum[:16]}")
+        assert data_loader.MNIST_SHA256["t10k-labels"][:16] in error.expected
+        assert error.hint == "delete this file and run again"
+        assert str(error).endswith("; delete this file and run again")
+    _, test = data_loader.load(write_set(tmp_path / "elsewhere", t10k_labels=changed))
+    assert test.name == "elsewhere" and test.labels == bytes([9, 3])
+
+
+def test_damage_in_our_own_folder_says_delete():
+    folder = write_set(data_loader.MNIST_FOLDER, packed=[], train_images=HTML)
+    error = error_of(data_loader.load)
+    assert error.path == folder / "train-images-idx3-ubyte"
+    assert error.found == "an HTML page" and "delete" in error.hint
+
+
+@pytest.mark.parametrize("folder, name, first_class", [
+    ("mnist", "mnist (not MNIST's checksums)", "0"),
+    ("MNIST_data", "MNIST_data (not MNIST's checksums)", "0"),
+    ("fashion-mnist", "Fashion-MNIST", "T-shirt/top"),
+    ("FashionMNIST", "Fashion-MNIST", "T-shirt/top"),
+    ("kmnist", "KMNIST", "o"),
+    ("my digits", "my digits", "0"),
+])
+def test_names_of_unknown_sets(tmp_path, folder, name, first_class):
+    for data in data_loader.load(write_set(tmp_path / folder)):
+        assert data.name == name
+        assert data.class_names[0] == first_class and data.class_count == 10
+
+
+def test_only_all_four_checksums_make_mnist(tmp_path, known):
+    assert data_loader.load(write_set(tmp_path / "kmnist"))[1].name == "MNIST"
+    assert data_loader.load(tmp_path / "kmnist")[1].class_names[0] == "0"
+    almost = write_set(tmp_path / "mnist", train_labels=idx_labels([3, 1, 4, 1, 6]))
+    assert data_loader.load(almost)[1].name != "MNIST"
+
+
+# --- CSV ------------------------------------------------------------------------------
+
+
+def csv_text(labels, pixels=4, heading=True):
+    lines = [",".join(map(str, [label] + [(i + j) % 256 for j in range(pixels)]))
+             for i, label in enumerate(labels)]
+    names = ",".join(["label"] + [f"pixel{j}" for j in range(pixels)])
+    return "\n".join([names] * heading + lines) + "\n"
+
+
+@pytest.mark.parametrize("heading", [True, False])
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_csv_with_and_without_heading(tmp_path, heading, as_folder):
+    path = tmp_path / "train.csv"
+    labels = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4]
+    path.write_text(csv_text(labels, 784, heading))
+    (tmp_path / "test.csv").write_text(csv_text([7, 7], 783, heading))    # no labels
+    train, test = data_loader.load(tmp_path if as_folder else path)
+    assert train.labels + test.labels == bytes(labels)
+    assert (len(train), len(test)) == (17, 3)
+    assert (train.height, train.width, train.class_count) == (28, 28, 10)
+    assert train.image(1) == bytes(j % 256 for j in range(1, 785))
+    assert test.image(0) == bytes(j % 256 for j in range(17, 801))
+    assert train.name == test.name == "train.csv (last sixth held out)"
+
+
+def test_csv_with_a_labelled_test_file(tmp_path):
+    (tmp_path / "mnist_train.csv").write_text(csv_text([3, 1, 4]))
+    (tmp_path / "mnist_test.csv").write_text(csv_text([8, 9], heading=False))
+    for source in (tmp_path, tmp_path / "mnist_train.csv"):
+        train, test = data_loader.load(source)
+        assert train.labels == bytes([3, 1, 4]) and test.labels == bytes([8, 9])
+        assert (test.height, test.width) == (2, 2)
+        assert train.name == test.name == "mnist_train.csv and mnist_test.csv"
+
+
+def test_csv_habits_of_other_programs(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_bytes(b"\xef\xbb\xbf\"label\",\"a\"\r\n\r\n3, 255\r\n\r\n\"4\",0")
+    data = data_loader.read_csv(path)
+    assert (data.labels, data.images) == (b"\3\4", b"\xff\0")
+
+
+def test_class_names_of_a_fashion_csv(tmp_path):
+    (tmp_path / "fashion-mnist_train.csv").write_text(csv_text([3, 1, 4]))
+    assert data_loader.load(tmp_path)[0].class_names[9] == "Ankle boot"
+
+
+TWO = csv_text([3, 1])
+CSV_FAULTS = {    # text, found, expected
+    "no number": (TWO + "4,x,0,0,0\n", "'x' in line 4", "whole numbers from 0 to 255"),
+    "a fraction": (TWO + "4,0,0.5,0,0\n", "'0.5' in line 4", "whole numbers"),
+    "too large": (TWO + "4,0,0,256,0\n", "'256' in line 4", "from 0 to 255"),
+    "negative": (TWO + "4,0,0,0,-1\n", "'-1' in line 4", "from 0 to 255"),
+    "nothing": (TWO + "4,0,,0,0\n", "'' in line 4", "whole numbers"),
+    "few columns": (TWO + "4,0,0,0\n", "4 columns in line 4", "5 columns"),
+    "many columns": (TWO + "4,0,0,0,0,0\n", "6 columns in line 4", "5 columns"),
+    "no labels": (csv_text([3], 783), "784 columns in line 1", "(785 columns)"),
+    "label over 9": (TWO + "10,0,0,0,0\n", "label 10 in line 4", "labels from 0 to 9"),
+    "html": (HTML.decode(), "an HTML page", "a label and a square of pixels"),
+    "empty": ("", "no images", "a CSV file of labels and pixels"),
+    "only a heading": (csv_text([]), "no images", "a CSV file of labels and pixels"),
+    "one image": (csv_text([3]), "1 image", "at least 2"),
+    "endless cell": (TWO + "4," + 200000 * "1", "field larger than", "a CSV file"),
+}
+
+
+@pytest.mark.parametrize("fault", CSV_FAULTS)
+def test_each_csv_fault_is_one_clear_line(tmp_path, fault):
+    text, found, expected = CSV_FAULTS[fault]
+    path = tmp_path / "train.csv"
+    path.write_text(text)
+    error = error_of(data_loader.load, tmp_path)
+    assert error.path == path and found in error.found and expected in error.expected
+    assert path.read_text() == text
+
+
+def test_csv_files_that_cannot_be_had(tmp_path):
+    error = error_of(data_loader.load, tmp_path / "none.csv")
+    assert error.found == "No such file or directory" and error.path.name == "none.csv"
+    for name in ("a_train.csv", "b_train.csv"):    # which of them is not for us to say
+        (tmp_path / name).write_text(TWO)
+    assert "train-images" in error_of(data_loader.load, tmp_path).expected
+    folder = write_set(tmp_path / "half", t10k_labels=None)
+    (folder / "train.csv").write_text(TWO)    # does not stand in for a missing file
+    assert "no t10k-labels" in error_of(data_loader.load, folder).found
+
+
+# --- Downloading ----------------------------------------------------------------------
+
+
+class Mirror(http.server.BaseHTTPRequestHandler):
+    """Serves the little set; the first part of the path says what goes wrong."""
+
+    def do_GET(self):
+        self.server.asked.append((self.path, self.headers["User-Agent"]))
+        kind, name = self.path.strip("/").split("/")
+        part = next(part for part in PARTS if name == PLAIN[part] + ".gz")
+        content = gzip.compress(contents()[part])
+        if kind == "silent":
+            self.server.release.wait(5)
+            return
+        if kind == "other" or kind == "partly" and part == "t10k-labels":
+            content = gzip.compress(idx_labels([1, 2, 3]))
+        sent = {"html": HTML, "half": content[:len(content) // 2],
+                "huge": content + bytes(10**6)}.get(kind, content)
+        self.send_response(404 if kind == "missing" else 200)
+        if kind != "unsized":
+            self.send_header("Content-Length", str(max(len(content), len(sent))))
+        self.end_headers()
+        self.wfile.write(sent)
+
+    def log_message(self, *args):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass    # a client that hangs up on "huge" or "silent" is what the test wants
+
+
+@pytest.fixture
+def server(known):
+    with Server(("127.0.0.1", 0), Mirror) as server:
+        server.asked, server.release = [], threading.Event()
+        server.url = f"http://127.0.0.1:{server.server_port}/"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.release.set()
+        server.shutdown()
+        thread.join()
+
+
+def mirrors(server, *kinds):
+    return [f"{server.url}{kind}/" for kind in kinds]
+
+
+@pytest.mark.parametrize("kind", ["good", "unsized"])
+def test_download(tmp_path, server, kind):
+    folder, steps, urls = tmp_path / "new" / "folder", [], mirrors(server, kind)
+
+    def progress(*step):    # the file grows beside its place, not in it
+        steps.append(step)
+        scratch, = folder.glob(".download-*")
+        assert [path.name for path in scratch.iterdir()] == [step[0]]
+        assert not (folder / step[0]).exists()
+    data_loader.download(folder, urls, progress)
+    assert sorted(os.listdir(folder)) == sorted(name + ".gz" for name in PLAIN.values())
+    check_little_set(*data_loader.load(folder))
+    assert data_loader.load(folder)[0].name == "MNIST"
+    sizes = [os.path.getsize(folder / (PLAIN[part] + ".gz")) for part in PARTS]
+    totals = sizes if kind == "good" else [0] * 4
+    assert steps == [(PLAIN[part] + ".gz", size, total)
+                     for part, size, total in zip(PARTS, sizes, totals)]
+    assert all("Python-urllib" not in agent for _, agent in server.asked)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permission bits are POSIX's")
+def test_a_download_may_be_read_by_others_as_any_new_file(tmp_path, server):
+    data_loader.download(tmp_path, mirrors(server, "good"))
+    (tmp_path / "new").touch()
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
+BAD = {"missing": "404", "html": "an HTML page", "half": "cut short",
+       "other": "SHA-256", "huge": "more than 100,000 bytes", "silent": "timed out"}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_mirror_is_left_for_a_good_one(tmp_path, server, kind, monkeypatch):
+    monkeypatch.setattr(data_loader, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(data_loader, "_LARGEST_DOWNLOAD", 10**5)
+    data_loader.download(tmp_path, mirrors(server, kind, "good"))
+    check_little_set(*data_loader.load(tmp_path))
+    assert len(os.listdir(tmp_path)) == 4
+    assert [path.split("/")[1] for path, _ in server.asked] == [kind] + 4 * ["good"]
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_where_all_mirrors_fail_nothing_stays(tmp_path, server, kind, monkeypatch):
+    monkeypatch.setattr(data_loader, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(data_loader, "_LARGEST_DOWNLOAD", 10**5)
+    error = error_of(data_loader.download, tmp_path, mirrors(server, kind, "missing"))
+    assert isinstance(error, data_loader.DownloadError) and error.path == tmp_path
+    assert BAD[kind] in error.found and "404" in error.found
+    assert all(url in error.found for url in mirrors(server, kind, "missing"))
+    assert all(name in error.expected for name in PLAIN.values())
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_is_there_is_neither_fetched_again_nor_overwritten(tmp_path, server):
+    (tmp_path / "train-images.idx3-ubyte").write_bytes(b"mine")
+    error_of(data_loader.download, tmp_path, mirrors(server, "partly"))
+    assert sorted(os.listdir(tmp_path)) == [
+        "t10k-images-idx3-ubyte.gz", "train-images.idx3-ubyte",
+        "train-labels-idx1-ubyte.gz"]
+    data_loader.download(tmp_path, mirrors(server, "good"))
+    assert (tmp_path / "train-images.idx3-ubyte").read_bytes() == b"mine"
+    assert [path for path, _ in server.asked if "/good/" in path] == [
+        "/good/t10k-labels-idx1-ubyte.gz"]
+
+
+def test_nobody_listens(tmp_path):
+    with Server(("127.0.0.1", 0), Mirror) as closed:
+        url = f"http://127.0.0.1:{closed.server_port}/"
+    error = error_of(data_loader.download, tmp_path, [url])
+    assert url in error.found and "refused" in error.found.lower()
+    assert os.listdir(tmp_path) == []
+
+
+def test_two_downloads_at_once(tmp_path, server):
+    threads = [threading.Thread(target=data_loader.download,
+                                args=(tmp_path, mirrors(server, "good")))
+               for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(os.listdir(tmp_path)) == 4
+    check_little_set(*data_loader.load(tmp_path))
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, server):
+    (tmp_path / "file").write_bytes(b"mine")
+    error_of(data_loader.download, tmp_path / "file" / "mnist", mirrors(server, "good"))
+    assert (tmp_path / "file").read_bytes() == b"mine" and server.asked == []
+
+
+def test_load_or_sample_downloads_once(server):
+    urls = mirrors(server, "good")
+    for _ in range(2):
+        train, test, notice = data_loader.load_or_sample(mirrors=urls)
+        check_little_set(train, test)
+        assert (train.name, notice) == ("MNIST", "")
+    assert len(server.asked) == 4
+
+
+def test_load_or_sample_without_a_network(tmp_path, server, monkeypatch):
+    sample = write_set(tmp_path.resolve() / "mnist")
+    monkeypatch.setattr(data_loader, "SAMPLE_FOLDER", sample)
+    urls = mirrors(server, "missing", "html")
+    train, test, notice = data_loader.load_or_sample(mirrors=urls)
+    assert train.name == test.name == "sample (synthetic digits)"
+    for words in [str(data_loader.MNIST_FOLDER), "SAMPLE", "synthetic", *urls,
+                  *PLAIN.values()]:
+        assert words in notice
+    assert os.listdir(data_loader.MNIST_FOLDER) == []
+
+
+def test_a_folder_that_the_user_named_is_never_replaced(tmp_path, server, monkeypatch):
+    arguments = (None, mirrors(server, "good"))
+    with pytest.raises(data_loader.MissingDataError, match="none of them"):
+        data_loader.load_or_sample(tmp_path, *arguments)
+    monkeypatch.setenv("MNIST_DIR", str(tmp_path / "none"))
+    with pytest.raises(data_loader.MissingDataError, match="no such folder"):
+        data_loader.load_or_sample(None, *arguments)
+    monkeypatch.delenv("MNIST_DIR")
+    write_set(data_loader.MNIST_FOLDER, train_images=HTML)    # nor is damage hidden
+    error = error_of(data_loader.load_or_sample, None, *arguments)
+    assert error.found == "an HTML page" and server.asked == []
+
+
+# --- Dataset and batches --------------------------------------------------------------
+
+
+def small(count=11, height=2, width=3):
+    pixels = bytes((7 * i) % 251 for i in range(count * height * width))
+    return Dataset("small", pixels, bytes(i % 10 for i in range(count)), height, width)
+
+
+def rows_of(sparse):
+    """The images in a sparse batch, read back from its three lists."""
+    images = []
+    for start, end in zip(sparse.indptr, sparse.indptr[1:]):
+        image = bytearray(sparse.shape[1])
+        for column, value in zip(sparse.indices[start:end], sparse.values[start:end]):
+            image[column] = value
+        images.append(bytes(image))
+    return images
+
+
+def test_images_and_labels_by_index():
+    data = small()
+    assert b"".join(data.image(i) for i in range(11)) == data.images
+    assert bytes(data.label(i) for i in range(11)) == data.labels
+    for index in (-1, 11, 1000):
+        with pytest.raises(IndexError, match=f"{index} of 11"):
+            data.image(index)
+        with pytest.raises(IndexError, match=f"{index} of 11"):
+            data.label(index)
+    assert "small" in repr(data) and len(repr(data)) < 80
+    with pytest.raises(ValueError, match="5 pixels are not 1 images of 2 x 3"):
+        Dataset("wrong", bytes(5), bytes(1), 2, 3)
+
+
+def test_head_and_split():
+    data = small()
+    assert data.head(4).images == data.images[:24]
+    assert data.head(4).labels == data.labels[:4]
+    assert len(data.head(99)) == 11 and data.head(99).images == data.images
+    first, last = data.split(3)
+    assert (len(first), len(last)) == (8, 3)
+    assert first.images + last.images == data.images
+    assert first.labels + last.labels == data.labels
+    assert last.label(0) == data.label(8) and last.image(2) == data.image(10)
+    named = Dataset("n", data.images, data.labels, 2, 3, list("abcdefghijk"))
+    assert named.split(1)[1].class_names == list("abcdefghijk")
+    assert named.head(1).class_count == 11 and named.head(1).name == "n"
+    for count in (-1, 0):
+        with pytest.raises(ValueError, match=str(count)):
+            data.head(count)
+    for count in (-1, 0, 11, 12):
+        with pytest.raises(ValueError, match=f"{count} of 11"):
+            data.split(count)
+
+
+def test_order_is_a_permutation_that_the_seed_decides():
+    data = small(1000, 1, 1)
+    order = data.order(random.Random(5))
+    assert sorted(order) == list(range(1000)) and order != sorted(order)
+    assert data.order(random.Random(5)) == order != data.order(random.Random(6))
+    # Frozen; random.shuffle(x, rng.random) of Python 3.9 gave the same.
+    assert small(10).order(random.Random(1)) == [8, 0, 3, 4, 5, 2, 9, 6, 7, 1]
+
+
+def test_order_uses_nothing_but_random():
+    class Halves:
+        def random(self):
+            return 0.5
+    assert small(4).order(Halves()) == [0, 3, 1, 2]
+
+
+def test_every_permutation_is_about_equally_likely():
+    rng, counts = random.Random(2), {}
+    for _ in range(6000):
+        key = tuple(small(3).order(rng))
+        counts[key] = counts.get(key, 0) + 1
+    assert len(counts) == 6 and all(880 < count < 1120 for count in counts.values())
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 11, 50])
+def test_batches_cover_every_image_once(size):
+    data, order = small(), small().order(random.Random(3))
+    for chosen in (None, order, order[:7]):
+        images, labels, sizes = [], [], []
+        for sparse, batch_labels in data.batches(size, chosen):
+            images += rows_of(sparse)
+            labels += batch_labels
+            sizes.append(len(batch_labels))
+            assert sparse.shape == (len(batch_labels), 6) and sparse.denominator == 255
+        indices = range(11) if chosen is None else chosen
+        assert images == [data.image(i) for i in indices]
+        assert labels == [data.label(i) for i in indices]
+        assert set(sizes[:-1]) <= {size} and 0 < sizes[-1] <= size
+
+
+def test_batches_augment_each_image_and_leave_the_data_alone():
+    data = small()
+    before = data.images
+    upside_down = [rows_of(sparse) for sparse, _ in
+                   data.batches(4, augment=lambda image: image[::-1])]
+    assert sum(upside_down, []) == [data.image(i)[::-1] for i in range(11)]
+    assert data.images == before
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_batches_of_nothing(size):
+    with pytest.raises(ValueError, match=f"batches of {size} images"):
+        next(small().batches(size))
+
+
+# --- Augmentation ---------------------------------------------------------------------
+
+
+def moved(image, height, width, down, right):
+    """Plain reference: copy each pixel to where it goes, if that is in the image."""
+    new = [[0] * width for _ in range(height)]
+    for y in range(height):
+        for x in range(width):
+            if 0 <= y + down < height and 0 <= x + right < width:
+                new[y + down][x + right] = image[y * width + x]
+    return bytes(sum(new, []))
+
+
+IMAGE = bytes(range(1, 31))    # 5 x 6 without a zero, so that paper is told from ink
+
+
+@pytest.mark.parametrize("down", [-5, -2, -1, 0, 1, 2, 5])
+@pytest.mark.parametrize("right", [-6, -2, -1, 0, 1, 2, 6])
+def test_each_shift_against_the_plain_reference(down, right):
+    sources = data_loader.shift_map(5, 6, down, right)
+    shift = data_loader.RandomGather([sources], random.Random(0))
+    assert shift(IMAGE) == moved(IMAGE, 5, 6, down, right)
+    assert len(shift(IMAGE).replace(b"\0", b"")) == (5 - abs(down)) * (6 - abs(right))
+
+
+@pytest.mark.parametrize("reach", [0, 1, 2])
+def test_shift_augmentation_reaches_every_offset_and_no_other(reach):
+    shift = data_loader.shift_augmentation(5, 6, reach, random.Random(4))
+    offsets = range(-reach, reach + 1)
+    expected = {moved(IMAGE, 5, 6, down, right)
+                for down in offsets for right in offsets}
+    assert {shift(IMAGE) for _ in range(400)} == expected
+    assert len(expected) == (2 * reach + 1) ** 2
+
+
+def test_augmentation_follows_its_seed_and_survives_pickling():
+    shift = data_loader.shift_augmentation(5, 6, 2, random.Random(4))
+    copy = pickle.loads(pickle.dumps(shift))
+    first = [shift(IMAGE) for _ in range(20)]
+    assert [copy(IMAGE) for _ in range(20)] == first
+    other = data_loader.shift_augmentation(5, 6, 2, random.Random(5))
+    assert [other(IMAGE) for _ in range(20)] != first
+
+
+def test_no_shift_gives_the_image_itself():
+    assert data_loader.shift_augmentation(5, 6, 0, random.Random(1))(IMAGE) is IMAGE
+
+
+def test_augmentations_that_cannot_be():
+    with pytest.raises(ValueError, match="-1 pixels"):
+        data_loader.shift_augmentation(5, 6, -1, random.Random(1))
+    for maps in ([], [[]], [[0]]):
+        with pytest.raises(ValueError, match="at least one map"):
+            data_loader.RandomGather(maps, random.Random(1))
+
+
+# --- The module -----------------------------------------------------------------------
+
+
+def test_errors_survive_pickling():
+    error = pickle.loads(pickle.dumps(DataError("a", "two\nlines", "one", "mend it")))
+    assert str(error) == "a: found two lines, expected one; mend it"
+    assert (error.path, error.hint) == ("a", "mend it")
+
+
+def test_import_is_silent_and_its_folders_are_beside_the_module(tmp_path):
+    program = "import data_loader as d; print(d.MNIST_FOLDER, d.SAMPLE_FOLDER, sep='|')"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, timeout=60,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    folders = f"{ROOT / 'data' / 'mnist'}|{ROOT / 'data' / 'sample'}"
+    assert (done.returncode, done.stdout.decode().strip()) == (0, folders)
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_shipped_sample():
+    train, test = data_loader.load(ROOT / "data" / "sample")
+    assert train.name == test.name == "sample (synthetic digits)"
+    assert (train.height, train.width, train.class_count) == (28, 28, 10)
+    assert set(train.labels) == set(test.labels) == set(range(10))
+
+
+@pytest.mark.skipif(not REAL_MNIST, reason="MNIST_DIR is not set")
+def test_the_real_mnist():
+    train, test = data_loader.load(REAL_MNIST)
+    assert train.name == test.name == "MNIST"
+    assert (len(train), len(test)) == (60000, 10000)
+    assert (train.height, train.width, train.class_count) == (28, 28, 10)
+    assert list(train.labels[:5]) == [5, 0, 4, 1, 9]
+    assert list(test.labels[:5]) == [7, 2, 1, 0, 4]
+    assert sum(map(bool, train.image(0))) == 166    # pixels with ink
+    sparse, labels = next(train.batches(32))
+    assert sparse.shape == (32, 784) and labels[:5] == [5, 0, 4, 1, 9]
+    assert rows_of(sparse)[31] == train.image(31)

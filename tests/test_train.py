@@ -1,0 +1,220 @@
+"""The training command from outside: what it prints, writes, refuses and resumes."""
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import data_loader
+import train
+from network import Network
+
+ROOT = Path(train.__file__).resolve().parent
+SAMPLE = str(data_loader.SAMPLE_FOLDER)
+SMALL = ["--data", SAMPLE, "--limit", "200", "--hidden", "8", "--no-plots"]
+
+
+@pytest.fixture
+def small_run(tmp_path, capsys):
+    """Train a small network with these options; (exit code, stdout, stderr, folder)."""
+    def run(*options, folder="run"):
+        output = [] if "--resume" in options else ["--output", str(tmp_path / folder)]
+        start = ["--data", SAMPLE] if "--resume" in options else SMALL
+        code = train.main([*start, *output, *options])
+        out, err = capsys.readouterr()
+        return code, out, err, tmp_path / folder
+    return run
+
+
+def weights_of(folder: Path) -> list:
+    return [[list(layer.weights), list(layer.bias)]
+            for layer in Network.load(folder / "model.npz")[0].layers]
+
+
+def test_run_prints_an_epoch_a_line_and_the_result(small_run):
+    code, out, err, folder = small_run("--epochs", "2")
+    assert code == 0 and err == ""
+    pattern = (r"Epoch  1/2 \| Loss: \d\.\d{4} \| Train Acc: \d+\.\d\d% \| "
+               r"Test Acc: \d+\.\d\d% \| \d+\.\d s\n")
+    assert re.search(pattern, out)
+    assert "Epoch  2/2" in out and "sample (synthetic digits)" in out
+    assert "MNIST" not in out
+
+
+def test_run_writes_model_and_history(small_run):
+    *_, folder = small_run("--epochs", "2")
+    assert sorted(path.name for path in folder.iterdir()) == ["history.csv", "model.npz"]
+    rows = list(csv.DictReader(open(folder / "history.csv", newline="")))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[1]["loss"]) < float(rows[0]["loss"])
+    network, settings = Network.load(folder / "model.npz")
+    assert network.sizes == [784, 8, 10]
+    assert settings["epochs"] == 2 and settings["seed"] == 1
+
+
+def test_it_learns(small_run):
+    """1,000 images and three epochs are enough for far more than chance (10 %)."""
+    *_, folder = small_run("--epochs", "3", "--limit", "1000", "--hidden", "16")
+    row = list(csv.DictReader(open(folder / "history.csv", newline="")))[-1]
+    assert float(row["test_accuracy"]) > 0.6
+    assert float(row["train_accuracy"]) > 0.6
+
+
+def test_same_seed_same_weights_other_seed_others(small_run):
+    folders = [small_run("--epochs", "1", "--seed", seed, "--augment", "shift",
+                         folder=name)[-1]
+               for seed, name in (("3", "a"), ("3", "b"), ("4", "c"))]
+    first, second, third = map(weights_of, folders)
+    assert first == second != third
+
+
+def test_resumed_run_ends_with_the_same_weights(small_run, monkeypatch):
+    options = ["--epochs", "3", "--augment", "shift", "--validation", "50"]
+    *_, whole = small_run(*options, folder="whole")
+    real = train.train_epoch
+
+    def stop_in_epoch_two(network, part, settings, epoch, live):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return real(network, part, settings, epoch, live)
+
+    monkeypatch.setattr(train, "train_epoch", stop_in_epoch_two)
+    code, _, err, stopped = small_run(*options, folder="stopped")
+    assert code == 130 and f"--resume {stopped}" in err
+    monkeypatch.setattr(train, "train_epoch", real)
+    code, out, *_ = small_run("--resume", str(stopped))
+    assert code == 0 and "Epoch  2/3" in out and "Epoch  1/3" not in out
+    assert weights_of(stopped) == weights_of(whole)
+
+
+def test_interrupt_before_the_first_checkpoint_leaves_nothing(small_run, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(train, "train_epoch", stop)
+    code, _, err, folder = small_run()
+    assert code == 130 and "nothing to keep" in err and not folder.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child process")
+def test_ctrl_c_in_a_real_process_ends_it_with_130(tmp_path):
+    command = [sys.executable, str(ROOT / "train.py"), "--data", SAMPLE, "--no-plots",
+               "--hidden", "8", "--limit", "300", "--epochs", "1000",
+               "--output", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)
+    while "Epoch" not in process.stdout.readline():
+        pass
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "--resume" in err and "Traceback" not in err
+    Network.load(tmp_path / "run" / "model.npz")
+
+
+def test_validation_is_held_out_and_the_test_set_kept_for_the_end(small_run):
+    code, out, _, folder = small_run("--epochs", "1", "--validation", "50")
+    assert "150 to train on" in out and "50 to validation" in out
+    assert "Val Acc" in out and "Test Acc" not in out
+    assert "validation_accuracy" in (folder / "history.csv").read_text()
+
+
+def test_runs_are_numbered_and_never_overwritten(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "RUNS", tmp_path / "runs")
+    for number in (1, 2):
+        assert train.main([*SMALL, "--epochs", "1"]) == 0
+        assert (tmp_path / "runs" / f"default-{number}" / "model.npz").exists()
+
+
+def test_folder_with_files_is_refused_and_left_alone(small_run):
+    *_, folder = small_run("--epochs", "1")
+    before = (folder / "model.npz").read_bytes()
+    code, _, err, _ = small_run("--epochs", "1", "--seed", "9")
+    assert code == 2 and str(folder) in err and err.count("\n") == 1
+    assert (folder / "model.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--epochs", "0"], "--epochs"),
+    (["--epochs", "many"], "'many'"),
+    (["--learning-rate", "-1"], "--learning-rate"),
+    (["--learning-rate", "nan"], "--learning-rate"),
+    (["--hidden", "12-x"], "'12-x'"),
+    (["--hidden", ""], "--hidden"),
+    (["--activation", "softplus"], "softplus"),
+    (["--nonsense"], "--nonsense"),
+])
+def test_nonsense_options_are_one_line_and_code_2(options, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        train.main(options)
+    err = capsys.readouterr().err
+    assert stop.value.code == 2 and words in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--data", "no/such/folder"], "no/such/folder"),
+    (["--resume", "no/such/run"], "no/such/run"),
+    (["--resume", "x", "--epochs", "3"], "--epochs cannot be given with --resume"),
+    ([*SMALL, "--validation", "200"], "--validation 200"),
+    ([*SMALL, "--output", __file__], "test_train.py"),
+])
+def test_options_that_cannot_be_followed_are_one_line_and_code_2(options, words, capsys):
+    assert train.main(options) == 2
+    err = capsys.readouterr().err
+    assert words in err and err.count("\n") == 1
+
+
+def test_divergence_is_named_and_leaves_no_model(small_run):
+    code, _, err, folder = small_run("--learning-rate", "1e300", "--epochs", "2")
+    assert code == 2 and "diverged" in err and "--learning-rate" in err
+    assert not folder.exists()
+
+
+def test_resume_on_other_data_is_refused(small_run, tmp_path):
+    *_, folder = small_run("--epochs", "1")
+    other = tmp_path / "other"
+    other.mkdir()
+    for file in data_loader.SAMPLE_FOLDER.glob("*.gz"):
+        (other / file.name).write_bytes(file.read_bytes())
+    code, _, err, _ = small_run("--resume", str(folder), "--data", str(other))
+    assert code == 2 and err.count("\n") == 1 and "same data" in err
+
+
+def test_sample_is_announced_where_mnist_is_out_of_reach(tmp_path, monkeypatch, capsys):
+    """No folder named, none in data/mnist, no network: the sample, said loudly."""
+    monkeypatch.delenv("MNIST_DIR", raising=False)
+    monkeypatch.setattr(data_loader, "MNIST_FOLDER", tmp_path / "mnist")
+    monkeypatch.setattr(data_loader, "MIRRORS", ("http://127.0.0.1:9/",))
+    code = train.main([*SMALL[2:], "--epochs", "1", "--output", str(tmp_path / "run")])
+    out, err = capsys.readouterr()
+    assert code == 0
+    assert str(tmp_path / "mnist") in err and "SAMPLE" in err
+    for name in data_loader.FILE_NAMES.values():
+        assert name in err
+    assert "sample (synthetic digits)" in out and "of MNIST" not in out
+
+
+def test_pictures_are_drawn_or_their_absence_is_said(tmp_path, capsys):
+    code = train.main([*SMALL[:-1], "--epochs", "1", "--output", str(tmp_path / "run")])
+    out = capsys.readouterr().out
+    assert code == 0
+    try:
+        import matplotlib                                               # noqa: F401
+    except ImportError:
+        assert "matplotlib is not installed" in out
+        return
+    for name in ("curves.png", "confusion.png", "errors.png"):
+        assert (tmp_path / "run" / name).read_bytes().startswith(b"\x89PNG")
+        assert name in out
+
+
+def test_learning_rate_falls_along_a_half_cosine():
+    settings = {"schedule": "cosine", "learning_rate": 0.4}
+    rates = [train.learning_rate_at(settings, part) for part in (0, 0.5, 1)]
+    assert rates == pytest.approx([0.4, 0.2, 0.0])
+    assert train.learning_rate_at({**settings, "schedule": "constant"}, 0.9) == 0.4
