@@ -27,6 +27,7 @@ class Parser(argparse.ArgumentParser):
 def whole_number(least: int) -> Callable[[str], int]:
     """A type for argparse: whole numbers from `least` up."""
     def parse(text: str) -> int:
+        """The number that an option was given."""
         try:
             value = int(text)
         except ValueError:
@@ -50,7 +51,7 @@ def positive_number(text: str) -> float:
 
 
 def run_command(name: str, command: Callable[[], int]) -> int:
-    """Run a command; what the user can mend becomes one line on stderr and exit code 2."""
+    """Run a command; what its user can mend is one line on stderr and exit code 2."""
     try:
         return command()
     except (DataError, OptionError) as error:
@@ -64,7 +65,7 @@ def run_command(name: str, command: Callable[[], int]) -> int:
 # --- a live line
 
 class LiveLine:
-    """One line on stderr that is written over as work goes on; silent off a terminal."""
+    """A line on stderr, written over as work goes on; nothing where no terminal is."""
 
     def __init__(self, stream: TextIO | None = None, interval: float = 0.2) -> None:
         """`interval` is the least time in seconds between two updates."""

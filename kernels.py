@@ -222,7 +222,8 @@ def rotate_to_zero(a: list, vectors: list, p: int, q: int) -> None:
         rows[p] = [cosine * x - sine * y for x, y in zip(row_p, row_q)]
         rows[q] = [sine * x + cosine * y for x, y in zip(row_p, row_q)]
     for row in a:
-        row[p], row[q] = cosine * row[p] - sine * row[q], sine * row[p] + cosine * row[q]
+        x, y = row[p], row[q]
+        row[p], row[q] = cosine * x - sine * y, sine * x + cosine * y
     a[p][q] = a[q][p] = 0.0
 
 

@@ -37,7 +37,8 @@ class ShapeError(ValueError):
     @classmethod
     def between(cls, symbol: str, left: Shape, right: Shape, rule: str) -> ShapeError:
         """The error of one operator: its symbol, both shapes and the rule broken."""
-        return cls(f"({left[0]} x {left[1]}) {symbol} ({right[0]} x {right[1]}): {rule}")
+        (m, n), (p, q) = left, right
+        return cls(f"({m} x {n}) {symbol} ({p} x {q}): {rule}")
 
 
 class Matrix:
@@ -54,7 +55,7 @@ class Matrix:
     __hash__ = None  # a matrix can change
 
     def __init__(self, rows: Iterable[Iterable]):
-        """Copy `rows`; ShapeError where ragged or empty, TypeError where not numbers."""
+        """Copy `rows`; ShapeError where ragged or empty, TypeError where no numbers."""
         copied = [list(row) for row in rows]
         width = len(copied[0]) if copied else 0
         if not width:
@@ -115,6 +116,7 @@ class Matrix:
         in every version of Python.
         """
         def normal() -> float:
+            """One number, from two that are even in 0..1."""
             radius = math.sqrt(-2 * math.log(1 - rng.random()))
             return deviation * radius * math.cos(2 * math.pi * rng.random())
         return cls([normal() for _ in range(columns)] for _ in range(rows))
@@ -301,10 +303,15 @@ class Matrix:
 
     def __matmul__(self, other: Any) -> Any:
         """C[i, j] = sum_k A[i, k] B[k, j]; (m x k) @ (k x n) is (m x n)."""
+        if isinstance(other, list):
+            other = Matrix(other)
         if not isinstance(other, Matrix):
             return NotImplemented
         _check_inner("@", self.shape, other.shape)
         return Matrix._trusted(kernels.matmul(self._rows, other._rows))
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return Matrix(other) @ self if isinstance(other, list) else NotImplemented
 
     def add_matmul(self, a: Matrix | SparseMatrix, b: Matrix, alpha: Any = 1) -> None:
         """C <- C + alpha A B in place: the step that BLAS calls GEMM.
@@ -390,7 +397,8 @@ class Matrix:
         n = self._square_size("eigen_symmetric")
         a = [list(map(float, row)) for row in self._rows]
         size = self.norm()
-        if any(abs(a[i][j] - a[j][i]) > 1e-9 * size for i in range(n) for j in range(i)):
+        if any(abs(a[i][j] - a[j][i]) > 1e-9 * size
+               for i in range(n) for j in range(i)):
             raise ValueError("eigen_symmetric needs A[i, j] = A[j, i]; this A differs")
         vectors = [[float(i == j) for j in range(n)] for i in range(n)]
         kernels.jacobi_sweeps(a, vectors, tolerance=1e-15 * size)
@@ -460,7 +468,7 @@ class SparseMatrix:
     def from_matrix(cls, matrix: Matrix) -> SparseMatrix:
         """The same numbers without the zeros."""
         return cls._from_entries(
-            matrix.shape, (([j for j, x in zip(columns, row) if x], list(filter(None, row)))
+            matrix.shape, ((compress(columns, row), filter(None, row))
                            for columns, row in matrix.entries()))
 
     @classmethod

@@ -230,14 +230,13 @@ class Network:
 
     def __init__(self, sizes: Sequence[int], activation: str = "relu",
                  loss: str = "cross-entropy", rng: random.Random | None = None) -> None:
-        """Random weights from `rng` (a fresh Random(0) if none) for layers of `sizes`."""
+        """Layers of `sizes` with random weights from `rng` (Random(0) if none)."""
         if len(sizes) < 2 or min(sizes) < 1:
-            raise ValueError(f"sizes {list(sizes)}: at least inputs and outputs, each 1+")
+            raise ValueError(f"sizes {list(sizes)}: expected at least 2, all above 0")
         rng = rng or random.Random(0)
         self._name_parts(activation, loss)
-        hidden = [activation] * (len(sizes) - 2)
-        self.layers = [Dense.random(inputs, outputs, kind, rng) for inputs, outputs, kind
-                       in zip(sizes, sizes[1:], hidden + [activation])]
+        self.layers = [Dense.random(inputs, outputs, activation, rng)
+                       for inputs, outputs in zip(sizes, sizes[1:])]
 
     def _name_parts(self, activation: str, loss: str) -> None:
         for kind, name, known in (("activation", activation, ACTIVATIONS),
@@ -347,7 +346,7 @@ class Network:
     # --- files
 
     def save(self, path: str | Path, settings: dict | None = None) -> None:
-        """Write `layer1.weights`, `layer1.bias`, ... and the settings as an .npz file."""
+        """Write `layer1.weights`, `layer1.bias`, ... and the settings as .npz file."""
         matrices = {}
         for number, layer in enumerate(self.layers, 1):
             matrices[f"layer{number}.weights"] = layer.weights
@@ -410,6 +409,7 @@ def gradient_check(network: Network, x: Matrix | SparseMatrix, labels: Sequence[
     Below 1e-6 the gradient is right; a forgotten factor shows as 0.1 or more.
     """
     def slope(matrix: Matrix, i: int, j: int) -> float:
+        """The centred difference for one parameter."""
         middle, at = matrix[i, j], {}
         for offset in (-2, -1, 1, 2):
             matrix[i, j] = middle + offset * step

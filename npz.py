@@ -111,7 +111,8 @@ def _parse_header(header: bytes) -> tuple[str, bool, tuple]:
         fortran = bool(fields["fortran_order"])
     except (SyntaxError, ValueError, KeyError, TypeError, RecursionError, MemoryError):
         raise ValueError("an .npy header that is no dict of its three fields") from None
-    sizes_fit = isinstance(shape, tuple) and all(type(n) is int and n > 0 for n in shape)
+    sizes_fit = isinstance(shape, tuple) and all(
+        type(n) is int and n > 0 for n in shape)
     if not isinstance(descr, str) or not sizes_fit or len(shape) > 2:
         raise ValueError(f"an array of type {descr!r} and shape {shape!r}")
     return descr, fortran, shape

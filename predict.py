@@ -6,14 +6,13 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-import data_loader
-from console import (LiveLine, OptionError, Parser, bar, can_print, picture, run_command,
-                     table, whole_number)
+from console import (LiveLine, OptionError, Parser, bar, can_print, picture,
+                     run_command, table, whole_number)
 from data_loader import DataError
 from dataset import Dataset
 from my_math import SparseMatrix
 from network import Network, Report
-from train import MODEL, RUNS
+from train import MODEL, RUNS, load_data
 
 SHIPPED_MODEL = Path(__file__).resolve().parent / "data" / MODEL
 
@@ -34,8 +33,8 @@ def build_parser() -> Parser:
     what.add_argument("--index", type=whole_number(0), metavar="N",
                       help="read test image N, counted from 0")
     what.add_argument("--test", action="store_true", help="read the whole test set")
-    parser.add_argument("--data", metavar="DIR", help="folder with the four IDX files, or "
-                        "a .csv file (default: $MNIST_DIR, else data/mnist)")
+    parser.add_argument("--data", metavar="DIR", help="folder with the four IDX files, "
+                        "or a .csv file (default: $MNIST_DIR, else data/mnist)")
     parser.add_argument("--model", metavar="FILE", help="model.npz of a run "
                         "(default: the newest in runs/, else data/model.npz)")
     return parser
@@ -56,17 +55,6 @@ def find_model(given: str | None) -> Path:
         return SHIPPED_MODEL
     raise DataError(RUNS, "no trained model", f"a run with a {MODEL}",
                     "make one with: python train.py")
-
-
-def load_test_set(data: str | None) -> Dataset:
-    """The test images; where MNIST is not to be had, a word on stderr and the sample."""
-    live = LiveLine()
-    _, test, notice = data_loader.load_or_sample(
-        data, lambda name, done, total: live.show(f"Downloading {name}: {done:,} bytes"))
-    live.clear()
-    if notice:
-        print(notice, file=sys.stderr)
-    return test
 
 
 def load_model(path: Path, test: Dataset) -> Network:
@@ -108,7 +96,7 @@ def show_one(network: Network, test: Dataset, index: int) -> None:
 
 
 def show_report(report: Report, test: Dataset) -> None:
-    """Print accuracy, the confusion matrix with each class's share, the worst errors."""
+    """Print the accuracy, the confusion matrix and the most confident errors."""
     names = test.class_names
     right = sum(map(int.__eq__, report.guesses, report.labels))
     print(f"{report.accuracy:.2%} right: {right:,} of the {len(test):,} test images of "
@@ -132,7 +120,7 @@ def show_report(report: Report, test: Dataset) -> None:
 def run(options: argparse.Namespace) -> int:
     """Answer as the options ask; returns the exit code."""
     path = find_model(options.model)
-    test = load_test_set(options.data)
+    _, test = load_data(options.data)
     network = load_model(path, test)
     if options.test:
         live = LiveLine()

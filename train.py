@@ -33,7 +33,7 @@ DEFAULTS = {
     "hidden": [128],
     "activation": "relu",
     "loss": "cross-entropy",
-    "learning_rate": 0.1,
+    "learning_rate": 0.2,
     "schedule": "cosine",
     "epochs": 5,
     "batch_size": 32,
@@ -79,7 +79,7 @@ def build_parser() -> Parser:
     """The options of the command; those not given are None, see DEFAULTS."""
     parser = Parser(prog="train.py", epilog=EXAMPLES,
                     formatter_class=argparse.RawDescriptionHelpFormatter,
-                    description="Train a network on handwritten digits, in plain Python.")
+                    description="Train a network on handwritten digits.")
     add = parser.add_argument
     add("--data", metavar="DIR", help="folder with the four IDX files, or a .csv file "
         "(default: $MNIST_DIR, else data/mnist, else downloaded)")
@@ -88,15 +88,16 @@ def build_parser() -> Parser:
     add("--activation", choices=ACTIVATIONS, help="of the hidden layers (relu)")
     add("--loss", choices=LOSSES, help="what is made small (cross-entropy)")
     add("--learning-rate", type=positive_number, metavar="X",
-        help="how far a step goes down the slope (0.1)")
-    add("--schedule", choices=("cosine", "constant"), help="of the learning rate: it falls "
-        "to 0 along a half cosine, or stays (cosine)")
-    add("--epochs", type=whole_number(1), metavar="N", help="passes over the images (5)")
+        help="how far a step goes down the slope (0.2)")
+    add("--schedule", choices=("cosine", "constant"), help="of the learning rate: it "
+        "falls to 0 along a half cosine, or stays (cosine)")
+    add("--epochs", type=whole_number(1), metavar="N",
+        help="passes over the images (5)")
     add("--batch-size", type=whole_number(1), metavar="N", help="images a step (32)")
     add("--augment", choices=("none", "shift"),
         help="shift: move each image by -1..1 pixels at random (none)")
-    add("--validation", type=whole_number(0), metavar="N", help="hold the last N training "
-        "images out and test on them; the test set is used once, at the end (0)")
+    add("--validation", type=whole_number(0), metavar="N", help="hold the last N "
+        "training images out and judge epochs by them, not by the test set (0)")
     add("--limit", type=whole_number(1), metavar="N",
         help="train on the first N images only (all)")
     add("--seed", type=whole_number(0), metavar="N",
@@ -126,18 +127,20 @@ def new_folder(output: str | None, recipe: str = "default") -> Path:
             folder = Path(output)
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
-                raise DataError(folder, "a folder with files in it", "a new or empty one",
+                raise DataError(folder, "a folder with files in it",
+                                "a new or empty one",
                                 "name another, or go on with a run by --resume")
             return folder
         RUNS.mkdir(exist_ok=True)
         return _next_free(recipe)
     except OSError as error:
         raise DataError(output or RUNS, error.strerror or str(error),
-                        "a folder that can be written", "name one by --output") from None
+                        "a folder that can be written",
+                        "name one by --output") from None
 
 
 def _next_free(recipe: str) -> Path:
-    """runs/<recipe>-<number>; making it is what takes it, so two runs never share one."""
+    """runs/<recipe>-<number>; making it takes it, so two runs never share one."""
     number = 1
     while True:
         folder = RUNS / f"{recipe}-{number}"
@@ -168,7 +171,7 @@ def save_checkpoint(folder: Path, network: Network, settings: dict,
 
 
 def load_checkpoint(folder: Path) -> tuple[Network, dict, list[dict]]:
-    """(network, settings, history) of the run in a folder; DataError where not whole."""
+    """(network, settings, history) of a run; DataError where its folder has none."""
     path = folder / MODEL
     network, saved = Network.load(path)
     history = saved.pop("history", None)
@@ -262,21 +265,31 @@ def train_network(network: Network, parts: dict[str, Dataset], settings: dict,
 # The command
 # ---------------------------------------------------------------------------
 
-def load_parts(data: str | None, settings: dict) -> dict[str, Dataset]:
-    """The data sets "train", "test" and, if asked for, "validation"."""
+def load_data(data: str | None) -> tuple[Dataset, Dataset]:
+    """Train and test set; the sample, and a word on stderr, where there is no MNIST."""
     live = LiveLine()
-    train, test, notice = data_loader.load_or_sample(
-        data, lambda name, done, total: live.show(f"Downloading {name}: {done:,} bytes"))
+
+    def progress(name: str, done: int, total: int) -> None:
+        """Show how far a download is."""
+        live.show(f"Downloading {name}: {done:,} of {total or done:,} bytes")
+
+    train, test, notice = data_loader.load_or_sample(data, progress)
     live.clear()
     if notice:
         print(notice, file=sys.stderr)
+    return train, test
+
+
+def load_parts(data: str | None, settings: dict) -> dict[str, Dataset]:
+    """The data sets "train", "test" and, if asked for, "validation"."""
+    train, test = load_data(data)
     if settings["limit"]:
         train = train.head(settings["limit"])
     parts = {"train": train, "test": test}
     if settings["validation"]:
         if settings["validation"] >= len(train):
-            raise OptionError(f"--validation {settings['validation']}: expected fewer than "
-                              f"the {len(train):,} training images")
+            raise OptionError(f"--validation {settings['validation']}: expected fewer "
+                              f"than the {len(train):,} training images")
         parts["train"], parts["validation"] = train.split(settings["validation"])
     sizes = ", ".join(f"{len(part):,} to {'train on' if name == 'train' else name}"
                       for name, part in parts.items())
@@ -289,16 +302,16 @@ def start_or_resume(options: argparse.Namespace
     """(network or None, settings, history) as the options ask for."""
     if not options.resume:
         return None, settings_from(options), []
-    fixed = [name for name in (*DEFAULTS, "output") if getattr(options, name) is not None]
-    if fixed:
-        raise OptionError(f"--{fixed[0].replace('_', '-')} cannot be given with --resume: "
-                          "a resumed run keeps its settings and its folder")
+    for name in (*DEFAULTS, "output"):
+        if getattr(options, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise OptionError(f"{option} cannot be given with --resume: a resumed run "
+                              "keeps its settings and its folder")
     return load_checkpoint(Path(options.resume))
 
 
-def check_same_data(network: Network, parts: dict[str, Dataset], settings: dict) -> None:
+def check_same_data(network: Network, train: Dataset, settings: dict) -> None:
     """DataError where a run is resumed on other data than it was begun on."""
-    train = parts["train"]
     if settings["data"] != train.name or network.sizes[0] != train.height * train.width:
         raise DataError(train.name, f"a run on {settings['data']}",
                         "to resume on the same data", "give its folder by --data")
@@ -325,7 +338,7 @@ def run(options: argparse.Namespace) -> int:
     parts = load_parts(options.data, settings)
     train = parts["train"]
     if network:
-        check_same_data(network, parts, settings)
+        check_same_data(network, train, settings)
         folder = Path(options.resume)
     else:
         settings["data"] = train.name

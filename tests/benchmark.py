@@ -1,7 +1,7 @@
 """How long an epoch takes: python tests/benchmark.py [--data DIR]
 
-Every engine takes the same training steps of 784-128-10 (ReLU, softmax, batch 32) on the
-same first images of MNIST, several times in turn; the table has the medians, the time
+Every engine takes the same training steps of 784-128-10 (ReLU, softmax, batch 32) on
+the same first images of MNIST, several times in turn; the table has the medians, the time
 that a whole epoch of 60,000 would take, and the factor over the triple loop.
 """
 from __future__ import annotations
@@ -139,7 +139,8 @@ def main(argv=None) -> int:
         for name, seconds in times.items():
             seconds.append(seconds_for(name, trainers[name], part, options.batch_size))
     print(f"Python {platform.python_version()}, {platform.machine()}; {dataset.name}, "
-          f"{len(part)} images, batch {options.batch_size}, median of {options.repeat}\n")
+          f"{len(part)} images, batch {options.batch_size}, "
+          f"median of {options.repeat}\n")
     print(f"{'engine':20}{'ms an image':>12}{'s an epoch':>12}{'times faster':>14}")
     first = statistics.median(next(iter(times.values())))
     for name, seconds in times.items():

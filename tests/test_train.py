@@ -48,7 +48,7 @@ def test_run_prints_an_epoch_a_line_and_the_result(small_run):
 
 def test_run_writes_model_and_history(small_run):
     *_, folder = small_run("--epochs", "2")
-    assert sorted(path.name for path in folder.iterdir()) == ["history.csv", "model.npz"]
+    assert {path.name for path in folder.iterdir()} == {"history.csv", "model.npz"}
     rows = list(csv.DictReader(open(folder / "history.csv", newline="")))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[1]["loss"]) < float(rows[0]["loss"])
@@ -163,7 +163,7 @@ def test_nonsense_options_are_one_line_and_code_2(options, words, capsys):
     ([*SMALL, "--validation", "200"], "--validation 200"),
     ([*SMALL, "--output", __file__], "test_train.py"),
 ])
-def test_options_that_cannot_be_followed_are_one_line_and_code_2(options, words, capsys):
+def test_what_cannot_be_followed_is_one_line_and_code_2(options, words, capsys):
     assert train.main(options) == 2
     err = capsys.readouterr().err
     assert words in err and err.count("\n") == 1

@@ -1,0 +1,675 @@
+"""Matrix and SparseMatrix: exact oracles, algebraic laws, and what must be refused."""
+import math
+import operator
+import random
+from fractions import Fraction
+from itertools import product
+
+import pytest
+
+from my_math import Matrix, ShapeError, SingularMatrixError, SparseMatrix
+
+KINDS = [int, Fraction, float]
+OPERATORS = {"+": operator.add, "-": operator.sub,
+             "*": operator.mul, "/": operator.truediv}
+every_operator = pytest.mark.parametrize("symbol", OPERATORS)
+exact_kinds = pytest.mark.parametrize("kind", [int, Fraction])
+
+
+@pytest.fixture
+def random_matrix(random_rows):
+    """random_matrix(m, n, kind), int unless told."""
+    return lambda m, n, kind=int: Matrix(random_rows(m, n, kind))
+
+
+def close(a, b, tolerance=1e-12):
+    """Whether two matrices of one shape differ by rounding only."""
+    return a.shape == b.shape and (a - b).norm() <= tolerance * max(1, b.norm())
+
+
+# --- constructors
+
+@pytest.mark.parametrize("rows", [[], [[]], [[], []], [[1, 2], [3]], [[1], [2, 3]],
+                                  [[1], []]], ids=str)
+def test_ragged_and_empty_rows_are_refused(rows):
+    with pytest.raises(ShapeError):
+        Matrix(rows)
+
+
+@pytest.mark.parametrize("rows", [["12", "34"], [["1", "2"]], [[1, None]], [[1], [2j]],
+                                  [[[1]]], [1, 2], 5, None], ids=str)
+def test_what_is_no_number_is_refused(rows):
+    with pytest.raises(TypeError):
+        Matrix(rows)
+
+
+def test_the_refusal_says_which_row_and_why():
+    with pytest.raises(ShapeError, match="row 1 has 3 numbers, row 0 has 2"):
+        Matrix([[1, 2], [3, 4, 5]])
+    with pytest.raises(TypeError, match="row 1 holds a str"):
+        Matrix([[1, 2], [3, "4"]])
+
+
+def test_rows_may_be_any_iterables():
+    rows = (range(i, i + 2) for i in range(2))
+    assert Matrix(rows) == Matrix([(0, 1), [1, 2]]) == Matrix(Matrix([[0, 1], [1, 2]]))
+
+
+def test_zeros_and_ones_are_filled_with_floats():
+    for made, value in ((Matrix.zeros(2, 3), 0.0), (Matrix.ones(2, 3), 1.0)):
+        assert list(made) == [[value] * 3] * 2
+        assert type(made[0, 0]) is float
+
+
+@pytest.mark.parametrize("make", [Matrix.zeros, Matrix.ones])
+@pytest.mark.parametrize("shape", [(0, 1), (1, 0), (-1, 2)])
+def test_there_is_no_matrix_without_numbers(make, shape):
+    with pytest.raises(ShapeError):
+        make(*shape)
+
+
+def test_the_identity_changes_nothing(random_matrix):
+    a = random_matrix(3, 4, Fraction)
+    assert Matrix.identity(3) @ a == a == a @ Matrix.identity(4)
+
+
+def test_from_rows_stacks_rows_and_matrices():
+    below = Matrix([[3, 4], [5, 6]])
+    assert Matrix.from_rows([[1, 2], below]) == Matrix([[1, 2], [3, 4], [5, 6]])
+    with pytest.raises(ShapeError):
+        Matrix.from_rows([below, [1, 2, 3]])
+
+
+def test_one_hot_marks_the_label_of_each_row():
+    labels = [3, 0, 3, 1]
+    y = Matrix.one_hot(labels, 4)
+    assert y.shape == (4, 4)
+    assert y.argmax(axis=1) == labels
+    assert y.sum(axis=1) == Matrix([[1]] * 4)
+
+
+@pytest.mark.parametrize("label", [-1, 4])
+def test_one_hot_refuses_a_label_without_a_class(label):
+    with pytest.raises(ValueError, match=rf"label {label} is not in 0\.\.3"):
+        Matrix.one_hot([0, label], 4)
+
+
+def test_random_normal_has_the_mean_and_deviation_asked_for(rng):
+    values = Matrix.random_normal(100, 100, rng, deviation=3.0)
+    mean = values.mean()
+    assert abs(mean) < 0.1                                 # 3 standard errors
+    assert math.sqrt((values - mean).map(lambda x: x * x).mean()) == pytest.approx(
+        3, rel=0.03)
+    within = values.map(lambda x: abs(x) < 3).mean()
+    assert within == pytest.approx(0.6827, abs=0.015)      # the bell's middle
+
+
+def test_random_normal_repeats_itself_in_every_version_of_python():
+    # Frozen: numpy.sqrt(-2 log(1 - u)) * cos(2 pi v) on four numbers u, v, u, v
+    # of random.Random(5).random().
+    normal = Matrix.random_normal(1, 2, random.Random(5))
+    assert normal[0] == pytest.approx([-0.07203811287364832, 1.6656764981615242])
+
+
+def test_random_normal_draws_from_random_alone():
+    class Generator:
+        """Only this method is promised to be stable across versions."""
+        def random(self):
+            return 0.0
+    assert Matrix.random_normal(1, 2, Generator()) == Matrix([[0.0, 0.0]])
+
+
+# --- nothing is shared
+
+A_COPY = {
+    "Matrix(A)": Matrix, "copy": Matrix.copy, "T": lambda a: a.T,
+    "T.T": lambda a: a.T.T,
+    "reshape": lambda a: a.reshape(3, 2), "row slice": lambda a: a[0:2],
+    "from_rows": lambda a: Matrix.from_rows([a]), "A + 0": lambda a: a + 0,
+    "A + row": lambda a: a + [[0, 0, 0]], "zero row + A": lambda a: [[0, 0, 0]] + a,
+    "-A": operator.neg, "map": lambda a: a.map(lambda x: x), "relu": Matrix.relu,
+    "map_rows": lambda a: a.map_rows(lambda row: row),
+    "column sums": lambda a: a[0:1].sum(axis=0),
+    "I @ A": lambda a: Matrix.identity(2) @ a,
+    "where_positive": lambda a: a.where_positive(a),
+}
+
+
+@pytest.mark.parametrize("make", A_COPY.values(), ids=A_COPY)
+def test_results_share_no_numbers_with_their_operand(make):
+    a = Matrix([[1, 2, 3], [4, 5, 6]])
+    made = make(a)
+    made[0, 0] = 99
+    assert a == Matrix([[1, 2, 3], [4, 5, 6]])
+    kept = made.copy()
+    a[0, 0] = a[0, 1] = a[1, 2] = -7
+    assert made == kept
+
+
+def test_the_constructor_copies_the_lists_it_is_given():
+    rows = [[1, 2], [3, 4]]
+    a = Matrix(rows)
+    rows[0][0] = 99
+    a[1, 1] = -5
+    assert (a[0, 0], rows[1][1]) == (1, 4)
+
+
+@pytest.mark.parametrize("row", [lambda a: a[0], lambda a: next(iter(a))],
+                         ids=["M[i]", "iteration"])
+def test_a_row_is_handed_out_as_a_new_list(row):
+    a = Matrix([[1, 2], [3, 4]])
+    row(a)[0] = 99
+    assert a[0, 0] == 1
+
+
+def test_rows_that_broadcasting_repeats_are_not_one_row():
+    a = Matrix([[1], [1]]) * Matrix([[2, 3]])
+    a[0, 0] = 99
+    assert a == Matrix([[99, 3], [2, 3]])
+
+
+@pytest.mark.parametrize("make", [Matrix.zeros, Matrix.ones])
+def test_constant_rows_are_not_one_row(make):
+    a = make(2, 2)
+    a[0, 0] = 99
+    assert a[1, 0] != 99
+
+
+# --- looking at it
+
+def test_numbers_rows_and_slices_are_found_by_index():
+    a = Matrix([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
+    assert (a[0, 2], a[2, 0], a[-1, -1], a[1]) == (3, 7, 9, [4, 5, 6])
+    assert a[1:] == Matrix([[4, 5, 6], [7, 8, 9]])
+    assert a[::-2] == Matrix([[7, 8, 9], [1, 2, 3]])
+    assert list(a) == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    assert (len(a), a.shape, a[:2].shape) == (3, (3, 3), (2, 3))
+
+
+@pytest.mark.parametrize("key, error", [
+    ((0, 2), IndexError), ((2, 0), IndexError), (5, IndexError), ("a", TypeError),
+    ((slice(0, 2), 0), TypeError), ((0, slice(0, 1)), TypeError), (1.0, TypeError),
+    ((0, 0, 0), ValueError), (slice(2, 2), ShapeError)], ids=str)
+def test_an_index_that_names_nothing_is_refused(key, error):
+    with pytest.raises(error):
+        Matrix([[1, 2], [3, 4]])[key]
+
+
+@pytest.mark.parametrize("key, value, error", [
+    ((0, 0), "5", TypeError), ((0, 0), None, TypeError), ((0, 2), 5, IndexError),
+    ((slice(0, 1), 0), 5, TypeError), ((0, slice(0, 1)), 5, TypeError),
+    (0, 5, TypeError)], ids=str)
+def test_only_a_number_can_be_stored_and_only_in_one_place(key, value, error):
+    a = Matrix([[1, 2], [3, 4]])
+    with pytest.raises(error):
+        a[key] = value
+    assert a == Matrix([[1, 2], [3, 4]])
+
+
+def test_equal_means_same_shape_and_same_numbers():
+    a = Matrix([[1, 2], [3, 4]])
+    assert a == Matrix([[1.0, 2], [Fraction(3), 4]])
+    assert a != Matrix([[1, 2], [3, 5]])
+    assert a != Matrix([[1, 2]]) and a != a.reshape(1, 4)
+    assert (a == [[1, 2], [3, 4]]) is False
+    with pytest.raises(TypeError):
+        hash(a)
+
+
+def test_a_short_repr_can_be_evaluated(random_matrix):
+    for kind in KINDS:
+        a = random_matrix(2, 3, kind)
+        assert eval(repr(a)) == a
+
+
+def test_a_long_repr_is_one_short_line_with_the_shape():
+    text = repr(Matrix.zeros(784, 128))
+    assert "784 x 128" in text
+    assert "\n" not in text and len(text) < 80
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (6, 1), (3, 2), (2, 3)])
+def test_reshape_keeps_the_numbers_in_reading_order(shape):
+    reshaped = Matrix([[1, 2, 3], [4, 5, 6]]).reshape(*shape)
+    assert reshaped.shape == shape
+    assert [x for row in reshaped for x in row] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (4, 2), (0, 6), (-2, -3), (6, 0)])
+def test_reshape_refuses_to_lose_or_invent_numbers(shape):
+    with pytest.raises(ShapeError, match="reshape"):
+        Matrix([[1, 2, 3], [4, 5, 6]]).reshape(*shape)
+
+
+# --- elementwise arithmetic
+
+SHAPES = list(product((1, 2, 3), repeat=2))
+
+
+def broadcast(function, a, b):
+    """The definition: row or column 0 stands for all where there is but one."""
+    (m, n), (p, q) = a.shape, b.shape
+    return Matrix([[function(a[i if m > 1 else 0, j if n > 1 else 0],
+                             b[i if p > 1 else 0, j if q > 1 else 0])
+                    for j in range(max(n, q))] for i in range(max(m, p))])
+
+
+@every_operator
+@pytest.mark.parametrize("left", SHAPES, ids="{0[0]}x{0[1]}".format)
+@pytest.mark.parametrize("right", SHAPES, ids="{0[0]}x{0[1]}".format)
+def test_shapes_broadcast_where_each_size_is_equal_or_one(
+        symbol, left, right, random_matrix):
+    function = OPERATORS[symbol]
+    a = random_matrix(*left, Fraction)
+    b = random_matrix(*right, Fraction).map(lambda x: x or Fraction(1, 2))
+    if all(s == t or 1 in (s, t) for s, t in zip(left, right)):
+        assert function(a, b) == broadcast(function, a, b)
+        assert function(a, list(b)) == function(list(a), b) == function(a, b)
+    else:
+        with pytest.raises(ShapeError) as caught:
+            function(a, b)
+        expected = f"({left[0]} x {left[1]}) {symbol} ({right[0]} x {right[1]})"
+        assert expected in str(caught.value)
+
+
+@every_operator
+@pytest.mark.parametrize("scalar", [3, Fraction(2, 3), 0.5], ids=str)
+def test_a_scalar_meets_every_number_on_either_side(symbol, scalar):
+    function, rows = OPERATORS[symbol], [[1, 2], [-4, 8]]
+    assert list(function(Matrix(rows), scalar)) == [
+        [function(x, scalar) for x in row] for row in rows]
+    assert list(function(scalar, Matrix(rows))) == [
+        [function(scalar, x) for x in row] for row in rows]
+
+
+class Foreign:
+    """A type that knows what to do with a Matrix, though Matrix does not know it."""
+
+    def _answer(self, other):
+        return "answered"
+
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = _answer
+    __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = _answer
+
+
+@pytest.mark.parametrize("function", [*OPERATORS.values(), operator.matmul])
+def test_foreign_types_are_left_to_answer_for_themselves(function):
+    a = Matrix([[1, 2], [3, 4]])
+    assert function(a, Foreign()) == function(Foreign(), a) == "answered"
+    for other in ("ab", None, 1j, {}, object(), b"ab", {1, 2}):
+        for operands in ((a, other), (other, a)):
+            with pytest.raises(TypeError):
+                function(*operands)
+
+
+@pytest.mark.parametrize("other", [2, 2.5, Fraction(1, 2), "a", [[1, 2], [3, 4]]],
+                         ids=str)
+def test_a_matrix_product_needs_two_matrices(other):
+    a = Matrix([[1, 2], [3, 4]])
+    for operands in ((a, other), (other, a)):
+        with pytest.raises(TypeError):
+            operator.matmul(*operands)
+
+
+def test_exact_numbers_stay_exact():
+    a = Matrix([[Fraction(1, 3), Fraction(2, 7)]])
+    for result in (a + 1, 1 - a, a * 3, a / 3, 1 / a, -a, a @ a.T, a.mean(axis=0)):
+        assert {type(x) for row in result for x in row} == {Fraction}
+    assert {type(x) for x in (Matrix([[1, 2]]) * 3 - 1)[0]} == {int}
+
+
+def test_the_negative_takes_a_matrix_to_zero(random_matrix):
+    a = random_matrix(3, 2, Fraction)
+    assert a + -a == Matrix.zeros(3, 2) == a - a
+
+
+def test_map_applies_a_function_to_each_number_and_map_rows_to_each_row():
+    a = Matrix([[1, 2], [3, 4]])
+    assert a.map(lambda x: x * x) == Matrix([[1, 4], [9, 16]])
+    assert a.map_rows(lambda row: [sum(row)] + row) == Matrix([[3, 1, 2], [7, 3, 4]])
+
+
+# --- sums and extremes
+
+REDUCED = {     # of the matrix below: all, each column, each row
+    "sum": (13, [[6, 10, -3]], [[10], [3]]),
+    "mean": (Fraction(13, 6), [[3, 5, Fraction(-3, 2)]], [[Fraction(10, 3)], [1]]),
+    "max": (9, [[5, 9, 0]], [[9], [5]]),
+    "min": (-3, [[1, 1, -3]], [[0], [-3]]),
+}
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_reductions_go_over_all_columns_or_rows(name):
+    a = Matrix([[1, 9, 0], [5, 1, -3]]).map(Fraction)
+    whole, of_columns, of_rows = REDUCED[name]
+    reduce = getattr(a, name)
+    assert reduce() == reduce(axis=None) == whole
+    assert reduce(axis=0) == Matrix(of_columns)
+    assert reduce(axis=1) == Matrix(of_rows)
+
+
+def test_argmax_finds_the_first_of_the_largest():
+    a = Matrix([[1, 9, 0, 9], [1, 5, 0, 3], [0, 9, 0, 2]])
+    assert a.argmax() == 1
+    assert a.argmax(axis=0) == [0, 0, 0, 0]
+    assert a.argmax(axis=1) == [1, 1, 1]
+    assert a.T.argmax(axis=1) == [0, 0, 0, 0]
+    assert Matrix([[1, 2], [3, 0]]).argmax() == 2          # in reading order
+
+
+@pytest.mark.parametrize("name", [*REDUCED, "argmax"])
+@pytest.mark.parametrize("axis", [2, -1, "rows"])
+def test_a_matrix_has_two_axes(name, axis):
+    with pytest.raises(ValueError, match="axis"):
+        getattr(Matrix([[1]]), name)(axis)
+
+
+def test_the_norm_is_the_root_of_the_sum_of_squares():
+    assert Matrix([[1, -2], [4, 2]]).norm() == 5
+    assert Matrix([[Fraction(3, 2)], [2]]).norm() == 2.5
+    assert Matrix([[3e200, 4e200]]).norm() == pytest.approx(5e200)
+
+
+# --- products
+
+@exact_kinds
+def test_products_obey_the_laws_of_a_ring(kind, random_matrix):
+    a, b = random_matrix(3, 14, kind), random_matrix(14, 5, kind)
+    c, d = random_matrix(14, 5, kind), random_matrix(5, 2, kind)
+    assert (a @ b) @ d == a @ (b @ d)
+    assert a @ (b + c) == a @ b + a @ c
+    assert (b + c) @ d == b @ d + c @ d
+    assert (a @ b).T == b.T @ a.T
+    assert 3 * a @ b == a @ (b * 3)
+    assert (a + a) @ b == a @ b - -a @ b
+    assert a.T.T == a
+
+
+@exact_kinds
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 20, 1), (4, 1, 4), (2, 13, 33)])
+def test_each_number_of_a_product_is_row_times_column(kind, shape, random_matrix):
+    m, k, n = shape
+    a, b = random_matrix(m, k, kind), random_matrix(k, n, kind)
+    expected = [[sum(a[i, p] * b[p, j] for p in range(k)) for j in range(n)]
+                for i in range(m)]
+    assert list(a @ b) == expected
+
+
+def test_a_product_names_inner_sizes_that_differ():
+    a, b = Matrix.zeros(2, 3), Matrix.zeros(4, 5)
+    with pytest.raises(ShapeError, match=r"\(2 x 3\) @ \(4 x 5\).* 3 and 4 "):
+        a @ b
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+@pytest.mark.parametrize("alpha", [1, -1, 0, Fraction(-2, 3)], ids=str)
+def test_add_matmul_adds_the_scaled_product_in_place(sparse, alpha, random_matrix):
+    for k, n in ((1, 1), (3, 2), (13, 2), (13, 40)):
+        c, a, b = random_matrix(4, n), random_matrix(4, k), random_matrix(k, n)
+        for j in range(k):
+            a[2, j] = 0                                    # a row without numbers
+        expected = c + alpha * (a @ b)
+        c.add_matmul(SparseMatrix.from_matrix(a) if sparse else a, b, alpha)
+        assert c == expected
+
+
+def test_add_matmul_may_add_a_matrix_to_itself(random_matrix):
+    a, c = random_matrix(3, 3), random_matrix(3, 3)
+    for factors in ((a, c), (c, a), (c, c)):
+        mine = c.copy()
+        expected = c + factors[0] @ factors[1]
+        mine.add_matmul(*(mine if factor is c else factor for factor in factors))
+        assert mine == expected
+
+
+@pytest.mark.parametrize("a, b, what", [
+    ((2, 3), (4, 5), "inner sizes 3 and 4"),
+    ((2, 3), (3, 4), r"\(2 x 5\) \+= \(2 x 4\)"),
+    ((3, 3), (3, 5), r"\(2 x 5\) \+= \(3 x 5\)")], ids=str)
+def test_add_matmul_does_not_broadcast(a, b, what):
+    with pytest.raises(ShapeError, match=what):
+        Matrix.zeros(2, 5).add_matmul(Matrix.zeros(*a), Matrix.zeros(*b))
+
+
+def test_add_scaled_adds_in_place_and_does_not_broadcast(random_matrix):
+    c, b = random_matrix(2, 3), random_matrix(2, 3)
+    expected = c - 5 * b
+    c.add_scaled(b, -5)
+    assert c == expected
+    with pytest.raises(ShapeError, match=r"\(2 x 3\) \+= \(1 x 3\)"):
+        c.add_scaled(b[:1], 1)
+
+
+def test_relu_keeps_what_is_positive_and_its_way_back_what_the_gate_lets_through():
+    z = Matrix([[-1, 2], [0, 3]])
+    assert z.relu() == Matrix([[0, 2], [0, 3]])
+    assert Matrix([[5, 6], [7, -8]]).where_positive(z) == Matrix([[0, 6], [0, -8]])
+    with pytest.raises(ShapeError, match="where_positive"):
+        z.where_positive(z[:1])
+
+
+# --- systems of equations
+
+@pytest.fixture
+def invertible(random_matrix):
+    """invertible(n, kind): L U with ones on one diagonal, so that det is not 0."""
+    def make(n, kind=Fraction):
+        half, other = random_matrix(n, n, kind), random_matrix(n, n, kind)
+        lower = Matrix([[half[i, j] if j < i else kind(i == j) for j in range(n)]
+                        for i in range(n)])
+        upper = Matrix([[other[i, j] if j > i else kind(i == j) * (i + 2)
+                         for j in range(n)] for i in range(n)])
+        return (lower @ upper)[::-1]       # upside down: pivots have to be looked for
+    return make
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 6])
+@exact_kinds
+def test_inverses_and_solutions_are_exact_in_fractions(
+        n, kind, invertible, random_matrix):
+    a, b = invertible(n, kind), random_matrix(n, 3, kind)
+    before = a.copy(), b.copy()
+    x = a.solve(b)
+    assert x.shape == (n, 3) and a @ x == b
+    assert a @ a.inverse() == Matrix.identity(n) == a.inverse() @ a
+    assert a.inverse() @ b == x
+    assert (a, b) == before
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 6])
+def test_determinants_multiply(n, invertible, random_matrix):
+    a, b = invertible(n), random_matrix(n, n, Fraction)
+    assert (a @ b).determinant() == a.determinant() * b.determinant()
+    assert a.T.determinant() == a.determinant()
+    assert a.inverse().determinant() * a.determinant() == 1
+    assert (3 * a).determinant() == 3 ** n * a.determinant()
+    # L has det 1, U the product 2 3 ... (n + 1); turning n rows over n // 2 swaps.
+    assert a.determinant() == (-1) ** (n // 2) * math.factorial(n + 1)
+
+
+def test_the_determinant_of_the_hilbert_matrix_is_exact():
+    hilbert = Matrix([[Fraction(1, i + j + 1) for j in range(4)] for i in range(4)])
+    assert hilbert.determinant() == Fraction(1, 6048000)
+    assert hilbert.inverse()[3, 3] == 2800                 # all its numbers are whole
+
+
+def test_floats_are_solved_up_to_rounding(invertible, random_matrix):
+    a, b = invertible(6).map(float), random_matrix(6, 2, float)
+    assert close(a @ a.solve(b), b, 1e-10)
+    assert close(a @ a.inverse(), Matrix.identity(6), 1e-10)
+    assert a.determinant() == pytest.approx(-math.factorial(7), rel=1e-10)
+
+
+@pytest.mark.parametrize("rows, kind", [
+    ([[1, 2], [3, 5]], Fraction), ([[1, Fraction(2)], [3, 5]], Fraction),
+    ([[1, 2.0], [3, 5]], float), ([[Fraction(1), 2.0], [3, 5]], float)], ids=str)
+def test_one_float_makes_a_solution_float_else_it_is_exact(rows, kind):
+    a = Matrix(rows)
+    assert {type(x) for row in a.inverse() for x in row} == {kind}
+    assert type(a.determinant()) is kind
+
+
+def test_a_small_pivot_is_passed_over_for_a_large_one():
+    # Without pivoting 1 - 1e20 swallows the 2 of the right side: x = 0 instead of 1.
+    x = Matrix([[1e-20, 1.0], [1.0, 1.0]]).solve(Matrix([[1.0], [2.0]]))
+    assert [row[0] for row in x] == pytest.approx([1, 1])
+
+
+SINGULAR = {
+    "zero": [[0]], "rank 1": [[1, 2], [2, 4]], "zero column": [[0, 1], [0, 2]],
+    "sum of rows": [[1, 2, 3], [4, 5, 6], [5, 7, 9]],
+    "but for rounding": [[0.1, 0.7], [0.3, 2.1]],          # exactly, 0.1 * 3 is not 0.3
+    "floats": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]],
+}
+
+
+@pytest.mark.parametrize("rows", SINGULAR.values(), ids=SINGULAR)
+def test_a_singular_matrix_has_determinant_0_and_no_inverse(rows):
+    a = Matrix(rows)
+    assert a.determinant() == 0
+    with pytest.raises(SingularMatrixError):
+        a.inverse()
+    with pytest.raises(SingularMatrixError):
+        a.solve(a)
+
+
+@pytest.mark.parametrize("name", ["solve", "inverse", "determinant", "eigen_symmetric"])
+def test_only_square_matrices_are_solved(name):
+    a = Matrix.zeros(2, 3)
+    with pytest.raises(ShapeError, match=rf"{name} .* 2 x 3"):
+        getattr(a, name)(*([a] if name == "solve" else []))
+
+
+def test_a_right_side_of_another_height_is_refused():
+    with pytest.raises(ShapeError, match=r"\(2 x 2\) solve \(3 x 1\)"):
+        Matrix.identity(2).solve(Matrix.ones(3, 1))
+
+
+# --- eigenvalues
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8])
+@pytest.mark.parametrize("scale", [1, 1e-200, 1e200])
+@pytest.mark.parametrize("kind", KINDS)
+def test_eigenvectors_only_grow_under_their_matrix(n, scale, kind, random_matrix):
+    half = random_matrix(n, n, kind)
+    a = (half + half.T) * scale
+    values, vectors = a.eigen_symmetric()
+    assert close(a @ vectors / scale, vectors * [values] / scale, 1e-12)
+    assert close(vectors.T @ vectors, Matrix.identity(n))
+    assert values == sorted(values, reverse=True)
+    trace = sum(a[i, i] for i in range(n))
+    assert sum(values) / scale == pytest.approx(float(trace / scale), abs=1e-11)
+    squares = Matrix([values]).norm() / scale
+    assert squares == pytest.approx((a / scale).norm(), rel=1e-12)
+
+
+def test_the_product_of_the_eigenvalues_is_the_determinant(random_matrix):
+    half = random_matrix(5, 5)
+    a = half + half.T
+    values, _ = a.eigen_symmetric()
+    assert math.prod(values) == pytest.approx(float(a.determinant()), rel=1e-10)
+
+
+def test_a_stretch_along_the_diagonal_is_found():
+    values, vectors = Matrix([[2, 1], [1, 2]]).eigen_symmetric()
+    assert values == pytest.approx([3, 1])
+    assert abs(vectors[0, 0]) == pytest.approx(math.sqrt(0.5))
+    assert vectors[0, 0] == pytest.approx(vectors[1, 0])
+    assert vectors[0, 1] == pytest.approx(-vectors[1, 1])
+
+
+@pytest.mark.parametrize("a, value", [(Matrix.identity(3), 1), (Matrix.zeros(3, 3), 0)])
+def test_equal_eigenvalues_still_have_vectors_at_right_angles(a, value):
+    values, vectors = a.eigen_symmetric()
+    assert values == [value] * 3
+    assert vectors.T @ vectors == Matrix.identity(3)
+
+
+def test_eigen_symmetric_refuses_what_is_not_symmetric():
+    with pytest.raises(ValueError, match="differs"):
+        Matrix([[1, 2], [3, 4]]).eigen_symmetric()
+
+
+# --- sparse
+
+IMAGES = [bytes([0, 255, 0, 51]), bytes(4), bytes([1, 2, 3, 4])]
+
+
+def test_images_become_compressed_rows_of_grey_levels():
+    s = SparseMatrix.from_images(IMAGES)
+    assert s.shape == (3, 4)
+    assert s.indptr == [0, 2, 2, 6]
+    assert s.indices == [1, 3, 0, 1, 2, 3]
+    assert s.values == [255, 51, 1, 2, 3, 4]
+    assert s.to_matrix() == Matrix([[byte / 255 for byte in image] for image in IMAGES])
+    assert s.to_matrix()[0] == [0, 1.0, 0, 0.2]
+
+
+@pytest.mark.parametrize("images", [[], [b""], [b"ab", b"abc"], [b"abc", b"ab"]],
+                         ids=str)
+def test_images_of_two_sizes_or_of_none_are_refused(images):
+    with pytest.raises(ShapeError):
+        SparseMatrix.from_images(images)
+
+
+@exact_kinds
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (5, 14), (14, 40)])
+def test_a_sparse_matrix_multiplies_as_its_dense_twin(kind, shape, random_matrix):
+    a = random_matrix(*shape, kind)
+    for j in range(shape[1]):
+        a[0, j] = kind(0)                                  # a row without numbers
+    s = SparseMatrix.from_matrix(a)
+    assert all(s.values)                                   # no zero is stored
+    assert s.to_matrix() == a == s.T.T.to_matrix() and s.T.to_matrix() == a.T
+    for n in (1, 3, 33):
+        b, c = random_matrix(shape[1], n, kind), random_matrix(shape[0], n, kind)
+        assert s @ b == a @ b
+        assert s.T @ c == a.T @ c
+
+
+def test_images_multiply_as_their_dense_twin_does(random_matrix):
+    s = SparseMatrix.from_images(IMAGES)
+    w, grad = random_matrix(4, 3, float), random_matrix(3, 2, float)
+    assert close(s @ w, s.to_matrix() @ w)
+    assert close(s.T @ grad, s.to_matrix().T @ grad)
+
+
+def test_an_empty_row_of_a_sparse_product_belongs_to_itself(random_matrix):
+    c = SparseMatrix.from_images([bytes(2), bytes(2)]) @ random_matrix(2, 2)
+    c[0, 0] = 99
+    assert c == Matrix([[99, 0], [0, 0]])
+
+
+@pytest.mark.parametrize("indptr, indices, values", [
+    ([0, 1], [0], [5]), ([0, 1, 2], [0], [5]), ([1, 1, 1], [0], [5]),
+    ([0, 2, 1], [0], [5]), ([0, 1, 1], [0], []), ([0, 1, 1], [3], [5]),
+    ([0, 1, 1], [-1], [5])], ids=str)
+def test_lists_that_make_no_sparse_matrix_are_refused(indptr, indices, values):
+    with pytest.raises(ShapeError):
+        SparseMatrix((2, 3), indptr, indices, values)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
+def test_a_sparse_matrix_has_rows_and_columns(shape):
+    with pytest.raises(ShapeError):
+        SparseMatrix(shape, [0] * (shape[0] + 1), [], [])
+
+
+def test_numbers_in_one_place_add_up_in_every_use():
+    s = SparseMatrix((1, 2), [0, 3], [1, 0, 1], [5, 7, 6])
+    assert s.to_matrix() == Matrix([[7, 11]]) == s @ Matrix.identity(2)
+
+
+def test_a_sparse_product_refuses_what_does_not_fit():
+    s = SparseMatrix.from_images(IMAGES)
+    with pytest.raises(ShapeError, match=r"\(3 x 4\) @ \(3 x 4\)"):
+        s @ Matrix.ones(3, 4)
+    for other in (2, [[1]] * 4, "a", s.T):
+        with pytest.raises(TypeError):
+            s @ other
+
+
+def test_the_repr_of_a_sparse_matrix_counts_its_numbers():
+    assert repr(SparseMatrix.from_images(IMAGES)) == (
+        "<SparseMatrix 3 x 4, 6 numbers not zero>")

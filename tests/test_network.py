@@ -1,0 +1,452 @@
+"""The network: numbers from outside, gradients against slopes, learning, files."""
+import math
+import random
+
+import pytest
+
+import network
+from data_loader import DataError, Dataset
+from my_math import Matrix, ShapeError, SparseMatrix
+from network import (ACTIVATIONS, LOSSES, Activation, Dense, Network, Report,
+                     gradient_check)
+from npz import write_npz
+
+every_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
+every_loss = pytest.mark.parametrize("loss", LOSSES)
+
+
+def random_images(rng, count, size, ink=0.4):
+    return [bytes(rng.randint(1, 255) if rng.random() < ink else 0 for _ in range(size))
+            for _ in range(count)]
+
+
+def random_network(sizes, rng, **options):
+    """A network whose biases are random too, so that no slope is 0 by symmetry."""
+    net = Network(sizes, rng=rng, **options)
+    for layer in net.layers:
+        layer.bias = Matrix.random_normal(*layer.bias.shape, rng, deviation=0.5)
+    return net
+
+
+def parameters(net):
+    return [matrix for layer in net.layers for matrix in (layer.weights, layer.bias)]
+
+
+def copies(net):
+    return [matrix.copy() for matrix in parameters(net)]
+
+
+def close(a, b, tolerance=1e-12):
+    return a.shape == b.shape and (a - b).norm() <= tolerance * max(1, b.norm())
+
+
+# --- numbers from outside
+# Frozen: made once with NumPy 2 from the formulas at the head of network.py, written
+# with exp and log directly, without the tricks that keep them from overflowing.
+
+LOGITS, LABELS = Matrix([[2.0, -1.0, 0.5], [0.0, 3.0, -2.5]]), [0, 2]
+SOFTMAX = Matrix([[0.7855970345892759, 0.039112573270687456, 0.1752903921400367],
+                  [0.0472419624506605, 0.9488801811265868, 0.003877856422752746]])
+SIGMOID = Matrix([[0.8807970779778823, 0.2689414213699951, 0.6224593312018546],
+                  [0.5, 0.9525741268224334, 0.07585818002124355]])
+
+
+@pytest.mark.parametrize("loss, answers, mean", [
+    ("cross-entropy", SOFTMAX, 2.896892021516842), ("bce", SIGMOID, 3.867445474583771),
+    ("mse", SIGMOID, 1.2427150071362771)])
+def test_answers_and_losses_are_those_of_numpy(loss, answers, mean):
+    net = Network([3, 3], loss=loss)
+    net.layers = [Dense(Matrix.identity(3), Matrix.zeros(1, 3))]     # logits = X
+    assert close(net.predict(LOGITS), answers)
+    assert net.mean_loss(LOGITS, LABELS) == pytest.approx(mean, rel=1e-12)
+    assert net.loss_and_gradients(LOGITS, LABELS)[0] == pytest.approx(mean, rel=1e-12)
+
+
+def test_one_training_step_is_that_of_numpy():
+    net = Network([2, 3, 2])
+    net.layers = [
+        Dense(Matrix([[0.1, -0.2, 0.3], [0.4, 0.5, -0.6]]),
+              Matrix([[0.01, -0.02, 0.03]])),
+        Dense(Matrix([[0.7, -0.8], [-0.9, 1.0], [1.1, 1.2]]), Matrix([[0.05, -0.05]]))]
+    x = Matrix([[1.0, -2.0], [0.5, 0.25]])
+    loss, right = net.train_batch(x, [1, 0], learning_rate=0.5)
+    assert loss == pytest.approx(0.6048714925436043, rel=1e-12)
+    assert right == 2
+    expected = [
+        [[0.17853419419573868, -0.299476645981269, 0.3069332145719467],
+         [0.4392670970978694, 0.4502616770093655, -0.6269554615098498]],
+        [[0.16706838839147736, -0.21895329196253796, 0.03169760162556418]],
+        [[0.7167539614284242, -0.8167539614284243],
+         [-0.8994764387053618, 0.9994764387053617],
+         [0.9169583067373906, 1.3830416932626093]],
+        [[0.033023983744358124, -0.03302398374435814]]]
+    assert all(map(close, parameters(net), map(Matrix, expected)))
+
+
+# --- the parts
+
+def test_sigmoid_never_overflows_and_is_symmetric():
+    assert network.sigmoid(0) == 0.5
+    assert (network.sigmoid(-1e6), network.sigmoid(1e6)) == (0, 1)
+    for z in (0.1, 3.0, 30.0):
+        assert network.sigmoid(z) + network.sigmoid(-z) == pytest.approx(1, rel=1e-15)
+        assert math.log(network.sigmoid(z) / network.sigmoid(-z)) == pytest.approx(z)
+
+
+@pytest.mark.parametrize("shift", [0, 5000, -5000])
+def test_softmax_does_not_see_a_shift_of_all_logits(shift):
+    probabilities = network.softmax([shift + z for z in LOGITS[0]])
+    assert probabilities == pytest.approx(SOFTMAX[0], rel=1e-9)
+    assert sum(probabilities) == pytest.approx(1, rel=1e-15)
+
+
+@pytest.mark.parametrize("loss, right, wrong", [
+    ("cross-entropy", 0, 2000), ("bce", 0, 2000), ("mse", 0, 2)])
+def test_losses_of_huge_logits_are_finite_and_right(loss, right, wrong):
+    of_sample = LOSSES[loss].of_sample
+    assert of_sample([1000.0, -1000.0], [1, 0]) == pytest.approx(right)
+    assert of_sample([1000.0, -1000.0], [0, 1]) == pytest.approx(wrong)
+
+
+@every_activation
+def test_activations_are_the_functions_of_their_names(activation):
+    z = Matrix([[-2.0, -0.5, 0.0, 0.5, 2.0]])
+    expected = {"relu": lambda x: max(x, 0.0), "tanh": math.tanh,
+                "sigmoid": lambda x: 1 / (1 + math.exp(-x))}[activation]
+    assert close(ACTIVATIONS[activation].forward(z), z.map(expected))
+
+
+@pytest.mark.parametrize("activation, variance", [
+    ("relu", 2 / 300), ("sigmoid", 2 / 340), ("tanh", 2 / 340)])
+def test_first_weights_have_the_variance_of_he_or_xavier(activation, variance, rng):
+    layer = Dense.random(300, 40, activation, rng)
+    assert layer.weights.shape == (300, 40)
+    squares = layer.weights.map(lambda w: w * w)
+    assert squares.mean() == pytest.approx(variance, rel=0.04)
+    assert abs(layer.weights.mean()) < 3 * math.sqrt(variance / 12000)
+    assert layer.bias == Matrix.zeros(1, 40)
+
+
+def test_the_seed_decides_the_weights():
+    first, same, other = (Network([5, 4, 3], rng=random.Random(seed))
+                          for seed in (1, 1, 2))
+    assert parameters(first) == parameters(same) != parameters(other)
+    assert first.layers[0].weights != other.layers[0].weights
+    default = Network([5, 4])
+    assert parameters(default) == parameters(Network([5, 4], rng=random.Random(0)))
+
+
+@pytest.mark.parametrize("sizes, count", [
+    ([784, 128, 10], 101770), ([784, 10], 7850), ([784, 16, 16, 10], 13002),
+    ([2, 1], 3), ([3, 5, 4, 3, 2], 67)], ids=str)
+def test_parameters_are_counted_for_any_list_of_layers(sizes, count):
+    net = Network(sizes)
+    assert net.parameter_count == count
+    assert count == sum(m * n for m, n in (p.shape for p in parameters(net)))
+    assert net.sizes == sizes
+    assert f"{'-'.join(map(str, sizes))}, relu, cross-entropy, {count} " in repr(net)
+
+
+@pytest.mark.parametrize("sizes, options, message", [
+    ([784], {}, "784"), ([], {}, "sizes"), ([4, 0, 2], {}, "4, 0, 2"),
+    ([4, -1], {}, "-1"),
+    ([4, 2], {"activation": "softmax"}, "relu, sigmoid, tanh"),
+    ([4, 2], {"loss": "mae"}, "'mae' is none of cross-entropy, bce, mse")], ids=str)
+def test_a_network_that_cannot_be_is_refused(sizes, options, message):
+    with pytest.raises(ValueError, match=message):
+        Network(sizes, **options)
+
+
+# --- forward
+
+@every_activation
+def test_the_forward_pass_is_the_formula_layer_by_layer(activation, rng):
+    net = random_network([4, 3, 5, 2], rng, activation=activation)
+    x = Matrix.random_normal(3, 4, rng)
+    f = ACTIVATIONS[activation].forward
+    (w1, b1), (w2, b2), (w3, b3) = ((a.weights, a.bias) for a in net.layers)
+    z1 = x @ w1 + b1
+    z2 = f(z1) @ w2 + b2
+    trace = net.forward(x)
+    assert trace.inputs == [x, f(z1), f(z2)]
+    assert trace.sums == [z1, z2, f(z2) @ w3 + b3]
+    assert trace.logits == trace.sums[-1]
+
+
+@every_loss
+def test_answers_are_between_0_and_1(loss, rng):
+    net = random_network([6, 4, 3], rng, loss=loss)
+    answers = net.predict(SparseMatrix.from_images(random_images(rng, 5, 6)))
+    assert answers.shape == (5, 3)
+    assert 0 < answers.min() and answers.max() < 1
+    if loss == "cross-entropy":
+        assert close(answers.sum(axis=1), Matrix.ones(5, 1))
+
+
+def test_images_of_another_size_are_refused():
+    with pytest.raises(ShapeError, match=r"\(1 x 3\) @ \(4 x 2\)"):
+        Network([4, 2]).predict(Matrix([[1, 2, 3]]))
+
+
+@pytest.mark.parametrize("labels, error", [
+    ([0], ShapeError), ([0, 1, 1], ShapeError), ([], ShapeError), ([0, 2], ValueError),
+    ([0, -1], ValueError)], ids=str)
+def test_each_sample_needs_one_label_that_is_a_class(labels, error):
+    # One label for two samples would broadcast without a word.
+    net, x = Network([3, 2]), Matrix([[1, 2, 3], [4, 5, 6]])
+    before = copies(net)
+    for use in (net.mean_loss, net.loss_and_gradients,
+                lambda x, labels: net.train_batch(x, labels, 0.1)):
+        with pytest.raises(error):
+            use(x, labels)
+    assert parameters(net) == before
+
+
+# --- gradients
+
+@every_activation
+@every_loss
+@pytest.mark.parametrize("hidden", [[], [4], [4, 3]], ids=str)
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+def test_every_gradient_is_the_measured_slope(activation, loss, hidden, sparse, rng):
+    net = random_network([5, *hidden, 3], rng, activation=activation, loss=loss)
+    x = SparseMatrix.from_images(random_images(rng, 3, 5, ink=0.7))
+    labels = [2, 0, 2]
+    before = copies(net)
+    error = gradient_check(net, x if sparse else x.to_matrix(), labels)
+    assert error < 1e-6
+    assert parameters(net) == before       # measured on the network, but not changed
+
+
+@pytest.mark.parametrize("fault", ["activation", "loss", "one weight", "bias"])
+def test_the_check_notices_a_wrong_gradient(fault, monkeypatch, rng):
+    net = random_network([5, 4, 3], rng, activation="sigmoid")
+    x = Matrix.random_normal(3, 5, rng)
+    if fault == "activation":              # a forgotten 1 - a
+        forward = ACTIVATIONS["sigmoid"].forward
+        monkeypatch.setitem(ACTIVATIONS, "sigmoid",
+                            Activation(forward, lambda grad, z, a: grad * a))
+    elif fault == "loss":                  # a forgotten factor
+        loss = LOSSES["cross-entropy"]
+        monkeypatch.setitem(LOSSES, "cross-entropy",
+                            loss._replace(gradient=lambda p, y: (p - y) * 2))
+    else:
+        kind = "weights" if fault == "one weight" else "bias"
+        right = getattr(network.Gradient, kind).fget
+
+        def wrong(gradient):
+            matrix = right(gradient)
+            matrix[0, 1] = matrix[0, 1] * 1.01
+            return matrix
+        monkeypatch.setattr(network.Gradient, kind, property(wrong))
+    assert gradient_check(net, x, [2, 0, 1]) > 1e-3
+
+
+@every_loss
+def test_the_gradient_of_a_batch_is_the_mean_over_its_samples(loss, rng):
+    net = random_network([5, 4, 3], rng, loss=loss)
+    x, labels = Matrix.random_normal(4, 5, rng), [2, 0, 1, 2]
+    whole_loss, whole = net.loss_and_gradients(x, labels)
+    single = [net.loss_and_gradients(x[i:i + 1], labels[i:i + 1]) for i in range(4)]
+    assert whole_loss == pytest.approx(sum(loss for loss, _ in single) / 4)
+    for layer in range(2):
+        for part in ("weights", "bias"):
+            total = getattr(single[0][1][layer], part)
+            for _, gradients in single[1:]:
+                total = total + getattr(gradients[layer], part)
+            assert close(getattr(whole[layer], part), total / 4)
+
+
+def test_gradients_have_the_shapes_of_their_parameters(rng):
+    net = random_network([5, 4, 3], rng)
+    x = Matrix.random_normal(6, 5, rng)
+    _, gradients = net.loss_and_gradients(x, [0, 1, 2] * 2)
+    computed = [m for gradient in gradients for m in (gradient.weights, gradient.bias)]
+    assert [m.shape for m in computed] == [m.shape for m in parameters(net)]
+
+
+# --- learning
+
+def test_a_step_moves_every_parameter_against_its_gradient(rng):
+    net = random_network([5, 4, 3], rng)
+    x, labels = SparseMatrix.from_images(random_images(rng, 4, 5)), [2, 0, 1, 2]
+    before = copies(net)
+    _, gradients = net.loss_and_gradients(x, labels)
+    assert parameters(net) == before       # looking is not learning
+    slopes = [m for gradient in gradients for m in (gradient.weights, gradient.bias)]
+    net.step(gradients, 0.25)
+    for now, was, slope in zip(parameters(net), before, slopes):
+        assert close(now, was - 0.25 * slope)
+        assert slope.norm() > 0
+
+
+def test_training_on_a_batch_is_its_gradient_and_a_step(rng):
+    images, labels = random_images(rng, 6, 9), [0, 1, 2, 0, 1, 2]
+    x = SparseMatrix.from_images(images)
+    one, two = (random_network([9, 4, 3], random.Random(3)) for _ in range(2))
+    right = sum(guess == label for guess, label
+                in zip(one.predict(x).argmax(axis=1), labels))
+    loss, gradients = one.loss_and_gradients(x, labels)
+    one.step(gradients, 0.1)
+    assert two.train_batch(x, labels, 0.1) == (loss, right)
+    assert parameters(one) == parameters(two)
+    assert one.mean_loss(x, labels) < loss
+
+
+def test_dense_and_sparse_images_teach_the_same(rng):
+    x, labels = SparseMatrix.from_images(random_images(rng, 6, 30)), [0, 1, 2, 0, 1, 2]
+    sparse, dense = (random_network([30, 14, 3], random.Random(3)) for _ in range(2))
+    for _ in range(3):
+        sparse.train_batch(x, labels, 0.1)
+        dense.train_batch(x.to_matrix(), labels, 0.1)
+    assert all(map(close, parameters(sparse), parameters(dense)))
+
+
+def test_a_network_that_knows_nothing_has_the_loss_of_a_guess(rng):
+    net = Network([784, 16, 10], rng=rng)
+    for layer in net.layers:
+        layer.weights = layer.weights * 0.01
+    x = SparseMatrix.from_images(random_images(rng, 10, 784, ink=0.2))
+    assert net.mean_loss(x, range(10)) == pytest.approx(math.log(10), abs=0.01)
+
+
+def test_first_weights_let_the_loss_start_near_that_of_a_guess(rng):
+    x = SparseMatrix.from_images(random_images(rng, 20, 784, ink=0.19))
+    loss = Network([784, 32, 10], rng=rng).mean_loss(x, list(range(10)) * 2)
+    assert abs(loss - math.log(10)) < 2        # He: not 0, not 100
+
+
+@every_activation
+@every_loss
+def test_eight_images_are_learnt_by_heart(activation, loss, rng):
+    net = Network([49, 16, 8], activation, loss, rng=rng)
+    images = random_images(rng, 8, 49)
+    x, labels = SparseMatrix.from_images(images), list(range(8))
+    first = net.mean_loss(x, labels)
+    for _ in range(700):
+        if net.train_batch(x, labels, learning_rate=1.0)[0] < 0.02:
+            break
+    assert net.mean_loss(x, labels) < 0.02 < 0.5 < first
+    assert net.accuracy(Dataset("eight", b"".join(images), bytes(labels), 7, 7)) == 1
+
+
+# --- judging
+
+REPORT = Report([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.2, 0.5, 0.3], [0.9, 0.1, 0.0]],
+                bytes([0, 1, 1, 2]))
+
+
+def test_a_report_counts_what_was_taken_for_what():
+    assert REPORT.guesses == [0, 2, 1, 0]
+    assert REPORT.accuracy == 0.5
+    assert REPORT.confusion() == [[1, 0, 0], [0, 1, 1], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("count, indices", [(0, []), (1, [3]), (9, [3, 1])])
+def test_the_worst_errors_are_the_surest(count, indices):
+    assert REPORT.worst_errors(count) == indices
+
+
+def test_a_data_set_is_judged_in_its_own_order_whatever_the_batch(rng):
+    images = random_images(rng, 7, 9)
+    dataset = Dataset("seven", b"".join(images), bytes([0, 1, 2, 0, 1, 2, 0]), 3, 3)
+    net = random_network([9, 4, 3], rng)
+    expected = net.predict(SparseMatrix.from_images(images))
+    for size in (1, 3, 7, 100):
+        assert close(Matrix(net.answers(dataset, size)), expected)
+    report = net.judge(dataset)
+    assert close(Matrix(report.answers), expected)
+    assert list(report.labels) == [0, 1, 2, 0, 1, 2, 0]
+    right = sum(map(int.__eq__, expected.argmax(axis=1), dataset.labels))
+    assert net.accuracy(dataset) == right / 7
+
+
+# --- files
+
+@every_activation
+@every_loss
+@pytest.mark.parametrize("sizes", [[4, 2], [4, 3, 2], [4, 3, 5, 2]], ids=str)
+def test_a_saved_network_is_loaded_exactly(activation, loss, sizes, tmp_path, rng):
+    net = random_network(sizes, rng, activation=activation, loss=loss)
+    net.save(tmp_path / "model.npz", {"seed": 7, "loss": "not to be believed"})
+    loaded, settings = Network.load(tmp_path / "model.npz")
+    assert settings == {"seed": 7, "activation": activation, "loss": loss}
+    assert repr(loaded) == repr(net)
+    assert parameters(loaded) == parameters(net)
+    x = Matrix.random_normal(3, 4, rng)
+    assert loaded.predict(x) == net.predict(x)
+
+
+def test_a_loaded_network_goes_on_learning_as_the_saved_one(tmp_path, rng):
+    net = random_network([9, 4, 3], rng)
+    x, labels = SparseMatrix.from_images(random_images(rng, 6, 9)), [0, 1, 2, 0, 1, 2]
+    net.save(tmp_path / "model.npz")
+    loaded, _ = Network.load(tmp_path / "model.npz")
+    for either in (net, loaded):
+        either.train_batch(x, labels, 0.1)
+    assert parameters(net) == parameters(loaded)
+
+
+def test_settings_that_are_missing_mean_relu_and_cross_entropy(tmp_path):
+    write_npz(tmp_path / "bare.npz", {"layer1.weights": Matrix([[1, 2]]),
+                                      "layer1.bias": Matrix([[3, 4]])}, {})
+    loaded, settings = Network.load(tmp_path / "bare.npz")
+    assert (loaded.activation, loaded.loss, settings) == ("relu", "cross-entropy", {})
+    assert loaded.forward(Matrix([[10]])).logits == Matrix([[13, 24]])
+
+
+def zeros(**shapes):
+    """Arrays of a model: w1=(4, 3) stands for layer1.weights of that shape."""
+    names = {"w": "layer{}.weights", "b": "layer{}.bias"}
+    return {names[key[0]].format(key[1]): Matrix.zeros(*shape)
+            for key, shape in shapes.items()}
+
+
+GOOD = zeros(w1=(4, 3), b1=(1, 3), w2=(3, 2), b2=(1, 2))
+NO_MODEL = {     # arrays, settings, what the line has to say
+    "no arrays": ({}, {}, "none at all"),
+    "other arrays": ({"x": Matrix([[1]])}, {}, "arrays x, expected .*layer1.weights"),
+    "no bias": (zeros(w1=(4, 3)), {}, "layer1.weights and layer1.bias"),
+    "no layer 1": (zeros(w2=(4, 3), b2=(1, 3)), {}, "layer1.weights"),
+    "no layer 2": ({**zeros(w1=(4, 3), b1=(1, 3)), **zeros(w3=(3, 2), b3=(1, 2))}, {},
+                   "layer2.weights"),
+    "bias too long": (zeros(w1=(4, 3), b1=(1, 4)), {}, r"\(1, 4\), expected \(4, n\)"),
+    "bias upright": (zeros(w1=(4, 3), b1=(3, 1)), {}, r"layer1.bias of shape \(3, 1\)"),
+    "layers apart": ({**GOOD, **zeros(w2=(4, 2))}, {},
+                     r"layer2.weights of shape \(4, 2\).*expected \(3, n\)"),
+    "nan": ({**GOOD, "layer2.bias": Matrix([[0, math.nan]])}, {},
+            "layer 2 .*not finite"),
+    "infinity": ({**GOOD, "layer1.weights": Matrix.zeros(4, 3) - math.inf}, {},
+                 "layer 1 .*not finite"),
+    "activation": (GOOD, {"activation": "swish"}, "'swish' is none of relu, "),
+    "loss": (GOOD, {"loss": "hinge"}, "'hinge' is none of cross-entropy, "),
+    "list for a loss": (GOOD, {"loss": []}, "expected a network"),
+}
+
+
+@pytest.mark.parametrize("matrices, settings, message", NO_MODEL.values(), ids=NO_MODEL)
+def test_a_model_of_another_make_is_refused_in_one_line(
+        matrices, settings, message, tmp_path):
+    path = tmp_path / "other.npz"
+    write_npz(path, matrices, settings)
+    with pytest.raises(DataError, match=message) as caught:
+        Network.load(path)
+    text = str(caught.value)
+    assert text.startswith(f"{path}: found ") and ", expected " in text
+    assert "\n" not in text
+
+
+def test_the_model_that_the_others_were_made_from_is_good(tmp_path):
+    # Else the refusals above would prove nothing.
+    write_npz(tmp_path / "good.npz", GOOD, {"loss": "mse", "activation": "tanh"})
+    assert Network.load(tmp_path / "good.npz")[0].sizes == [4, 3, 2]
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", None],
+                         ids=["empty", "HTML", "half"])
+def test_a_damaged_model_is_refused_in_one_line(content, tmp_path):
+    path = tmp_path / "model.npz"
+    Network([4, 3, 2]).save(path)
+    path.write_bytes(path.read_bytes()[:700] if content is None else content)
+    with pytest.raises(DataError, match=r"model\.npz: found .*, expected a model"):
+        Network.load(path)
