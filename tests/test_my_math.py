@@ -302,8 +302,14 @@ def test_foreign_types_are_left_to_answer_for_themselves(function):
                 function(*operands)
 
 
-@pytest.mark.parametrize("other", [2, 2.5, Fraction(1, 2), "a", [[1, 2], [3, 4]]],
-                         ids=str)
+def test_a_list_of_rows_serves_as_a_matrix_on_either_side():
+    rows = [[1, 2], [3, 4]]
+    square = Matrix([[7, 10], [15, 22]])
+    assert Matrix(rows) @ rows == rows @ Matrix(rows) == square
+    assert Matrix(rows) + rows == rows + Matrix(rows) == Matrix([[2, 4], [6, 8]])
+
+
+@pytest.mark.parametrize("other", [2, 2.5, Fraction(1, 2), "a"], ids=str)
 def test_a_matrix_product_needs_two_matrices(other):
     a = Matrix([[1, 2], [3, 4]])
     for operands in ((a, other), (other, a)):
