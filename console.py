@@ -5,9 +5,11 @@ import argparse
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any, Callable, Sequence, TextIO
 
 from data_loader import DataError
+from parallel import WorkerError
 
 
 class OptionError(Exception):
@@ -50,16 +52,45 @@ def positive_number(text: str) -> float:
     return value
 
 
+def fraction(text: str) -> float:
+    """A type for argparse: numbers from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number from 0 to 1")
+    return value
+
+
 def run_command(name: str, command: Callable[[], int]) -> int:
     """Run a command; what its user can mend is one line on stderr and exit code 2."""
+    if hasattr(sys.stdout, "reconfigure"):      # a path may have any character in it
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return command()
-    except (DataError, OptionError) as error:
+        code = command()
+        sys.stdout.flush()
+        return code
+    except (DataError, OptionError, WorkerError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
+    except MemoryError:
+        print(f"{name}: out of memory: expected smaller sizes", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\n{name}: stopped", file=sys.stderr)
+        return 130
     except BrokenPipeError:     # the reader of our output (head, less) has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 141              # as for a program that the closed pipe has ended
+
+
+def shown_path(path: str | Path) -> str:
+    """A path as short as it can be written from here: without the current folder."""
+    try:
+        return str(Path(path).resolve().relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
 
 
 # --- a live line
@@ -67,10 +98,11 @@ def run_command(name: str, command: Callable[[], int]) -> int:
 class LiveLine:
     """A line on stderr, written over as work goes on; nothing where no terminal is."""
 
-    def __init__(self, stream: TextIO | None = None, interval: float = 0.2) -> None:
+    def __init__(self, stream: TextIO | None = None, interval: float = 0.2,
+                 shown: bool = True) -> None:
         """`interval` is the least time in seconds between two updates."""
         self._stream = sys.stderr if stream is None else stream
-        self._shown = self._stream.isatty()
+        self._shown = shown and self._stream.isatty()
         self._interval, self._next, self._width = interval, 0.0, 0
 
     def show(self, text: str) -> None:

@@ -38,8 +38,7 @@ import zlib
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
 
-from dataset import (Dataset, RandomGather, shift_augmentation,  # noqa: F401
-                     shift_map)
+from dataset import Dataset
 
 _DATA = Path(__file__).resolve().parent / "data"
 MNIST_FOLDER, SAMPLE_FOLDER = _DATA / "mnist", _DATA / "sample"

@@ -22,7 +22,8 @@ import operator
 import random
 import sys
 from fractions import Fraction
-from itertools import chain, compress, repeat
+from functools import lru_cache
+from itertools import accumulate, chain, compress, repeat
 from typing import Any, Callable, Iterable, Iterator, Sequence
 
 import kernels
@@ -132,7 +133,8 @@ class Matrix:
         for label in labels:
             if not 0 <= label < classes:
                 raise ValueError(f"label {label} is not in 0..{classes - 1}")
-        return cls([int(j == label) for j in range(classes)] for label in labels)
+        return cls._trusted([[int(j == label) for j in range(classes)]
+                             for label in labels])
 
     # --- looking at it
 
@@ -180,6 +182,10 @@ class Matrix:
         if m * n <= 64:
             return f"Matrix({self._rows})"
         return f"<Matrix {m} x {n}, from {self._rows[0][0]} to {self._rows[-1][-1]}>"
+
+    def to_matrix(self) -> Matrix:
+        """This matrix itself: what another class turns into lists is lists already."""
+        return self
 
     def copy(self) -> Matrix:
         """A matrix of the same numbers that shares nothing with this one."""
@@ -248,8 +254,8 @@ class Matrix:
         return Matrix._trusted([list(map(function, row)) for row in self._rows])
 
     def map_rows(self, function: Callable) -> Matrix:
-        """Row i of the result is function(row i), which returns a list of numbers."""
-        return Matrix([function(row) for row in self])
+        """Row i of the result is function(row i), which returns a new list of numbers."""
+        return Matrix._trusted([function(row) for row in self])
 
     # --- sums and extremes, of all numbers or along an axis
 
@@ -307,7 +313,7 @@ class Matrix:
             other = Matrix(other)
         if not isinstance(other, Matrix):
             return NotImplemented
-        _check_inner("@", self.shape, other.shape)
+        check_inner("@", self.shape, other.shape)
         return Matrix._trusted(kernels.matmul(self._rows, other._rows))
 
     def __rmatmul__(self, other: Any) -> Any:
@@ -319,7 +325,7 @@ class Matrix:
         (m x n) + (m x k)(k x n).  The product is never built: each row of C takes up
         its rows of B, and where A is sparse only those under its numbers.
         """
-        product_shape = _check_inner("add_matmul", a.shape, b.shape)
+        product_shape = check_inner("add_matmul", a.shape, b.shape)
         if self.shape != product_shape:
             raise ShapeError.between("+=", self.shape, product_shape, "must be equal")
         rows, b_rows = self._rows, list(b._rows)       # b may be this very matrix
@@ -328,12 +334,16 @@ class Matrix:
                 rows[i] = kernels.combine_rows(
                     rows[i], [alpha * x for x in values], [b_rows[k] for k in places])
 
-    def add_scaled(self, other: Matrix, alpha: Any) -> None:
-        """C <- C + alpha B in place, the shapes being equal: BLAS's AXPY."""
-        if self.shape != other.shape:
-            raise ShapeError.between("+=", self.shape, other.shape, "must be equal")
-        self._rows = [[x + alpha * y for x, y in zip(row, added)]
-                      for row, added in zip(self._rows, other._rows)]
+    def add_column_sums(self, b: Matrix, alpha: Any = 1) -> None:
+        """C <- C + alpha (sum of the rows of B) in place, for C of one row.
+
+        This is add_matmul with a row of ones for A: a bias is the weight of an input
+        that is always 1.
+        """
+        if self.shape != (1, b.shape[1]):
+            raise ShapeError.between("+=", self.shape, (1, b.shape[1]), "must be equal")
+        self._rows = [[x + alpha * sum(column)
+                       for x, column in zip(self._rows[0], zip(*b._rows))]]
 
     def entries(self) -> Iterator[tuple[Sequence[int], list]]:
         """For each row the columns and the numbers there, as `SparseMatrix` has it."""
@@ -419,7 +429,7 @@ def _stretch(rows: list, height: int, width: int) -> Iterable:
     return repeat(rows[0], height) if len(rows) == 1 else rows
 
 
-def _check_inner(symbol: str, left: Shape, right: Shape) -> Shape:
+def check_inner(symbol: str, left: Shape, right: Shape) -> Shape:
     """The shape of a product; ShapeError where the inner sizes differ."""
     if left[1] != right[0]:
         raise ShapeError.between(symbol, left, right,
@@ -448,7 +458,8 @@ class SparseMatrix:
     Matrix([[50], [700]])
     """
 
-    __slots__ = ("shape", "indptr", "indices", "values", "denominator")
+    __slots__ = ("shape", "indptr", "indices", "values", "denominator", "groups",
+                 "_mirror")
 
     def __init__(self, shape: Shape, indptr: list, indices: list, values: list,
                  denominator: int = 1):
@@ -462,7 +473,7 @@ class SparseMatrix:
         if indices and not (0 <= min(indices) and max(indices) < n):
             raise ShapeError(f"a column is not in 0..{n - 1}")
         self.shape, self.indptr, self.indices = shape, indptr, indices
-        self.values, self.denominator = values, denominator
+        self.values, self.denominator, self._mirror = values, denominator, None
 
     @classmethod
     def from_matrix(cls, matrix: Matrix) -> SparseMatrix:
@@ -472,19 +483,30 @@ class SparseMatrix:
                            for columns, row in matrix.entries()))
 
     @classmethod
-    def from_images(cls, images: Sequence[bytes]) -> SparseMatrix:
-        """A row for each image, its bytes read as grey levels byte / 255.
+    def from_images(cls, images: Sequence[bytes], levels: int = 256) -> SparseMatrix:
+        """A row for each image, byte b meaning b / 255, rounded to so many grey levels.
 
         `compress` finds the places of the ink and `translate` strikes out the zeros,
         both in C: 8 us an image.
+
+        >>> SparseMatrix.from_images([bytes([0, 255, 90])], levels=4).to_matrix()
+        Matrix([[0, 1.0, 0.3333333333333333]])
         """
         places = range(len(images[0]) if images else 0)
         if not places or any(len(image) != len(places) for image in images):
             raise ShapeError("images of one size are needed, at least one")
-        return cls._from_entries(
-            (len(images), len(places)),
-            ((compress(places, image), image.translate(None, b"\0"))
-             for image in images), denominator=255)
+        places = list(places)       # a list has its ints ready; a range makes them anew
+        if levels != 256:
+            table = _grey_table(levels)
+            images = [image.translate(table) for image in images]
+        ink = [image.translate(None, b"\0") for image in images]
+        sparse = object.__new__(cls)
+        sparse.shape, sparse._mirror = (len(images), len(places)), None
+        sparse.indptr = [0, *accumulate(map(len, ink))]
+        sparse.indices = list(chain.from_iterable(
+            compress(places, image) for image in images))
+        sparse.values, sparse.denominator = b"".join(ink), levels - 1
+        return sparse
 
     @classmethod
     def _from_entries(cls, shape: Shape, rows: Iterable, denominator: int = 1
@@ -497,35 +519,60 @@ class SparseMatrix:
             indptr.append(len(values))
         sparse = object.__new__(cls)
         sparse.shape, sparse.indptr, sparse.indices = shape, indptr, indices
-        sparse.values, sparse.denominator = values, denominator
+        sparse.values, sparse.denominator, sparse._mirror = values, denominator, None
         return sparse
 
     @property
     def T(self) -> SparseMatrix:
-        """The transpose, again in compressed rows."""
-        m, n = self.shape
-        rows = [([], []) for _ in range(n)]
-        for i, (start, end) in enumerate(zip(self.indptr, self.indptr[1:])):
-            for j, value in zip(self.indices[start:end], self.values[start:end]):
-                columns, values = rows[j]
-                columns.append(i)
+        """The transpose, again in compressed rows, which are made when first read."""
+        transpose = object.__new__(SparseMatrix)
+        transpose.shape, transpose._mirror = self.shape[::-1], self
+        transpose.denominator = self.denominator
+        return self._mirror or transpose
+
+    def __getattr__(self, name: str) -> Any:
+        """What is made at first use: the lists of a transpose, and the groups."""
+        if name == "groups":
+            # A few passes in C over bytes are faster than one pass in Python.
+            few = self.denominator <= 8 and isinstance(self.values, bytes)
+            group = _grouped_by_levels if few else _grouped
+            self.groups = [group(*slices, self.denominator) for slices in self._slices()]
+        elif name in ("indptr", "indices", "values") and self._mirror is not None:
+            built = SparseMatrix._from_entries(self.shape, self._mirror._columns())
+            self.indptr, self.indices = built.indptr, built.indices
+            self.values = built.values
+        else:
+            raise AttributeError(f"SparseMatrix has no {name!r}")
+        return getattr(self, name)
+
+    def _columns(self) -> list[tuple[list, list]]:
+        """For each column (the rows, the values) that it has."""
+        columns = [([], []) for _ in range(self.shape[1])]
+        for i, (places, row_values) in enumerate(self._slices()):
+            for j, value in zip(places, row_values):
+                rows, values = columns[j]
+                rows.append(i)
                 values.append(value)
-        return SparseMatrix._from_entries((n, m), rows, self.denominator)
+        return columns
+
+    def _slices(self) -> Iterator[tuple[list, list]]:
+        """For each row its columns and its values, as they are stored."""
+        return ((self.indices[start:end], self.values[start:end])
+                for start, end in zip(self.indptr, self.indptr[1:]))
 
     def entries(self) -> Iterator[tuple[Sequence[int], list]]:
         """For each row its columns and its numbers, the denominator divided out."""
         denominator = self.denominator
-        for start, end in zip(self.indptr, self.indptr[1:]):
-            values = self.values[start:end]
+        for places, values in self._slices():
             if denominator != 1:
                 values = [x / denominator for x in values]
-            yield self.indices[start:end], values
+            yield places, values
 
     def __matmul__(self, other: Any) -> Any:
         """C[i] = sum over the non-zero A[i, k] of A[i, k] times row k of B."""
         if not isinstance(other, Matrix):
             return NotImplemented
-        _, n = _check_inner("@", self.shape, other.shape)
+        _, n = check_inner("@", self.shape, other.shape)
         zero, b_rows = [0] * n, other._rows
         return Matrix._trusted([
             kernels.combine_rows(zero[:], values, [b_rows[k] for k in places])
@@ -544,6 +591,32 @@ class SparseMatrix:
     def __repr__(self) -> str:
         m, n = self.shape
         return f"<SparseMatrix {m} x {n}, {len(self.values)} numbers not zero>"
+
+
+def _grouped(places: Sequence[int], values: Sequence[int], denominator: int) -> list:
+    """[(value, its places), ...]: an image has many pixels and few grey levels."""
+    groups: dict = {value: [] for value in set(values)}
+    for place, value in zip(places, values):
+        groups[value].append(place)
+    return list(groups.items())
+
+
+def _grouped_by_levels(places: Sequence[int], values: bytes, denominator: int) -> list:
+    """The same for bytes that go from 1 to a small denominator."""
+    return [(value, list(compress(places, values.translate(_ONLY[value]))))
+            for value in range(1, denominator + 1)]
+
+
+# _ONLY[v] is a table for bytes.translate that turns v into 1 and all else into 0.
+_ONLY = [bytes(int(byte == value) for byte in range(256)) for value in range(256)]
+
+
+@lru_cache(maxsize=None)
+def _grey_table(levels: int) -> bytes:
+    """For each byte 0..255 the nearest of so many levels, 0..levels - 1."""
+    if not 2 <= levels <= 256:
+        raise ValueError(f"found {levels} grey levels, expected 2 to 256")
+    return bytes((2 * grey * (levels - 1) + 255) // 510 for grey in range(256))
 
 
 if __name__ == "__main__":

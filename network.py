@@ -26,6 +26,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from data_loader import DataError
 from dataset import Dataset
+from kernels import dot
 from my_math import Matrix, ShapeError, SparseMatrix
 from npz import read_npz, write_npz
 
@@ -76,15 +77,15 @@ def softmax(logits: Sequence[float]) -> list[float]:
     """
     largest = max(logits)
     powers = [math.exp(z - largest) for z in logits]
-    total = sum(powers)
+    total = math.fsum(powers)     # the same in every Python, which `sum` is not
     return [power / total for power in powers]
 
 
 def _cross_entropy(logits: Sequence[float], target: Sequence[float]) -> float:
     """-sum_j Y[j] log P[j] = log sum_k exp(Z[k]) - sum_j Y[j] Z[j]."""
     largest = max(logits)
-    log_sum = largest + math.log(sum(math.exp(z - largest) for z in logits))
-    return log_sum - sum(y * z for y, z in zip(target, logits))
+    log_sum = largest + math.log(sum([math.exp(z - largest) for z in logits]))
+    return log_sum - dot(target, logits)
 
 
 def _binary_cross_entropy(logits: Sequence[float], target: Sequence[float]) -> float:
@@ -175,7 +176,7 @@ class Dense:
     def step(self, gradient: Gradient, learning_rate: float) -> None:
         """W <- W - lr dW and b <- b - lr db: one step down the slope."""
         self.weights.add_matmul(gradient.inputs.T, gradient.delta, -learning_rate)
-        self.bias.add_scaled(gradient.bias, -learning_rate)
+        self.bias.add_column_sums(gradient.delta, -learning_rate)
 
 
 class Trace(NamedTuple):
@@ -186,8 +187,16 @@ class Trace(NamedTuple):
 
     @property
     def logits(self) -> Matrix:
-        """The sums of the last layer (m x c)."""
-        return self.sums[-1]
+        """The sums of the last layer (m x c), as floats."""
+        return self.sums[-1].to_matrix()
+
+
+class BatchResult(NamedTuple):
+    """What a training step found: mean loss, answers right, samples that it was sure of."""
+
+    loss: float
+    right: int
+    sure: list
 
 
 class Report(NamedTuple):
@@ -238,6 +247,14 @@ class Network:
         self.layers = [Dense.random(inputs, outputs, activation, rng)
                        for inputs, outputs in zip(sizes, sizes[1:])]
 
+    @classmethod
+    def of_layers(cls, layers: Sequence[Dense], activation: str, loss: str) -> Network:
+        """A network of layers that there are already."""
+        network = object.__new__(cls)
+        network._name_parts(activation, loss)
+        network.layers = list(layers)
+        return network
+
     def _name_parts(self, activation: str, loss: str) -> None:
         for kind, name, known in (("activation", activation, ACTIVATIONS),
                                   ("loss", loss, LOSSES)):
@@ -281,30 +298,28 @@ class Network:
     def loss_and_gradients(self, x: Matrix | SparseMatrix, labels: Sequence[int]
                            ) -> tuple[float, list[Gradient]]:
         """The mean loss over a batch and its gradient, a `Gradient` for each layer."""
-        trace = self.forward(x)
-        answers = LOSSES[self.loss].outputs(trace.logits)
-        return (self._mean_of(trace.logits, labels),
-                self._backward(trace, answers, labels))
+        trace, targets = self.forward(x), self._targets(labels)
+        logits = trace.logits
+        answers = LOSSES[self.loss].outputs(logits)
+        delta = LOSSES[self.loss].gradient(answers, targets) / len(labels)
+        return self._mean_of(logits, targets), self._backward(trace, delta)
 
     def mean_loss(self, x: Matrix | SparseMatrix, labels: Sequence[int]) -> float:
         """L = 1/m sum_i of the loss of sample i."""
-        return self._mean_of(self.forward(x).logits, labels)
+        return self._mean_of(self.forward(x).logits, self._targets(labels))
 
     def _targets(self, labels: Sequence[int]) -> Matrix:
         return Matrix.one_hot(labels, self.sizes[-1])
 
-    def _mean_of(self, logits: Matrix, labels: Sequence[int]) -> float:
-        if len(labels) != logits.shape[0]:      # one label would be broadcast to all
-            raise ShapeError(f"{len(labels)} labels for {logits.shape[0]} samples")
-        of_sample = LOSSES[self.loss].of_sample
-        return sum(map(of_sample, logits, self._targets(labels))) / len(labels)
+    def _mean_of(self, logits: Matrix, targets: Matrix) -> float:
+        if logits.shape != targets.shape:
+            raise ShapeError.between("loss of", logits.shape, targets.shape,
+                                     "one label is needed for each sample")
+        return sum(map(LOSSES[self.loss].of_sample, logits, targets)) / len(targets)
 
-    def _backward(self, trace: Trace, answers: Matrix, labels: Sequence[int]
-                  ) -> list[Gradient]:
-        """The chain rule from the last layer to the first."""
+    def _backward(self, trace: Trace, delta: Matrix) -> list[Gradient]:
+        """The chain rule from dL/dZ of the last layer, (m x c), back to the first."""
         through = ACTIVATIONS[self.activation].backward
-        delta = LOSSES[self.loss].gradient(answers, self._targets(labels))
-        delta = delta / len(labels)                            # dZ2: (m x c)
         gradients = [Gradient(trace.inputs[-1], delta)]
         for i in range(len(self.layers) - 1, 0, -1):
             grad = delta @ self.layers[i].weights.T            # dA1: (m x c)(c x h)
@@ -320,13 +335,24 @@ class Network:
             layer.step(gradient, learning_rate)
 
     def train_batch(self, x: Matrix | SparseMatrix, labels: Sequence[int],
-                    learning_rate: float) -> tuple[float, int]:
-        """One step on one batch; returns (mean loss, answers right) from before it."""
-        trace = self.forward(x)
-        answers = LOSSES[self.loss].outputs(trace.logits)
-        loss = self._mean_of(trace.logits, labels)
-        self.step(self._backward(trace, answers, labels), learning_rate)
-        return loss, sum(map(int.__eq__, answers.argmax(axis=1), labels))
+                    learning_rate: float, sure: float = 0.0) -> BatchResult:
+        """One step on one batch; the result is from before it.
+
+        The learning rate goes into dZ right away, so that whatever comes after is a
+        step already.  A sample whose answers are all within `sure` of their targets
+        takes no part in the step; it still counts in m.
+        """
+        trace, targets = self.forward(x), self._targets(labels)
+        logits = trace.logits
+        answers = LOSSES[self.loss].outputs(logits)
+        delta = LOSSES[self.loss].gradient(answers, targets)
+        is_sure = [max(map(abs, row)) < sure for row in delta]
+        if any(is_sure):
+            delta = Matrix([0.0] * len(row) if skip else row
+                           for row, skip in zip(delta, is_sure))
+        self.step(self._backward(trace, delta * (learning_rate / x.shape[0])), 1)
+        right = sum(map(int.__eq__, answers.argmax(axis=1), labels))
+        return BatchResult(self._mean_of(logits, targets), right, is_sure)
 
     # --- judging
 
@@ -361,14 +387,12 @@ class Network:
         Settings that a file lacks mean ReLU and cross-entropy.
         """
         matrices, settings = read_npz(path)
-        network = object.__new__(cls)
+        layers = list(_layers_of(path, matrices))
         try:
-            network._name_parts(settings.get("activation", "relu"),
-                                settings.get("loss", "cross-entropy"))
+            return cls.of_layers(layers, settings.get("activation", "relu"),
+                                 settings.get("loss", "cross-entropy")), settings
         except (ValueError, TypeError) as error:
             raise DataError(path, str(error), "a network of this project") from None
-        network.layers = list(_layers_of(path, matrices))
-        return network, settings
 
 
 def _layers_of(path: str | Path, matrices: dict) -> Iterator[Dense]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Sequence
 
 from console import (LiveLine, OptionError, Parser, bar, can_print, picture,
-                     run_command, table, whole_number)
+                     run_command, shown_path, table, whole_number)
 from data_loader import DataError
 from dataset import Dataset
 from my_math import SparseMatrix
@@ -57,15 +57,15 @@ def find_model(given: str | None) -> Path:
                     "make one with: python train.py")
 
 
-def load_model(path: Path, test: Dataset) -> Network:
-    """A network that fits the images: as many inputs as pixels, as many answers."""
-    network, _ = Network.load(path)
+def load_model(path: Path, test: Dataset) -> tuple[Network, int]:
+    """(network, grey levels): as many inputs as pixels, as many answers as classes."""
+    network, settings = Network.load(path)
     found = network.sizes[0], network.sizes[-1]
     expected = test.height * test.width, test.class_count
     if found != expected:
         raise DataError(path, f"a model of {found[0]} inputs and {found[1]} classes",
                         f"{expected[0]} and {expected[1]} for {test.name}")
-    return network
+    return network, settings.get("grey_levels", 256)
 
 
 # ---------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def show_one(network: Network, test: Dataset, index: int) -> None:
         raise OptionError(f"--index {index}: expected 0 to {len(test) - 1}, the "
                           f"{len(test):,} test images of {test.name}")
     image, label = test.image(index), test.label(index)
-    answers = network.predict(SparseMatrix.from_images([image]))[0]
+    answers = network.predict(SparseMatrix.from_images([image], test.levels))[0]
     guess = answers.index(max(answers))
     verdict = "right" if guess == label else f"wrong, it is {test.class_names[label]}"
     print(f"Test image {index} of {test.name}\n")
@@ -121,7 +121,8 @@ def run(options: argparse.Namespace) -> int:
     """Answer as the options ask; returns the exit code."""
     path = find_model(options.model)
     _, test = load_data(options.data)
-    network = load_model(path, test)
+    network, levels = load_model(path, test)
+    test = test.with_levels(levels)
     if options.test:
         live = LiveLine()
         live.show(f"Reading {len(test):,} images ...")
@@ -130,7 +131,7 @@ def run(options: argparse.Namespace) -> int:
         show_report(report, test)
     else:
         show_one(network, test, options.index)
-    print(f"Model: {path}")
+    print(f"Model: {shown_path(path)}")
     return 0
 
 

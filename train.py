@@ -6,53 +6,75 @@ is tested and a checkpoint is written, so that a run can be stopped and resumed.
 from __future__ import annotations
 
 import argparse
+import base64
 import csv
 import io
 import math
 import random
+import shlex
 import sys
 import time
+import zlib
+from itertools import chain, compress
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Any, Sequence
 
 import data_loader
 import plots
-from console import (LiveLine, OptionError, Parser, positive_number, rate_text,
-                     run_command, whole_number)
+from console import (LiveLine, OptionError, Parser, fraction, positive_number,
+                     rate_text, run_command, shown_path, whole_number)
 from data_loader import DataError
-from dataset import Dataset, shift_augmentation
-from network import ACTIVATIONS, LOSSES, Network
+from dataset import Dataset, RandomGather, affine_maps, shift_maps
+from network import ACTIVATIONS, LOSSES, Network, Report
 from npz import write_whole
+from packed_math import LaneOverflowError
+from parallel import (Team, available_cores, judge, own_pixels, pack_network, run_team,
+                      train_batch, unpack_network)
 
 RUNS = Path(__file__).resolve().parent / "runs"
 MODEL, HISTORY = "model.npz", "history.csv"
 
-# What a run is made of, beside its data.  The same data, settings and seed give the
-# same weights; a resumed run takes them from its checkpoint.
+# What a run is made of, beside its data.  On the packed engine the same data, settings
+# and seed give the same weights, bit for bit, whatever the number of workers; a resumed
+# run takes its settings from its checkpoint.
 DEFAULTS = {
     "hidden": [128],
     "activation": "relu",
     "loss": "cross-entropy",
-    "learning_rate": 0.2,
-    "schedule": "cosine",
-    "epochs": 5,
+    "learning_rate": 0.35,
+    "schedule": "linear",
+    "epochs": 24,
     "batch_size": 32,
-    "augment": "none",
+    "augment": "elastic",
+    "calm": 0.1,
+    "sure": 0.01,
+    "rest": 2,
+    "grey_levels": 4,
     "validation": 0,
     "limit": 0,
     "seed": 1,
-    "engine": "lists",
+    "engine": "packed",
 }
+RECIPES = {
+    "default": {},
+    "best": {"epochs": 160},
+}
+MAPS = 500      # random maps that images are sent through, made once a run
 
 EXAMPLES = """\
 examples:
   python train.py                             train on MNIST, downloaded if need be
-  python train.py --epochs 1 --limit 10000    a first impression in seconds
-  python train.py --hidden 64-32 --augment shift
+  python train.py --epochs 1                  a first impression in seconds
+  python train.py --recipe best               the most accurate
+  python train.py --hidden 64-32 --augment shift --learning-rate 0.2
   python train.py --resume runs/default-1     go on where a run was stopped
 
 Each run has a folder of its own: model.npz (its checkpoint), history.csv, pictures.
 """
+
+
+class DivergedError(Exception):
+    """Training has left the range in which it can learn."""
 
 
 # ---------------------------------------------------------------------------
@@ -83,44 +105,61 @@ def build_parser() -> Parser:
     add = parser.add_argument
     add("--data", metavar="DIR", help="folder with the four IDX files, or a .csv file "
         "(default: $MNIST_DIR, else data/mnist, else downloaded)")
+    add("--recipe", choices=RECIPES, help="a set of settings; options given beside it "
+        "change them (default)")
     add("--hidden", type=hidden_sizes, metavar="N[-N...]",
         help="units of each hidden layer (128)")
     add("--activation", choices=ACTIVATIONS, help="of the hidden layers (relu)")
     add("--loss", choices=LOSSES, help="what is made small (cross-entropy)")
     add("--learning-rate", type=positive_number, metavar="X",
-        help="how far a step goes down the slope (0.2)")
-    add("--schedule", choices=("cosine", "constant"), help="of the learning rate: it "
-        "falls to 0 along a half cosine, or stays (cosine)")
+        help="how far a step goes down the slope (0.35)")
+    add("--schedule", choices=("linear", "cosine", "constant"), help="of the learning "
+        "rate: it falls to 0, along a line or a half cosine, or stays (linear)")
     add("--epochs", type=whole_number(1), metavar="N",
-        help="passes over the images (5)")
+        help="passes over the images (24)")
     add("--batch-size", type=whole_number(1), metavar="N", help="images a step (32)")
-    add("--augment", choices=("none", "shift"),
-        help="shift: move each image by -1..1 pixels at random (none)")
+    add("--augment", choices=("none", "shift", "affine", "elastic"), help="send each "
+        "image through a random map: moved by a pixel; turned, stretched and slanted; "
+        "bent as well (elastic)")
+    add("--calm", type=fraction, metavar="X",
+        help="the last part X of the epochs has maps half as strong (0.1)")
+    add("--sure", type=fraction, metavar="X", help="an image whose answers are all "
+        "within X of right takes no part in the step (0.01) ...")
+    add("--rest", type=whole_number(0), metavar="N",
+        help="... and is left out of the next N epochs (2)")
+    add("--grey-levels", type=whole_number(2), metavar="N",
+        help="round pixels to N levels, 256 being all (4)")
     add("--validation", type=whole_number(0), metavar="N", help="hold the last N "
         "training images out and judge epochs by them, not by the test set (0)")
     add("--limit", type=whole_number(1), metavar="N",
         help="train on the first N images only (all)")
     add("--seed", type=whole_number(0), metavar="N",
-        help="of all that is random: weights, order, shifts (1)")
-    add("--engine", choices=("lists",), help="how a matrix keeps its numbers (lists)")
-    add("--output", metavar="DIR", help="new folder of the run (runs/default-<number>)")
+        help="of all that is random: weights, order, maps (1)")
+    add("--engine", choices=("packed", "lists"), help="how a matrix keeps its numbers: "
+        "a row in one integer, or lists of floats (packed)")
+    add("--workers", type=whole_number(1), metavar="N", help="processes that share the "
+        "work, with the same result for any number (as many as there are cores)")
+    add("--output", metavar="DIR",
+        help="new folder of the run (runs/<recipe>-<number>)")
     add("--resume", metavar="DIR", help="go on with the run in this folder")
     add("--no-plots", action="store_true", help="draw no pictures")
     return parser
 
 
 def settings_from(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings of a new run: what was given, else the defaults."""
+    """The settings of a new run: what was given, else the recipe's, else the defaults.
+    """
+    recipe = options.recipe or "default"
     given = {name: getattr(options, name) for name in DEFAULTS}
-    return {name: DEFAULTS[name] if value is None else value
-            for name, value in given.items()}
+    return {**DEFAULTS, **RECIPES[recipe], "recipe": recipe,
+            **{name: value for name, value in given.items() if value is not None}}
 
 
 # ---------------------------------------------------------------------------
 # The folder of a run
 # ---------------------------------------------------------------------------
 
-def new_folder(output: str | None, recipe: str = "default") -> Path:
+def new_folder(output: str | None, recipe: str) -> Path:
     """Make the folder of a new run: the one named, or the next free number in runs/."""
     try:
         if output:
@@ -152,22 +191,26 @@ def _next_free(recipe: str) -> Path:
 
 
 def save_checkpoint(folder: Path, network: Network, settings: dict,
-                    history: list[dict]) -> None:
+                    history: list[dict], resting: list[int]) -> None:
     """Write the network with its settings and history, and the history as CSV too.
 
-    The model file alone is enough to resume, and it is replaced in one step.
+    The model file alone is enough to resume, and it is replaced in one step.  Which
+    images rest matters only to a run that goes on.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, history[0], lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
+    state = {**settings, "history": history}
+    if len(history) < settings["epochs"]:
+        state["resting"] = base64.b64encode(zlib.compress(bytes(resting))).decode()
     try:
-        network.save(folder / MODEL, {**settings, "history": history})
+        network.save(folder / MODEL, state)
         write_whole(folder / HISTORY, text.getvalue().encode())
     except OSError as error:
+        kept = "the checkpoint before it is kept" if len(history) > 1 else "nothing is kept"
         raise DataError(folder, error.strerror or str(error),
-                        "a folder that can be written",
-                        "the last whole checkpoint is kept") from None
+                        "a folder that can be written", kept) from None
 
 
 def load_checkpoint(folder: Path) -> tuple[Network, dict, list[dict]]:
@@ -181,6 +224,13 @@ def load_checkpoint(folder: Path) -> tuple[Network, dict, list[dict]]:
     return network, saved, history
 
 
+def resting_images(settings: dict, count: int) -> list[int]:
+    """For each of `count` images the epochs that it still rests, from a checkpoint."""
+    text = settings.pop("resting", None)
+    resting = zlib.decompress(base64.b64decode(text)) if text else bytes(count)
+    return list(resting)
+
+
 # ---------------------------------------------------------------------------
 # Training
 # ---------------------------------------------------------------------------
@@ -188,15 +238,18 @@ def load_checkpoint(folder: Path) -> tuple[Network, dict, list[dict]]:
 def learning_rate_at(settings: dict, progress: float) -> float:
     """The learning rate after a part `progress` (0..1) of the whole run.
 
-    constant: lr.  cosine: lr (1 + cos(pi progress)) / 2, from lr down to 0 (Loshchilov
-    and Hutter 2017, arXiv 1608.03983).
+    constant: lr.  linear: lr (1 - progress).  cosine: lr (1 + cos(pi progress)) / 2
+    (Loshchilov and Hutter 2017, arXiv 1608.03983).  The last two fall to 0.
     """
+    rate = settings["learning_rate"]
     if settings["schedule"] == "constant":
-        return settings["learning_rate"]
-    return settings["learning_rate"] * (1 + math.cos(math.pi * progress)) / 2
+        return rate
+    if settings["schedule"] == "linear":
+        return rate * (1 - progress)
+    return rate * (1 + math.cos(math.pi * progress)) / 2
 
 
-def random_for(settings: dict, purpose: str, epoch: int) -> random.Random:
+def random_for(settings: dict, purpose: str, epoch: int = 0) -> random.Random:
     """Random numbers of their own for each purpose and epoch.
 
     So an epoch does not depend on how many numbers were drawn before it, and a resumed
@@ -205,33 +258,69 @@ def random_for(settings: dict, purpose: str, epoch: int) -> random.Random:
     return random.Random(f"{settings['seed']} {purpose} {epoch}")
 
 
-def epoch_batches(train: Dataset, settings: dict, epoch: int) -> Iterator:
-    """The batches (X, labels) of one epoch: shuffled and, if asked for, moved about."""
-    order = train.order(random_for(settings, "order", epoch))
-    augment = None
-    if settings["augment"] == "shift":
-        augment = shift_augmentation(
-            train.height, train.width, 1, random_for(settings, "augment", epoch))
-    return train.batches(settings["batch_size"], order, augment)
+def augmentation_maps(settings: dict, epoch: int, height: int, width: int) -> list:
+    """The maps that images are sent through in this epoch; [] for none.
+
+    In the last epochs, a part `calm` of all, images are bent half as much: the network
+    then settles on images more like those it will be asked about.
+    """
+    kind = settings["augment"]
+    if kind == "none":
+        return []
+    if kind == "shift":
+        return shift_maps(height, width)
+    calm = epoch > settings["epochs"] * (1 - settings["calm"])
+    return affine_maps(height, width, MAPS, random_for(settings, f"maps, calm {calm}"),
+                       strength=0.5 if calm else 1.0,
+                       bend=0.6 if kind == "elastic" else 0.0)
 
 
-def train_epoch(network: Network, train: Dataset, settings: dict, epoch: int,
-                live: LiveLine) -> dict[str, float]:
-    """Train for one epoch, counted from 1; returns its line of the history."""
-    start = time.perf_counter()
-    loss_sum, right, done = 0.0, 0, 0
-    for x, labels in epoch_batches(train, settings, epoch):
-        progress = (epoch - 1 + done / len(train)) / settings["epochs"]
-        rate = learning_rate_at(settings, progress)
-        loss, batch_right = network.train_batch(x, labels, rate)
-        loss_sum += loss * len(labels)
-        right += batch_right
-        done += len(labels)
-        live.show(f"Epoch {epoch:2}/{settings['epochs']}: "
-                  + rate_text(done, len(train), time.perf_counter() - start))
-    live.clear()
-    return {"epoch": epoch, "loss": loss_sum / done, "train_accuracy": right / done,
-            "seconds": round(time.perf_counter() - start, 3)}
+class Epoch:
+    """One pass over the images that do not rest, shuffled and sent through maps.
+
+    `resting[i]` says for how many more epochs image i is left out.
+    """
+
+    def __init__(self, number: int, train: Dataset, settings: dict, team: Team,
+                 maps: list, resting: list[int]) -> None:
+        self.number, self.settings = number, settings
+        self.team, self.resting = team, resting
+        shuffled = train.order(random_for(settings, "order", number))
+        self.order = [i for i in shuffled if not resting[i]]
+        resting[:] = [max(0, epochs - 1) for epochs in resting]
+        augment = own_pixels(team)
+        if maps:
+            augment = RandomGather(maps, random_for(settings, "augment", number),
+                                   slice(team.rank, None, team.size))
+        self._batches = train.batches(settings["batch_size"], self.order, augment)
+
+    def train(self, network: Network, live: LiveLine) -> dict[str, float]:
+        """Train the team's network; returns the epoch's line of the history.
+
+        Loss and accuracy are of the images as they came, each from just before the step
+        that it took part in.
+        """
+        start, done, sure = time.perf_counter(), 0, []
+        loss_sum, right = 0.0, 0
+        for x, labels in self._batches:
+            progress = (self.number - 1 + done / len(self.order)) / self.settings["epochs"]
+            mine = self.team.share(len(labels))
+            result = train_batch(network, self.team, x, labels,
+                                 learning_rate_at(self.settings, progress),
+                                 self.settings["sure"])
+            loss_sum += result.loss * len(labels[mine])
+            right += result.right
+            sure += compress(self.order[done:done + len(labels)][mine], result.sure)
+            done += len(labels)
+            live.show(f"Epoch {self.number:2}/{self.settings['epochs']}: "
+                      + rate_text(done, len(self.order), time.perf_counter() - start))
+        live.clear()
+        losses, rights, sures = zip(*self.team.gather((loss_sum, right, sure)))
+        for i in chain(*sures):
+            self.resting[i] = self.settings["rest"]
+        return {"epoch": self.number, "loss": sum(losses) / done,
+                "train_accuracy": sum(rights) / done, "images": done,
+                "seconds": round(time.perf_counter() - start, 3)}
 
 
 def epoch_line(row: dict, epochs: int) -> str:
@@ -243,22 +332,39 @@ def epoch_line(row: dict, epochs: int) -> str:
             f"{row['seconds']:.1f} s")
 
 
-def train_network(network: Network, parts: dict[str, Dataset], settings: dict,
-                  folder: Path, history: list[dict]) -> None:
-    """Train the epochs that are not in the history yet; print and keep each."""
-    live = LiveLine()
+def train_network(team: Team, network: Network, parts: dict[str, Dataset],
+                  settings: dict, folder: Path, history: list[dict],
+                  resting: list[int]) -> tuple[Network, Report]:
+    """Train the epochs that are not in the history yet, together with the team.
+
+    The leader prints each and writes a checkpoint.  Returns the network as floats and
+    the answers to the test set.
+    """
+    live = LiveLine() if team.rank == 0 else LiveLine(shown=False)
+    if settings["engine"] == "packed":
+        network = pack_network(network, team, settings["grey_levels"])
     judged = "validation" if "validation" in parts else "test"
-    for epoch in range(len(history) + 1, settings["epochs"] + 1):
-        row = train_epoch(network, parts["train"], settings, epoch, live)
-        if not math.isfinite(row["loss"]):
-            raise OptionError("training diverged: the loss is no number any more, "
-                              "expected it to fall; lower --learning-rate")
+    train, maps, report = parts["train"], None, None
+    for number in range(len(history) + 1, settings["epochs"] + 1):
+        if maps is None or number - 1 == math.floor(
+                settings["epochs"] * (1 - settings["calm"])):
+            live.show("Making maps ...")
+            maps = augmentation_maps(settings, number, train.height, train.width)
+        row = Epoch(number, train, settings, team, maps, resting).train(network, live)
+        if team.rank == 0 and not math.isfinite(row["loss"]):
+            raise DivergedError("the loss is not finite")
         live.show(f"Testing on {len(parts[judged]):,} images ...")
-        row[f"{judged}_accuracy"] = network.accuracy(parts[judged])
+        report = judge(network, team, parts[judged])
         live.clear()
+        row[f"{judged}_accuracy"] = report.accuracy
         history.append(row)
-        save_checkpoint(folder, network, settings, history)
-        print(epoch_line(row, settings["epochs"]), flush=True)
+        whole = unpack_network(network, team)
+        if team.rank == 0:
+            save_checkpoint(folder, whole, settings, history, resting)
+            print(epoch_line(row, settings["epochs"]), flush=True)
+    if report is None or judged != "test":
+        report = judge(network, team, parts["test"])
+    return unpack_network(network, team), report
 
 
 # ---------------------------------------------------------------------------
@@ -282,7 +388,7 @@ def load_data(data: str | None) -> tuple[Dataset, Dataset]:
 
 def load_parts(data: str | None, settings: dict) -> dict[str, Dataset]:
     """The data sets "train", "test" and, if asked for, "validation"."""
-    train, test = load_data(data)
+    train, test = (part.with_levels(settings["grey_levels"]) for part in load_data(data))
     if settings["limit"]:
         train = train.head(settings["limit"])
     parts = {"train": train, "test": test}
@@ -291,8 +397,8 @@ def load_parts(data: str | None, settings: dict) -> dict[str, Dataset]:
             raise OptionError(f"--validation {settings['validation']}: expected fewer "
                               f"than the {len(train):,} training images")
         parts["train"], parts["validation"] = train.split(settings["validation"])
-    sizes = ", ".join(f"{len(part):,} to {'train on' if name == 'train' else name}"
-                      for name, part in parts.items())
+    words = {"train": "to train on", "test": "to test", "validation": "to validate on"}
+    sizes = ", ".join(f"{len(part):,} {words[name]}" for name, part in parts.items())
     print(f"Data: {train.name}, {sizes}")
     return parts
 
@@ -302,7 +408,7 @@ def start_or_resume(options: argparse.Namespace
     """(network or None, settings, history) as the options ask for."""
     if not options.resume:
         return None, settings_from(options), []
-    for name in (*DEFAULTS, "output"):
+    for name in ("recipe", "output", *DEFAULTS):
         if getattr(options, name) is not None:
             option = f"--{name.replace('_', '-')}"
             raise OptionError(f"{option} cannot be given with --resume: a resumed run "
@@ -317,54 +423,74 @@ def check_same_data(network: Network, train: Dataset, settings: dict) -> None:
                         "to resume on the same data", "give its folder by --data")
 
 
-def finish(network: Network, test: Dataset, folder: Path, history: list[dict],
-           draw: bool) -> None:
-    """Test on the whole test set, print the result and draw the pictures."""
-    report = network.judge(test)
+def worker_count(options: argparse.Namespace, settings: dict) -> int:
+    """How many processes train: as many as there are cores, unless told otherwise."""
+    if settings["engine"] == "lists":
+        if (options.workers or 1) > 1:
+            raise OptionError(f"--workers {options.workers}: expected 1 with --engine "
+                              "lists, which cannot be split")
+        return 1
+    return options.workers or available_cores()
+
+
+def finish(network: Network, report: Report, test: Dataset, folder: Path,
+           history: list[dict], draw: bool) -> None:
+    """Print the result on the whole test set and draw the pictures."""
+    model = shown_path(folder / MODEL)
     print(f"\n{report.accuracy:.2%} of the {len(test):,} test images of {test.name} "
-          f"are read right.\nModel: {folder / MODEL}")
+          f"are read right.\nModel: {model}")
     if draw:
         try:
             names = plots.draw_run(folder, history, report, test)
-            print(f"Pictures: {', '.join(names)} in {folder}")
+            print(f"Pictures: {', '.join(names)}")
         except ImportError:
             print("No pictures drawn: matplotlib is not installed.")
-    print("Try it: python predict.py --index 42")
+    print(f"Try it: python predict.py --index 42 --model {shlex.quote(model)}")
 
 
 def run(options: argparse.Namespace) -> int:
     """Train as the options say; returns the exit code."""
     network, settings, history = start_or_resume(options)
+    workers = worker_count(options, settings)
     parts = load_parts(options.data, settings)
     train = parts["train"]
+    resting = resting_images(settings, len(train))
     if network:
         check_same_data(network, train, settings)
-        folder = Path(options.resume)
     else:
         settings["data"] = train.name
         sizes = [train.height * train.width, *settings["hidden"], train.class_count]
         network = Network(sizes, settings["activation"], settings["loss"],
-                          random_for(settings, "weights", 0))
-        folder = new_folder(options.output)
+                          random_for(settings, "weights"))
     print(f"Network: {'-'.join(map(str, network.sizes))}, {network.activation}, "
           f"{network.loss}, {network.parameter_count:,} parameters; "
-          f"batch {settings['batch_size']}, seed {settings['seed']}")
+          f"batch {settings['batch_size']}, seed {settings['seed']}, "
+          f"{settings['engine']} engine, {workers} "
+          f"{'process' if workers == 1 else 'processes'}")
+    folder = (Path(options.resume) if options.resume
+              else new_folder(options.output, settings["recipe"]))
     try:
-        train_network(network, parts, settings, folder, history)
+        network, report = run_team(workers, train_network, network, parts, settings,
+                                   folder, history, resting)
     except KeyboardInterrupt:
-        return _interrupted(folder, history)
+        return _interrupted(folder, history, options.data)
+    except (DivergedError, LaneOverflowError) as error:
+        raise OptionError(f"training diverged ({error}): expected the loss to fall; "
+                          "lower --learning-rate") from None
     finally:
-        if not history:     # no checkpoint, so there is nothing in it
-            folder.rmdir()
-    finish(network, parts["test"], folder, history, not options.no_plots)
+        if not history and not options.output:
+            folder.rmdir()      # no checkpoint came to be, so it is empty
+    finish(network, report, parts["test"], folder, history, not options.no_plots)
     return 0
 
 
-def _interrupted(folder: Path, history: list[dict]) -> int:
-    """Say what is kept."""
+def _interrupted(folder: Path, history: list[dict], data: str | None) -> int:
+    """Say what is kept and how to go on."""
     if history:
-        print(f"\nStopped. {len(history)} epochs are kept; go on with: "
-              f"python train.py --resume {folder}", file=sys.stderr)
+        epochs = f"{len(history)} epoch{'s are' if len(history) > 1 else ' is'} kept"
+        where = f" --data {shlex.quote(data)}" if data else ""
+        print(f"\nStopped. {epochs}; go on with: python train.py "
+              f"--resume {shlex.quote(shown_path(folder))}{where}", file=sys.stderr)
     else:
         print("\nStopped before the first epoch was done: nothing to keep.",
               file=sys.stderr)

@@ -1,0 +1,586 @@
+"""A row in one integer: `PackedMatrix`, and the arithmetic that makes it fast.
+
+A row (v0, v1, ..., v127) of whole numbers is kept as the one integer
+
+    N = v0 + v1 2^32 + v2 2^64 + ... = sum_j v_j 2^(32 j),
+
+each v_j having a lane of 32 bits to itself.  Then one big-integer operation of Python
+works on all lanes at once:
+
+    rows added        N + M            number times row      k * N
+    and so            sum(map(mul, numbers, rows))  is 128 dot products in one line.
+
+A negative v_j borrows from the lane above, which does no harm: as an integer the sum
+is exact, and adding BIAS = sum_j 2^(31 + 32 j) makes every lane non-negative, so that
+it can be read.  All that must not happen is that some |v_j| reaches 2^31.  Therefore
+every matrix carries a `bound` on its lanes; each operation works out the bound of its
+result first and raises LaneOverflowError where that would not fit.
+
+Numbers between whole ones are whole multiples of a `unit`: lane v means v * unit.  The
+unit is the same in a whole matrix (fixed point), so that integers are added as they
+are.  As integer addition is exact, no order of summation, no number of processes and
+no version of Python can change a single bit of a result.
+
+The idea is Kronecker's substitution; compare Dumas, Fousse and Salvy, "Compressed
+modular matrix multiplication" (arXiv 0803.1975).
+"""
+from __future__ import annotations
+
+import math
+import struct
+from fractions import Fraction
+from functools import lru_cache, reduce
+from itertools import chain, compress
+from operator import mul, or_
+from typing import Any, Callable, Iterable, Iterator, Sequence
+
+from my_math import Matrix, Shape, ShapeError, SparseMatrix, check_inner
+
+NARROW, WIDE = 32, 64       # bits of a lane: weights and sums; products of two of them
+
+
+class LaneOverflowError(ArithmeticError):
+    """A number that has outgrown its lane, or might have."""
+
+
+# ---------------------------------------------------------------------------
+# Ground floor: integers as rows of lanes
+# ---------------------------------------------------------------------------
+
+class Lanes:
+    """The layout of `count` lanes of `bits` bits, and the operations on such integers.
+
+    Four constants do everything.  ONES has a 1 at the foot of each lane, so that
+    k * ONES is the row (k, k, ..., k); BIAS = 2^(bits - 1) * ONES makes signed lanes
+    non-negative ("biased"), and flipping BIAS's bits turns biased lanes into two's
+    complement, which `struct` reads.
+    """
+
+    def __init__(self, count: int, bits: int) -> None:
+        self.count, self.bits = count, bits
+        self.ones = ((1 << count * bits) - 1) // ((1 << bits) - 1)
+        self.bias = self.ones << bits - 1
+        self.struct = struct.Struct(f"<{count}{'i' if bits == NARROW else 'q'}")
+
+    def encode(self, values: Sequence[int]) -> int:
+        """The integer with these lanes, the first in the lowest bits.
+
+        >>> hex(Lanes(3, 32).encode([1, 2, 3]))
+        '0x30000000200000001'
+        """
+        try:
+            raw = self.struct.pack(*values)
+        except struct.error:
+            raise LaneOverflowError(
+                f"a number of {max(map(abs, values)):,} in a lane of {self.bits} bits"
+            ) from None
+        return self.from_raw(raw)
+
+    def from_raw(self, raw: bytes) -> int:
+        """The integer whose lanes are these little-endian two's-complement numbers."""
+        return (int.from_bytes(raw, "little") ^ self.bias) - self.bias
+
+    def decode(self, row: int) -> tuple[int, ...]:
+        """The lanes of an integer.
+
+        >>> lanes = Lanes(3, 32)
+        >>> lanes.decode(lanes.encode([5, -7, 0]) * 10 + lanes.ones)
+        (51, -69, 1)
+        """
+        biased = row + self.bias
+        return self.struct.unpack(
+            (biased ^ self.bias).to_bytes(self.struct.size, "little"))
+
+    def signs(self, row: int) -> int:
+        """1 in each lane that is >= 0, else 0: the top bit of the biased lane."""
+        return row + self.bias >> self.bits - 1 & self.ones
+
+    def keep(self, row: int, signs: int) -> int:
+        """The lanes whose sign bit is 1, and 0 elsewhere.
+
+        (s << bits) - s is a lane of all ones where s is 1: a mask for biased lanes.
+        """
+        mask = (signs << self.bits) - signs
+        return (row + self.bias & mask) - (signs << self.bits - 1)
+
+    def shift_right(self, row: int, by: int) -> int:
+        """Each lane divided by 2^by and rounded: floor(v / 2^by + 1/2).
+
+        Shifting the integer lets bits of one lane fall into the next; the mask wipes
+        them off.
+
+        >>> lanes = Lanes(3, 32)
+        >>> lanes.decode(lanes.shift_right(lanes.encode([9, -9, 6]), 2))
+        (2, -2, 2)
+        """
+        if by <= 0:
+            return row << -by
+        if by >= self.bits - 1:
+            return 0
+        left = self.bits - by
+        half = self.ones << by - 1
+        low = (self.ones << left) - self.ones
+        return (row + self.bias + half >> by & low) - (self.ones << left - 1)
+
+    def measure(self, rows: Iterable[int]) -> int:
+        """A power of two above every |lane|: from the OR of all magnitudes' bits."""
+        seen, top = 0, self.bits - 1
+        for row in rows:
+            negative = self.ones - (row + self.bias >> top & self.ones)
+            # v ^ -1 = -v - 1 for the negative lanes: their magnitude, less one
+            seen |= row + self.bias ^ self.bias ^ (negative << self.bits) - negative
+        return 1 << max(map(int.bit_length, self.decode(seen)))
+
+
+@lru_cache(maxsize=None)
+def lanes_of(count: int, bits: int) -> Lanes:
+    """The layout for this many lanes, made once."""
+    return Lanes(count, bits)
+
+
+# ---------------------------------------------------------------------------
+# First floor: PackedMatrix
+# ---------------------------------------------------------------------------
+
+class PackedMatrix:
+    """An m x n matrix, each row one integer of n lanes; a lane of v means v * unit.
+
+    >>> A = PackedMatrix.from_matrix(Matrix([[1.5, -2.0], [0.25, 3.0]]), Fraction(1, 8))
+    >>> A
+    <PackedMatrix 2 x 2, unit 1/8, lanes of 32 bits>
+    >>> A.lanes(0)
+    (12, -16)
+    """
+
+    __slots__ = ("shape", "rows", "unit", "bits", "bound", "product_unit",
+                 "_row_bounds", "_positive", "_columns")
+    __hash__ = None
+
+    def __init__(self, rows: list[int], columns: int, unit: Fraction, bound: int,
+                 bits: int = NARROW, row_bounds: Sequence[int] | None = None) -> None:
+        """Take over integers in which no |lane| exceeds `bound`, nor the lanes of row i
+        `row_bounds[i]`, where that is known.  LaneOverflowError where they do not fit."""
+        if bound >= 1 << bits - 1:
+            raise LaneOverflowError(f"numbers up to {float(bound * unit):.3g} do not fit "
+                                    f"into lanes of {bits} bits with unit {unit}")
+        self.shape, self.rows = (len(rows), columns), rows
+        self.unit, self.bits, self.bound = unit, bits, bound
+        self._row_bounds = row_bounds
+        self.product_unit = self._positive = self._columns = None
+
+    @classmethod
+    def from_matrix(cls, matrix: Matrix, unit: Fraction, bits: int = NARROW
+                    ) -> PackedMatrix:
+        """Each number rounded to the nearest multiple of the unit."""
+        layout = lanes_of(matrix.shape[1], bits)
+        rows = [layout.encode(_nearest(row, float(1 / unit))) for row in matrix]
+        return cls(rows, matrix.shape[1], unit, layout.measure(rows), bits)
+
+    # --- looking at it
+
+    @property
+    def layout(self) -> Lanes:
+        """The layout of a row."""
+        return lanes_of(self.shape[1], self.bits)
+
+    def lanes(self, i: int) -> tuple[int, ...]:
+        """The whole numbers in the lanes of row i."""
+        return self.layout.decode(self.rows[i])
+
+    def __iter__(self) -> Iterator[list[float]]:
+        """The rows in turn, as lists of floats."""
+        decode, unit = self.layout.decode, float(self.unit)
+        return ([v * unit for v in decode(row)] for row in self.rows)
+
+    def to_matrix(self) -> Matrix:
+        """The same numbers as floats: exact where unit is a power of two."""
+        return Matrix(self)
+
+    def __eq__(self, other: object) -> Any:
+        if not isinstance(other, PackedMatrix):
+            return NotImplemented
+        return (self.shape, self.unit, self.rows) == (other.shape, other.unit, other.rows)
+
+    def __repr__(self) -> str:
+        m, n = self.shape
+        return (f"<PackedMatrix {m} x {n}, unit {self.unit}, "
+                f"lanes of {self.bits} bits>")
+
+    @property
+    def row_bounds(self) -> Sequence[int]:
+        """For each row a number that none of its |lanes| exceeds."""
+        return self._row_bounds or [self.bound] * len(self.rows)
+
+    def tighten(self) -> int:
+        """Make the bound a close one, by looking at all lanes, and return it."""
+        self.bound = self.layout.measure(self.rows)
+        return self.bound
+
+    def in_lanes(self, bits: int) -> PackedMatrix:
+        """The same numbers in lanes of another width."""
+        if bits == self.bits:
+            return self
+        encode = lanes_of(self.shape[1], bits).encode
+        return PackedMatrix([encode(self.lanes(i)) for i in range(len(self.rows))],
+                            self.shape[1], self.unit, self.bound, bits, self.row_bounds)
+
+    # --- products with the packed matrix on the right
+
+    def __matmul__(self, other: Any) -> Any:
+        packed = isinstance(other, (PackedMatrix, PackedTranspose))
+        return other.__rmatmul__(self) if packed else NotImplemented
+
+    def __rmatmul__(self, left: Any) -> PackedMatrix:
+        """left @ self: each row a sum of rows of self, weighted by whole numbers.
+
+        A sparse left has whole numbers already, its grey levels.  Others are rounded:
+        to 10 bits a row where `product_unit` asks for a narrow result in that unit,
+        else to multiples of 2^-15 with a wide result.
+        """
+        check_inner("@", left.shape, self.shape)
+        if isinstance(left, SparseMatrix):
+            return self._sparse_product(left)
+        if self.product_unit is not None:
+            return self._narrow_product(left)
+        return _wide_product(left, self.in_lanes(WIDE).rows, self)
+
+    def _sparse_product(self, left: SparseMatrix) -> PackedMatrix:
+        """Rows under equal grey levels are added first and multiplied once."""
+        row_of = self.rows.__getitem__
+        rows = []
+        for groups in left.groups:
+            total = 0
+            for value, places in groups:
+                total += value * sum(map(row_of, places))
+            rows.append(total)
+        return PackedMatrix(rows, self.shape[1], self.unit / left.denominator,
+                            self._ink_bound(left) * self.bound, self.bits)
+
+    @property
+    def room_for_sums(self) -> int:
+        """What a product with this matrix may come to; a bias has to fit in as well."""
+        return 7 << self.bits - 4
+
+    def _ink_bound(self, left: SparseMatrix) -> int:
+        """The largest sum of a row of left, as closely as the lanes here ask for."""
+        fits = self.room_for_sums
+        largest = left.denominator * left.shape[1]      # a row of nothing but ink
+        if largest * self.bound > fits and largest * self.tighten() > fits:
+            largest = max(sum(value * len(places) for value, places in groups)
+                          for groups in left.groups)
+        return largest
+
+    def _narrow_product(self, left: Matrix | PackedMatrix) -> PackedMatrix:
+        """Each row of left is scaled so that its largest number has 10 bits; the sums
+        use 30 bits of their lanes and are then shifted to `product_unit`."""
+        layout = self.layout
+        room = self.bits - 12 - self.shape[0].bit_length()
+        excess = max(0, self.tighten().bit_length() - 1 - room)
+        reduced = [layout.shift_right(row, excess) for row in self.rows]
+        # a lane of q * reduced means q * 2^(exponent - 10) * unit * 2^excess
+        to_unit = _log2(self.product_unit / self.unit) - excess + 10
+        rows, bounds = [], []
+        for numbers in left:
+            whole, exponent = _ten_bits(numbers)
+            row = sum(map(mul, whole, reduced)) if any(whole) else 0
+            rows.append(layout.shift_right(row, to_unit - exponent) if row else 0)
+            bounds.append(_shifted(sum(map(abs, whole)) << room, to_unit - exponent))
+        return PackedMatrix(rows, self.shape[1], self.product_unit, max(bounds, default=0),
+                            self.bits, bounds)
+
+    @property
+    def T(self) -> PackedTranspose:
+        """The transpose: the same integers, looked at as columns."""
+        return PackedTranspose(self)
+
+    # --- the rest of what a layer needs
+
+    def __add__(self, other: Any) -> Any:
+        """Z + b: a packed row (1 x n) is added to every row.
+
+        Its unit must be a whole multiple of this one's.
+        """
+        if not isinstance(other, PackedMatrix):
+            return NotImplemented
+        if other.shape != (1, self.shape[1]):
+            raise ShapeError.between("+", self.shape, other.shape, "needs one such row")
+        other.tighten()
+        row, bound = other.in_lanes(self.bits)._in_units_of(self.unit, 1)
+        return PackedMatrix([one + row[0] for one in self.rows], self.shape[1],
+                            self.unit, self.bound + bound, self.bits)
+
+    def __mul__(self, other: Any) -> Matrix:
+        """Elementwise, as floats."""
+        return self.to_matrix() * other
+
+    def map(self, function: Callable) -> Matrix:
+        """function(number) for each number, as floats."""
+        return self.to_matrix().map(function)
+
+    def map_rows(self, function: Callable) -> Matrix:
+        """function(row) for each row, as floats."""
+        return Matrix._trusted(list(map(function, self)))
+
+    @property
+    def positive(self) -> list[int]:
+        """For each row the integer with a 1 at the foot of each narrow lane that is > 0.
+
+        v > 0 means v - 1 >= 0: with one off every lane the sign bit tells.
+        """
+        if self._positive is None:
+            layout, rows = lanes_of(self.shape[1], NARROW), self.rows
+            if self.bits != NARROW:
+                rows = [layout.encode([v > 0 for v in self.lanes(i)])
+                        for i in range(len(rows))]
+            self._positive = [layout.signs(row - layout.ones) for row in rows]
+        return self._positive
+
+    def relu(self) -> PackedMatrix:
+        """max(x, 0), in narrow lanes, cut to a unit between 1/1024 and 1/512.
+
+        The activations are multiplied by weights next, and every bit less here leaves
+        one more to those.
+        """
+        shift = max(0, math.floor(math.log2(1 / (512 * self.unit))))
+        narrow = lanes_of(self.shape[1], NARROW)
+        if self.bits == NARROW:
+            bias, low = narrow.bias, (narrow.ones << 31 - shift) - narrow.ones
+            rows = [(row + bias & (signs << 31) - signs) >> shift & low
+                    for row, signs in zip(self.rows, self.positive)]
+        else:
+            rows = [narrow.encode([v >> shift if v > 0 else 0 for v in self.lanes(i)])
+                    for i in range(len(self.rows))]
+        return PackedMatrix(rows, self.shape[1], self.unit * 2 ** shift,
+                            narrow.measure([reduce(or_, rows, 0)]))
+
+    def where_positive(self, gate: PackedMatrix) -> PackedMatrix:
+        """Each number where the gate's is > 0, else 0: the way back through ReLU."""
+        if self.shape != gate.shape:
+            raise ShapeError.between("where_positive", self.shape, gate.shape,
+                                     "must be equal")
+        keep = self.layout.keep
+        rows = [keep(row, signs) if row else 0
+                for row, signs in zip(self.rows, gate.positive)]
+        return PackedMatrix(rows, self.shape[1], self.unit, self.bound, self.bits,
+                            self.row_bounds)
+
+    # --- changing it in place
+
+    def add_matmul(self, a: SparseMatrix, b: Matrix | PackedMatrix, alpha: float = 1
+                   ) -> None:
+        """C <- C + alpha A B in place, for A = X^T with a sparse X.
+
+        Row p of C takes up x[i, p] times row i of B for each image i with ink at p.
+        """
+        if self.shape != (a.shape[0], b.shape[1]):
+            raise ShapeError.between("+=", self.shape, (a.shape[0], b.shape[1]),
+                                     "must be equal")
+        x = a.T
+        self.take_up(x, *self._steps(b, self.unit * x.denominator, alpha))
+
+    def take_up(self, x: SparseMatrix, steps: Sequence[int], bound: int) -> None:
+        """Add x[i, p] steps[i] to row p for all i and p, `bound` being that of the sum
+        of the steps."""
+        if len(steps) != x.shape[0]:
+            raise ShapeError(f"{len(steps)} steps for {x.shape[0]} samples")
+        self._make_room(bound * x.denominator)
+        rows = self.rows
+        for groups, step in zip(x.groups, steps):
+            if step:
+                for value, places in groups:
+                    multiple = value * step
+                    for place in places:
+                        rows[place] += multiple
+
+    def add_column_sums(self, b: Matrix | PackedMatrix, alpha: float = 1) -> None:
+        """C <- C + alpha (sum of the rows of B) in place, for C of one row."""
+        if isinstance(b, PackedMatrix):
+            steps, bound = self._steps(b, self.unit, alpha)
+            self.add_rows([sum(steps)], bound)
+        else:
+            scale = float(Fraction(alpha) / self.unit)
+            sums = list(map(sum, zip(*[_nearest(row, scale) for row in b])))
+            self.add_rows([self.layout.encode(sums)], max(map(abs, sums)))
+
+    def add_rows(self, rows: Sequence[int], bound: int) -> None:
+        """Add an integer to each row, no |lane| of which exceeds `bound`."""
+        self._make_room(bound)
+        self.rows = [old + new for old, new in zip(self.rows, rows)]
+
+    def _steps(self, b: Matrix | PackedMatrix, unit: Fraction, alpha: float
+               ) -> tuple[list[int], int]:
+        """The rows of alpha B as whole multiples of `unit` in lanes like these, and a
+        bound on the lanes of their sum."""
+        if isinstance(b, Matrix):
+            b = PackedMatrix.from_matrix(b, unit / Fraction(alpha), self.bits)
+            return b.rows, sum(b.row_bounds)
+        return b.in_lanes(self.bits)._in_units_of(unit, alpha)
+
+    def _in_units_of(self, unit: Fraction, alpha: float) -> tuple[list[int], int]:
+        """The rows of alpha times this matrix as multiples of `unit`; bound of their sum.
+
+        Where alpha * self.unit / unit is no whole number, it is rounded to 8 bits and
+        a shift.
+        """
+        factor = Fraction(alpha) * self.unit / unit
+        whole, shift = factor.numerator, 0
+        if factor.denominator != 1:
+            shift = 8 - math.frexp(factor)[1]
+            whole = round(factor * Fraction(2) ** shift)
+        largest = self.bound * abs(whole)
+        if largest >> self.bits - 1:
+            raise LaneOverflowError(f"{largest:,} in a lane of {self.bits} bits")
+        rows = [row * whole for row in self.rows]
+        if shift:
+            rows = [self.layout.shift_right(row, shift) for row in rows]
+        return rows, _shifted(sum(self.row_bounds) * abs(whole), shift) + len(rows)
+
+    def _make_room(self, growth: int) -> None:
+        """Let the bound grow; LaneOverflowError where the lanes could run over."""
+        fits = (1 << self.bits - 1) - 1
+        if self.bound + growth > fits and self.tighten() + growth > fits:
+            raise LaneOverflowError(f"a step of {growth:,} on numbers up to "
+                                    f"{self.bound:,} in lanes of {self.bits} bits")
+        self.bound += growth
+        self._row_bounds = self._columns = None
+
+
+class PackedTranspose:
+    """The transpose of a packed matrix: same integers, each now a column.
+
+    The weights of the later layers (128 x 10) are kept this way, 10 integers of 128
+    lanes: their update and the way back then cost a tenth of the operations that 128
+    integers of 10 lanes would take.  Only the way forward needs them as rows, which
+    are made once a batch.
+    """
+
+    __slots__ = ("base",)
+    __hash__ = None
+
+    def __init__(self, base: PackedMatrix) -> None:
+        self.base = base
+
+    @property
+    def shape(self) -> Shape:
+        """(rows, columns)."""
+        return self.base.shape[::-1]
+
+    @property
+    def T(self) -> PackedMatrix:
+        """The matrix that this is the transpose of."""
+        return self.base
+
+    @property
+    def unit(self) -> Fraction:
+        """What a lane of 1 means."""
+        return self.base.unit
+
+    def __iter__(self) -> Iterator[list[float]]:
+        """The rows in turn, as lists of floats."""
+        return map(list, zip(*self.base))
+
+    def __eq__(self, other: object) -> Any:
+        if not isinstance(other, PackedTranspose):
+            return NotImplemented
+        return self.base == other.base
+
+    def __repr__(self) -> str:
+        return f"{self.base!r}.T"
+
+    def to_matrix(self) -> Matrix:
+        """The same numbers as floats."""
+        return Matrix(self)
+
+    def __rmatmul__(self, left: Any) -> PackedMatrix:
+        """left @ self, exactly, in wide lanes: sums of rows weighted by whole numbers."""
+        check_inner("@", left.shape, self.shape)
+        if self.base._columns is None:
+            self.base._columns = _columns_as_rows(self.base)
+        return _wide_product(left, self.base._columns, self.base)
+
+    def add_matmul(self, a: Any, b: Matrix | PackedMatrix, alpha: float = 1) -> None:
+        """C <- C + alpha A B in place, for A = X^T: C^T <- C^T + alpha B^T X.
+
+        Column c of C takes up b[i, c] times row i of X, for each sample i.
+        """
+        shape = check_inner("add_matmul", a.shape, b.shape)
+        if self.shape != shape:
+            raise ShapeError.between("+=", self.shape, shape, "must be equal")
+        base, x = self.base, a.T
+        if isinstance(x, Matrix):
+            x = PackedMatrix.from_matrix(x, Fraction(1, 1 << 15))
+        rows, growth = [0] * len(base.rows), 0
+        scale = float(Fraction(alpha) * x.unit / base.unit)
+        for row, bound, numbers in zip(x.rows, x.row_bounds, b):
+            if any(numbers):
+                whole = _nearest(numbers, scale)
+                growth += bound * max(map(abs, whole))
+                rows = [total + k * row for total, k in zip(rows, whole)]
+        base.add_rows(rows, growth)
+
+
+# ---------------------------------------------------------------------------
+# Steps that both classes share
+# ---------------------------------------------------------------------------
+
+def _wide_product(left: Matrix | PackedMatrix, wide_rows: list[int],
+                  right: PackedMatrix) -> PackedMatrix:
+    """left times the rows given, in wide lanes; their unit and bound are right's."""
+    if isinstance(left, PackedMatrix):
+        unit, bound = left.unit, left.bound
+        whole_rows = map(left.lanes, range(len(left.rows)))
+    else:
+        unit = Fraction(1, 1 << 15)
+        whole_rows = [_nearest(row, float(1 / unit)) for row in left]
+        bound = max(max(map(abs, row)) for row in whole_rows)
+    layout = lanes_of(10, WIDE)
+    rows = [sum(map(mul, filter(None, row), compress(wide_rows, row)))
+            for row in whole_rows]
+    columns = right.shape[1] if len(wide_rows) == right.shape[0] else right.shape[0]
+    return PackedMatrix(rows, columns, unit * right.unit,
+                        bound * right.bound * len(wide_rows), WIDE)
+
+
+def _columns_as_rows(matrix: PackedMatrix) -> list[int]:
+    """The columns of a packed matrix, each as one integer of wide lanes."""
+    layout = lanes_of(len(matrix.rows), WIDE)
+    columns = zip(*map(matrix.lanes, range(len(matrix.rows))))
+    raw = struct.pack(f"<{len(matrix.rows) * matrix.shape[1]}q", *chain(*columns))
+    return [layout.from_raw(raw[start:start + layout.struct.size])
+            for start in range(0, len(raw), layout.struct.size)]
+
+
+def _nearest(numbers: Iterable[float], scale: float) -> list[int]:
+    """Each number times the scale, rounded; LaneOverflowError for infinity and NaN."""
+    try:
+        return [round(x * scale) for x in numbers]
+    except (OverflowError, ValueError):
+        raise LaneOverflowError("a number that is not finite") from None
+
+
+def _ten_bits(numbers: Sequence[float]) -> tuple[list[int], int]:
+    """(q, e) with numbers = q 2^(e - 10), rounded so that the largest |q| is below 2^10,
+    or equal to it.
+
+    >>> _ten_bits([0.5, -0.25])
+    ([512, -256], 0)
+    """
+    largest = max(map(abs, numbers))
+    if not largest < math.inf:
+        raise LaneOverflowError("a number that is not finite")
+    exponent = math.frexp(largest)[1]
+    scale = math.ldexp(1.0, 10 - exponent)
+    return [round(x * scale) for x in numbers], exponent
+
+
+def _shifted(bound: int, by: int) -> int:
+    """A bound on lanes after shifting them right, and rounding, or left."""
+    return (bound >> by) + 1 if by > 0 else bound << -by
+
+
+def _log2(number: Fraction) -> int:
+    """The whole number n with number = 2^n; ValueError where there is none."""
+    exponent = number.numerator.bit_length() - number.denominator.bit_length()
+    if Fraction(2) ** exponent != number:
+        raise ValueError(f"{number} is no power of two")
+    return exponent

@@ -1,0 +1,329 @@
+"""The packed network on several processes at once, with the same bits from any number.
+
+Every process ("worker") runs the same program on the same batches.  Of the 784 x 128
+weights of the first layer, where nearly all work is, worker w of n keeps the rows of
+the pixels w, w + n, w + 2n, ...; the small rest of the network is in every worker.
+A batch of m images takes two exchanges:
+
+    forward     each worker multiplies its pixels of all m images by its rows of W1;
+                the partial sums of an image go to the one worker that is to finish it
+    backward    that worker does the rest of the pass for its m / n images, and all
+                tell one another the steps: dZ1 of their images, their sums for the
+                other layers
+
+Floats added in another order give other floats, so programs that do this with floats
+give other weights for every number of workers.  Here all sums are of integers.
+(Splitting the inputs of a layer is row parallelism, in the words of Shoeybi et al. 2019,
+"Megatron-LM", arXiv 1909.08053; the rest is data parallelism.)
+"""
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+from fractions import Fraction
+from multiprocessing.connection import Connection
+from typing import Any, Callable, Iterable, Sequence
+
+from dataset import Dataset
+from my_math import Matrix, SparseMatrix
+from network import BatchResult, Dense, Network, Report
+from packed_math import NARROW, WIDE, LaneOverflowError, PackedMatrix
+
+# 2^-16: a unit of the first layer's steps.  With 4 grey levels a lane of 32 bits then
+# has room for weights up to 4.6 under an image that is all ink.
+STEP_UNIT = Fraction(1, 1 << 16)
+LATER_UNIT = Fraction(1, 1 << 25)      # of the weights of all later layers: up to 64
+
+
+class WorkerError(Exception):
+    """A worker process has ended before its work was done."""
+
+
+# ---------------------------------------------------------------------------
+# Talking to one another
+# ---------------------------------------------------------------------------
+
+class Team:
+    """The connections of one worker to all others: `rank` of `size`, from 0.
+
+    >>> alone = Team()
+    >>> alone.size, alone.share(32)
+    (1, slice(0, 32, None))
+    """
+
+    _SMALL = 1 << 14        # bytes that surely fit into a pipe with nobody reading yet
+
+    def __init__(self, rank: int = 0, connections: Sequence[Connection | None] = (None,)
+                 ) -> None:
+        """`connections[k]` leads to worker k; there is none to oneself."""
+        self.rank, self.size, self._connections = rank, len(connections), connections
+        self._deferred: list[tuple[Any, Callable]] = []
+
+    def share(self, count: int, rank: int | None = None) -> slice:
+        """Which of `count` images a worker finishes, this one unless another is named."""
+        rank = self.rank if rank is None else rank
+        return slice(count * rank // self.size, count * (rank + 1) // self.size)
+
+    def exchange(self, parts: Sequence[Any]) -> list[Any]:
+        """Send parts[k] to worker k; returns what each sent here, by rank.
+
+        Two that both have more to send than the pipe holds would wait for one another
+        for ever; then the lower rank sends first and the higher one reads first.
+        """
+        received = [None] * self.size
+        received[self.rank] = parts[self.rank]
+        try:
+            for peer, connection in enumerate(self._connections):
+                if connection is not None:
+                    message = pickle.dumps(parts[peer], pickle.HIGHEST_PROTOCOL)
+                    late = len(message) > self._SMALL and peer < self.rank
+                    if not late:
+                        connection.send_bytes(message)
+                    received[peer] = pickle.loads(connection.recv_bytes())
+                    if late:
+                        connection.send_bytes(message)
+        except (EOFError, ConnectionError):
+            raise WorkerError("a worker process has ended") from None
+        return received
+
+    def gather(self, part: Any) -> list[Any]:
+        """What every worker has given, by rank."""
+        return self.exchange([part] * self.size)
+
+    def defer(self, part: Any, apply: Callable[[list], None]) -> None:
+        """Have `apply` called with every worker's part at the next `flush`."""
+        self._deferred.append((part, apply))
+
+    def flush(self) -> None:
+        """Exchange all that was deferred in one message, and apply it in its order."""
+        deferred, self._deferred = self._deferred, []
+        gathered = self.gather([part for part, _ in deferred])
+        for (_, apply), parts in zip(deferred, zip(*gathered)):
+            apply(parts)
+
+
+# ---------------------------------------------------------------------------
+# Matrices that a team shares
+# ---------------------------------------------------------------------------
+
+class SplitWeights(PackedMatrix):
+    """Those rows of the first layer's weights that belong to this worker's pixels."""
+
+    __slots__ = ("team",)
+
+    def _sparse_product(self, left: SparseMatrix) -> PackedMatrix:
+        """The whole sums of this worker's share of the images."""
+        partial = super()._sparse_product(left)
+        slices = [self.team.share(len(partial.rows), k) for k in range(self.team.size)]
+        parts = self.team.exchange([(partial.rows[s], partial.bound) for s in slices])
+        rows = list(map(sum, zip(*(rows for rows, _ in parts))))
+        return PackedMatrix(rows, self.shape[1], partial.unit,
+                            sum(bound for _, bound in parts), self.bits)
+
+    @property
+    def room_for_sums(self) -> int:
+        """This worker's part of the room: the sums of all are added."""
+        return super().room_for_sums // self.team.size
+
+    def take_up(self, x: SparseMatrix, steps: Sequence[int], bound: int) -> None:
+        """Take up the steps of all images, the team's shares one after another."""
+        def apply(parts: Sequence[tuple]) -> None:
+            """All steps to this worker's rows."""
+            PackedMatrix.take_up(self, x, [step for steps, _ in parts for step in steps],
+                                 sum(bound for _, bound in parts))
+        self.team.defer((steps, bound), apply)
+
+
+class SharedWeights(PackedMatrix):
+    """Weights of which every worker has all, kept equal."""
+
+    __slots__ = ("team",)
+
+    def add_rows(self, rows: Sequence[int], bound: int) -> None:
+        """Add what all workers have to add."""
+        def apply(parts: Sequence[tuple]) -> None:
+            """The sum of the parts."""
+            PackedMatrix.add_rows(self, list(map(sum, zip(*(rows for rows, _ in parts)))),
+                                  sum(bound for _, bound in parts))
+        self.team.defer((rows, bound), apply)
+
+
+def pack_network(network: Network, team: Team, levels: int) -> Network:
+    """The same network in packed matrices, for images of so many grey levels.
+
+    More levels need more bits: 4 fit into narrow lanes, more do not.
+    """
+    def pack(kind: type, matrix: Matrix, unit: Fraction, bits: int = NARROW) -> Any:
+        """One matrix of the team's."""
+        packed = kind.from_matrix(matrix, unit, bits)
+        packed.team = team
+        return packed
+
+    bits, unit = (NARROW if levels <= 4 else WIDE), STEP_UNIT / (levels - 1)
+    if bits == WIDE:
+        unit /= 1 << 8
+    first, *later = network.layers
+    own = Matrix(first.weights[p] for p in range(team.rank, network.sizes[0], team.size))
+    first.weights = pack(SplitWeights, own, unit, bits)
+    first.bias = pack(SharedWeights, first.bias, unit, bits)
+    for layer in later:
+        columns = pack(SharedWeights, layer.weights.T, LATER_UNIT)
+        columns.product_unit = STEP_UNIT
+        layer.weights = columns.T
+        layer.bias = pack(SharedWeights, layer.bias, LATER_UNIT, WIDE)
+    return network
+
+
+def unpack_network(network: Network, team: Team) -> Network:
+    """The whole network as floats, in every worker; the same if it is not packed."""
+    if isinstance(network.layers[0].weights, Matrix):
+        return network
+    first = network.layers[0]
+    shares = team.gather(list(first.weights))
+    rows = [shares[p % team.size][p // team.size] for p in range(sum(map(len, shares)))]
+    weights = [Matrix(rows), *(layer.weights.to_matrix() for layer in network.layers[1:])]
+    return Network.of_layers(
+        [Dense(w, layer.bias.to_matrix()) for w, layer in zip(weights, network.layers)],
+        network.activation, network.loss)
+
+
+# ---------------------------------------------------------------------------
+# A batch, a data set
+# ---------------------------------------------------------------------------
+
+def train_batch(network: Network, team: Team, x: SparseMatrix, labels: Sequence[int],
+                learning_rate: float, sure: float) -> BatchResult:
+    """One step of the whole team on x, this worker's pixels of all images.
+
+    The result is that of this worker's share.
+    """
+    mine = labels[team.share(len(labels))]
+    if mine:
+        result = network.train_batch(x, mine, learning_rate, sure)
+    else:                           # fewer images than workers
+        result = BatchResult(0.0, 0, [])
+        network.layers[0].forward(x)
+        _add_nothing(network, x)
+    team.flush()
+    return result
+
+
+def _add_nothing(network: Network, x: SparseMatrix) -> None:
+    """Defer empty parts in the order in which `Network.step` defers full ones."""
+    for number, layer in enumerate(network.layers):
+        if number == 0:
+            layer.weights.take_up(x, [], 0)
+        else:
+            layer.weights.T.add_rows([0] * layer.weights.shape[1], 0)
+        layer.bias.add_rows([0], 0)
+
+
+def judge(network: Network, team: Team, dataset: Dataset,
+          batch_size: int = 100) -> Report:
+    """The answers of the team to a whole data set, in every worker."""
+    mine = []
+    for x, labels in dataset.batches(batch_size, augment=own_pixels(team)):
+        if labels[team.share(len(labels))]:
+            mine.append(list(network.predict(x)))
+        else:
+            network.layers[0].forward(x)
+            mine.append([])
+    batches = zip(*team.gather(mine))
+    return Report([row for shares in batches for share in shares for row in share],
+                  dataset.labels)
+
+
+def own_pixels(team: Team) -> Callable[[bytes], bytes] | None:
+    """What picks this worker's pixels out of an image; None where that is all."""
+    own = slice(team.rank, None, team.size)
+    return None if team.size == 1 else lambda image: image[own]
+
+
+# ---------------------------------------------------------------------------
+# Processes
+# ---------------------------------------------------------------------------
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_team(size: int, work: Callable, *arguments: Any) -> Any:
+    """Run work(team, *arguments) in `size` processes, this one among them as rank 0.
+
+    Returns what it returns here.  `work` is a function of a module, and it and its
+    arguments can be pickled, as a process may be started afresh ("spawn").  When it ends
+    here, in whatever way, the other processes end too.  WorkerError where one of them
+    ends too early; LaneOverflowError where that was its reason.
+    """
+    if size == 1:
+        return work(Team(), *arguments)
+    mesh = _mesh(size)
+    helpers = [multiprocessing.Process(target=_help, daemon=True,
+                                       args=(rank, mesh, work, arguments))
+               for rank in range(1, size)]
+    try:
+        # Ctrl-C is for the leader alone; processes take over what is ignored here.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            for helper in helpers:
+                helper.start()
+        finally:
+            signal.signal(signal.SIGINT, handler)
+        result = work(_join(0, mesh), *arguments)
+    except WorkerError:
+        _close(mesh[0])
+        for helper in helpers:
+            helper.join(5)
+        if any(helper.exitcode == _OVERFLOW for helper in helpers):
+            raise LaneOverflowError("in a worker process") from None
+        raise
+    finally:
+        _close(connection for row in mesh for connection in row)
+        for helper in helpers:
+            helper.join(5)
+            if helper.is_alive():
+                helper.kill()
+    return result
+
+
+_OVERFLOW = 3      # exit code of a worker whose numbers outgrew their lanes
+
+
+def _mesh(size: int) -> list[list[Connection | None]]:
+    """mesh[j][k] leads from worker j to worker k."""
+    mesh: list = [[None] * size for _ in range(size)]
+    for j in range(size):
+        for k in range(j):
+            mesh[j][k], mesh[k][j] = multiprocessing.Pipe()
+    return mesh
+
+
+def _join(rank: int, mesh: Sequence[Sequence[Connection | None]]) -> Team:
+    """This worker's team; the ends of the others are closed here, so that a pipe is
+    broken as soon as the one worker at its other end is gone."""
+    _close(connection for other, row in enumerate(mesh) if other != rank
+           for connection in row)
+    return Team(rank, mesh[rank])
+
+
+def _close(connections: Iterable[Connection | None]) -> None:
+    for connection in connections:
+        if connection is not None:
+            connection.close()
+
+
+def _help(rank: int, mesh: list, work: Callable, arguments: tuple) -> None:
+    """The life of a worker other than the leader."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        work(_join(rank, mesh), *arguments)
+    except WorkerError:
+        sys.exit(1)         # the leader, or another, has gone first and has said why
+    except LaneOverflowError:
+        sys.exit(_OVERFLOW)
