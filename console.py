@@ -59,7 +59,8 @@ def fraction(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number from 0 to 1")
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected a number from 0 to 1")
     return value
 
 
@@ -74,15 +75,18 @@ def run_command(name: str, command: Callable[[], int]) -> int:
     except (DataError, OptionError, WorkerError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:     # the reader of our output (head, less) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141              # as for a program that the closed pipe has ended
+    except OSError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
     except MemoryError:
         print(f"{name}: out of memory: expected smaller sizes", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\n{name}: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:     # the reader of our output (head, less) has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141              # as for a program that the closed pipe has ended
 
 
 def shown_path(path: str | Path) -> str:

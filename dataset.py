@@ -154,7 +154,7 @@ class RandomGather:
 
 
 def shift_maps(height: int, width: int, reach: int = 1) -> list[list[int]]:
-    """The maps that move an image by -reach..reach pixels, up or down, left or right."""
+    """The maps that move an image by -reach..reach pixels, both down and across."""
     if reach < 0:
         raise ValueError(f"cannot move images by up to {reach} pixels")
     offsets = range(-reach, reach + 1)
@@ -185,7 +185,8 @@ def affine_maps(height: int, width: int, count: int, rng, strength: float = 1.0,
             for _ in range(count)]
 
 
-def _affine_map(height: int, width: int, rng, strength: float, bend: float) -> list[int]:
+def _affine_map(height: int, width: int, rng, strength: float, bend: float
+                ) -> list[int]:
     """One random map: source = A (pixel - middle) + offset + bending."""
     def even(reach: float) -> float:
         """A number that is even in -reach..reach, times the strength."""
@@ -207,7 +208,8 @@ def _affine_map(height: int, width: int, rng, strength: float, bend: float) -> l
     return sources
 
 
-def _smooth_field(height: int, width: int, rng, size: float, sigma: float = 3.5) -> list:
+def _smooth_field(height: int, width: int, rng, size: float, sigma: float = 3.0
+                  ) -> list:
     """height x width normal numbers of deviation `size`, smooth over `sigma` pixels.
 
     Normal numbers on a coarse grid are blurred along both axes: G N G^T, each row of G

@@ -151,7 +151,7 @@ def matmul(a: Rows, b: Rows) -> list:
     Long rows of a make long dot products, where `dot` is at its best; short ones
     (a gradient has 10 columns) spend their time in calls, so rows are combined.
     """
-    if len(b) >= 12 and (HAS_SUMPROD or len(b[0]) < 32):
+    if len(b) >= 12:
         columns = list(zip(*b))
         return [[dot(row, column) for column in columns] for row in a]
     return matmul_by_four(a, b)
@@ -177,11 +177,10 @@ def eliminate(a: list, b: list) -> Any:
     The numbers are all float or all exact.  Raises SingularMatrixError where no
     pivot is left.
     """
-    n = len(a)
+    n, determinant = len(a), _scale_rows(a, b)
     # A float pivot smaller than its column's rounding error is a zero in disguise.
     rounding = n * 2.0 ** -52 if isinstance(a[0][0], float) else 0
     noise = [rounding * max(map(abs, column)) for column in zip(*a)]
-    determinant = 1
     for k in range(n):
         pivot_row = max(range(k, n), key=lambda i: abs(a[i][k]))
         pivot = a[pivot_row][k]
@@ -194,6 +193,22 @@ def eliminate(a: list, b: list) -> Any:
         determinant = determinant * pivot
         _clear_column(a, b, k)
     return determinant
+
+
+def _scale_rows(a: list, b: list) -> Any:
+    """Divide each row of a, and of b along with it, by its largest number.
+
+    Equations in other units are the same equations; so no unit is taken for noise.
+    Returns the product of what was divided by.
+    """
+    product = 1
+    for i, row in enumerate(a):
+        largest = max(map(abs, row))
+        if not largest:
+            raise SingularMatrixError(f"row {i} of the {len(a)} x {len(a)} matrix is 0")
+        a[i], b[i] = [x / largest for x in row], [x / largest for x in b[i]]
+        product = product * largest
+    return product
 
 
 def _clear_column(a: list, b: list, k: int) -> None:
@@ -244,17 +259,18 @@ def jacobi_sweeps(a: list, vectors: list, tolerance: float) -> None:
 # The ladder, measured
 # ---------------------------------------------------------------------------
 
-def fastest_of(runs: int, function: Callable[[], Any]) -> tuple[float, Any]:
-    """(seconds of the fastest of `runs` calls, the result).
+def fastest_of(function: Callable[[], Any], runs: int = 3, seconds: float = 0.0
+               ) -> tuple[float, Any]:
+    """(seconds of the fastest call, the result), of so many runs or for so long.
 
     The fastest run is the one least disturbed by whatever else the machine does.
     """
-    seconds = []
-    for _ in range(runs):
+    times = []
+    while len(times) < runs or sum(times) < seconds:
         start = time.perf_counter()
         result = function()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds), result
+        times.append(time.perf_counter() - start)
+    return min(times), result
 
 
 def largest_difference(c: Rows, reference: Rows) -> float:
@@ -263,23 +279,28 @@ def largest_difference(c: Rows, reference: Rows) -> float:
                for x, y in zip(row, other))
 
 
-def ladder(samples: int = 32, inputs: int = 784, units: int = 128) -> int:
+def ladder(prepared: dict[str, Callable] | None = None, samples: int = 32,
+           inputs: int = 784, units: int = 128) -> int:
     """Multiply one batch of images by the weights with every kernel; print the times.
 
-    Returns 0 if all kernels agree with the triple loop, else 1.
+    `prepared` holds further rungs that keep matrices in a form of their own: functions
+    of a and b that return a function without arguments, which alone is timed.  Returns
+    0 if all agree with the triple loop, else 1.
     """
     rng = random.Random(1)
-    a = [[rng.random() if rng.random() < 0.19 else 0.0 for _ in range(inputs)]
-         for _ in range(samples)]
-    b = [[rng.random() - 0.5 for _ in range(units)] for _ in range(inputs)]
+    a = [[int(rng.random() * 3 + 1) / 3 if rng.random() < 0.19 else 0.0
+          for _ in range(inputs)] for _ in range(samples)]
+    b = [[int(rng.random() * 2 ** 20) / 2 ** 20 - 0.5 for _ in range(units)]
+         for _ in range(inputs)]
     print(f"({samples} x {inputs}) @ ({inputs} x {units}), 81 % of the left are zeros, "
           f"Python {sys.version.split()[0]}\n\n"
           f"{'kernel':24}{'ns a multiply-add':>18}{'times faster':>14}")
-    rungs = [(name, *fastest_of(3, lambda: kernel(a, b)))
+    rungs = [(name, *fastest_of(lambda: kernel(a, b)))
              for name, kernel in KERNELS.items()]
-    numpy_seconds = _numpy_seconds(a, b)
-    if numpy_seconds:
-        rungs.append(("NumPy, for comparison", numpy_seconds, rungs[0][2]))
+    for name, prepare in {**(prepared or {}), "NumPy, for comparison": _numpy}.items():
+        product = prepare(a, b)
+        if product:
+            rungs.append((name, *fastest_of(product, seconds=0.3)))
     for name, seconds, _ in rungs:
         print(f"{name:24}{seconds / (samples * inputs * units) * 1e9:18.2f}"
               f"{rungs[0][1] / seconds:14.1f}")
@@ -288,11 +309,11 @@ def ladder(samples: int = 32, inputs: int = 784, units: int = 128) -> int:
     return 0 if worst < 1e-9 else 1
 
 
-def _numpy_seconds(a: list, b: list) -> float | None:
-    """NumPy's time for the same product, where NumPy happens to be installed."""
+def _numpy(a: list, b: list) -> Callable[[], Any] | None:
+    """NumPy's product, where NumPy happens to be installed."""
     try:
         import numpy
     except ImportError:
         return None
     left, right = numpy.array(a), numpy.array(b)
-    return fastest_of(20, lambda: left @ right)[0]
+    return lambda: left @ right

@@ -54,10 +54,16 @@ class Matrix:
 
     __slots__ = ("_rows",)
     __hash__ = None  # a matrix can change
+    __array_ufunc__ = None  # a NumPy number on the left leaves the operator to us
 
     def __init__(self, rows: Iterable[Iterable]):
         """Copy `rows`; ShapeError where ragged or empty, TypeError where no numbers."""
-        copied = [list(row) for row in rows]
+        copied = []
+        for i, row in enumerate(rows):
+            if not isinstance(row, Iterable):
+                kind = type(row).__name__
+                raise TypeError(f"row {i} is a {kind}, not a row of numbers")
+            copied.append(list(row))
         width = len(copied[0]) if copied else 0
         if not width:
             raise ShapeError("a matrix needs at least one row and one column")
@@ -129,7 +135,7 @@ class Matrix:
         >>> Matrix.one_hot([2, 0], 3)
         Matrix([[0, 0, 1], [1, 0, 0]])
         """
-        labels = list(labels)
+        labels = list(map(operator.index, labels))
         for label in labels:
             if not 0 <= label < classes:
                 raise ValueError(f"label {label} is not in 0..{classes - 1}")
@@ -179,7 +185,7 @@ class Matrix:
 
     def __repr__(self) -> str:
         m, n = self.shape
-        if m * n <= 64:
+        if m * n <= 16:
             return f"Matrix({self._rows})"
         return f"<Matrix {m} x {n}, from {self._rows[0][0]} to {self._rows[-1][-1]}>"
 
@@ -254,7 +260,7 @@ class Matrix:
         return Matrix._trusted([list(map(function, row)) for row in self._rows])
 
     def map_rows(self, function: Callable) -> Matrix:
-        """Row i of the result is function(row i), which returns a new list of numbers."""
+        """Row i of the result is function(row i), a new list of numbers."""
         return Matrix._trusted([function(row) for row in self])
 
     # --- sums and extremes, of all numbers or along an axis
@@ -367,12 +373,13 @@ class Matrix:
 
     # --- systems of equations and eigenvalues
 
-    def solve(self, right: Matrix) -> Matrix:
+    def solve(self, right: Matrix | list) -> Matrix:
         """The X with A X = B, for a square A; exact fractions where A and B are exact.
 
-        >>> Matrix([[2, 1], [1, 3]]).solve(Matrix([[3], [5]])).map(str)[0, 0]
-        '4/5'
+        >>> Matrix([[2, 1], [1, 3]]).solve([[3], [5]])
+        Matrix([[Fraction(4, 5)], [Fraction(7, 5)]])
         """
+        right = Matrix(right) if isinstance(right, list) else right
         n = self._square_size("solve")
         if right.shape[0] != n:
             raise ShapeError.between("solve", self.shape, right.shape,
@@ -407,6 +414,8 @@ class Matrix:
         n = self._square_size("eigen_symmetric")
         a = [list(map(float, row)) for row in self._rows]
         size = self.norm()
+        if not math.isfinite(size):
+            raise ValueError("eigen_symmetric needs finite numbers, and no huge ones")
         if any(abs(a[i][j] - a[j][i]) > 1e-9 * size
                for i in range(n) for j in range(i)):
             raise ValueError("eigen_symmetric needs A[i, j] = A[j, i]; this A differs")
@@ -536,7 +545,8 @@ class SparseMatrix:
             # A few passes in C over bytes are faster than one pass in Python.
             few = self.denominator <= 8 and isinstance(self.values, bytes)
             group = _grouped_by_levels if few else _grouped
-            self.groups = [group(*slices, self.denominator) for slices in self._slices()]
+            self.groups = [group(places, values, self.denominator)
+                           for places, values in self._slices()]
         elif name in ("indptr", "indices", "values") and self._mirror is not None:
             built = SparseMatrix._from_entries(self.shape, self._mirror._columns())
             self.indptr, self.indices = built.indptr, built.indices
@@ -620,4 +630,5 @@ def _grey_table(levels: int) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(kernels.ladder())
+    from packed_math import packed_rung     # a floor up: only the measurement needs it
+    sys.exit(kernels.ladder({"a row in one integer": packed_rung}))

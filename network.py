@@ -14,8 +14,8 @@ P[j] = exp(Z[j]) / S with S = sum_k exp(Z[k]), so that
 
     L = log S - Z[y],    dL/dZ[j] = exp(Z[j]) / S - (1 if j = y else 0) = P[j] - Y[j].
 
-Nothing here knows how a matrix keeps its numbers: the text is written in products,
-sums and maps, and runs on any class that has those of `my_math.Matrix`.
+Passes and steps do not know how a matrix keeps its numbers: they are written in
+products, sums and maps, and run on any class that has those of `my_math.Matrix`.
 """
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ class Trace(NamedTuple):
 
 
 class BatchResult(NamedTuple):
-    """What a training step found: mean loss, answers right, samples that it was sure of."""
+    """What a step found: mean loss, answers right, which samples it was sure of."""
 
     loss: float
     right: int

@@ -1,146 +1,27 @@
-"""A row in one integer: `PackedMatrix`, and the arithmetic that makes it fast.
-
-A row (v0, v1, ..., v127) of whole numbers is kept as the one integer
-
-    N = v0 + v1 2^32 + v2 2^64 + ... = sum_j v_j 2^(32 j),
-
-each v_j having a lane of 32 bits to itself.  Then one big-integer operation of Python
-works on all lanes at once:
-
-    rows added        N + M            number times row      k * N
-    and so            sum(map(mul, numbers, rows))  is 128 dot products in one line.
-
-A negative v_j borrows from the lane above, which does no harm: as an integer the sum
-is exact, and adding BIAS = sum_j 2^(31 + 32 j) makes every lane non-negative, so that
-it can be read.  All that must not happen is that some |v_j| reaches 2^31.  Therefore
-every matrix carries a `bound` on its lanes; each operation works out the bound of its
-result first and raises LaneOverflowError where that would not fit.
+"""`PackedMatrix`: a matrix each of whose rows is one integer, see `lanes`.
 
 Numbers between whole ones are whole multiples of a `unit`: lane v means v * unit.  The
 unit is the same in a whole matrix (fixed point), so that integers are added as they
 are.  As integer addition is exact, no order of summation, no number of processes and
 no version of Python can change a single bit of a result.
 
-The idea is Kronecker's substitution; compare Dumas, Fousse and Salvy, "Compressed
-modular matrix multiplication" (arXiv 0803.1975).
+A number that outgrew its lane would spoil its neighbour without a word.  Therefore
+every matrix carries a `bound` that none of its |lanes| exceeds; each operation works
+out the bound of its result and raises LaneOverflowError where that would not fit.
 """
 from __future__ import annotations
 
 import math
 import struct
 from fractions import Fraction
-from functools import lru_cache, reduce
+from functools import reduce
 from itertools import chain, compress
 from operator import mul, or_
 from typing import Any, Callable, Iterable, Iterator, Sequence
 
+from lanes import NARROW, WIDE, LaneOverflowError, Lanes, lanes_of
 from my_math import Matrix, Shape, ShapeError, SparseMatrix, check_inner
 
-NARROW, WIDE = 32, 64       # bits of a lane: weights and sums; products of two of them
-
-
-class LaneOverflowError(ArithmeticError):
-    """A number that has outgrown its lane, or might have."""
-
-
-# ---------------------------------------------------------------------------
-# Ground floor: integers as rows of lanes
-# ---------------------------------------------------------------------------
-
-class Lanes:
-    """The layout of `count` lanes of `bits` bits, and the operations on such integers.
-
-    Four constants do everything.  ONES has a 1 at the foot of each lane, so that
-    k * ONES is the row (k, k, ..., k); BIAS = 2^(bits - 1) * ONES makes signed lanes
-    non-negative ("biased"), and flipping BIAS's bits turns biased lanes into two's
-    complement, which `struct` reads.
-    """
-
-    def __init__(self, count: int, bits: int) -> None:
-        self.count, self.bits = count, bits
-        self.ones = ((1 << count * bits) - 1) // ((1 << bits) - 1)
-        self.bias = self.ones << bits - 1
-        self.struct = struct.Struct(f"<{count}{'i' if bits == NARROW else 'q'}")
-
-    def encode(self, values: Sequence[int]) -> int:
-        """The integer with these lanes, the first in the lowest bits.
-
-        >>> hex(Lanes(3, 32).encode([1, 2, 3]))
-        '0x30000000200000001'
-        """
-        try:
-            raw = self.struct.pack(*values)
-        except struct.error:
-            raise LaneOverflowError(
-                f"a number of {max(map(abs, values)):,} in a lane of {self.bits} bits"
-            ) from None
-        return self.from_raw(raw)
-
-    def from_raw(self, raw: bytes) -> int:
-        """The integer whose lanes are these little-endian two's-complement numbers."""
-        return (int.from_bytes(raw, "little") ^ self.bias) - self.bias
-
-    def decode(self, row: int) -> tuple[int, ...]:
-        """The lanes of an integer.
-
-        >>> lanes = Lanes(3, 32)
-        >>> lanes.decode(lanes.encode([5, -7, 0]) * 10 + lanes.ones)
-        (51, -69, 1)
-        """
-        biased = row + self.bias
-        return self.struct.unpack(
-            (biased ^ self.bias).to_bytes(self.struct.size, "little"))
-
-    def signs(self, row: int) -> int:
-        """1 in each lane that is >= 0, else 0: the top bit of the biased lane."""
-        return row + self.bias >> self.bits - 1 & self.ones
-
-    def keep(self, row: int, signs: int) -> int:
-        """The lanes whose sign bit is 1, and 0 elsewhere.
-
-        (s << bits) - s is a lane of all ones where s is 1: a mask for biased lanes.
-        """
-        mask = (signs << self.bits) - signs
-        return (row + self.bias & mask) - (signs << self.bits - 1)
-
-    def shift_right(self, row: int, by: int) -> int:
-        """Each lane divided by 2^by and rounded: floor(v / 2^by + 1/2).
-
-        Shifting the integer lets bits of one lane fall into the next; the mask wipes
-        them off.
-
-        >>> lanes = Lanes(3, 32)
-        >>> lanes.decode(lanes.shift_right(lanes.encode([9, -9, 6]), 2))
-        (2, -2, 2)
-        """
-        if by <= 0:
-            return row << -by
-        if by >= self.bits - 1:
-            return 0
-        left = self.bits - by
-        half = self.ones << by - 1
-        low = (self.ones << left) - self.ones
-        return (row + self.bias + half >> by & low) - (self.ones << left - 1)
-
-    def measure(self, rows: Iterable[int]) -> int:
-        """A power of two above every |lane|: from the OR of all magnitudes' bits."""
-        seen, top = 0, self.bits - 1
-        for row in rows:
-            negative = self.ones - (row + self.bias >> top & self.ones)
-            # v ^ -1 = -v - 1 for the negative lanes: their magnitude, less one
-            seen |= row + self.bias ^ self.bias ^ (negative << self.bits) - negative
-        return 1 << max(map(int.bit_length, self.decode(seen)))
-
-
-@lru_cache(maxsize=None)
-def lanes_of(count: int, bits: int) -> Lanes:
-    """The layout for this many lanes, made once."""
-    return Lanes(count, bits)
-
-
-# ---------------------------------------------------------------------------
-# First floor: PackedMatrix
-# ---------------------------------------------------------------------------
 
 class PackedMatrix:
     """An m x n matrix, each row one integer of n lanes; a lane of v means v * unit.
@@ -159,10 +40,10 @@ class PackedMatrix:
     def __init__(self, rows: list[int], columns: int, unit: Fraction, bound: int,
                  bits: int = NARROW, row_bounds: Sequence[int] | None = None) -> None:
         """Take over integers in which no |lane| exceeds `bound`, nor the lanes of row i
-        `row_bounds[i]`, where that is known.  LaneOverflowError where they do not fit."""
+        `row_bounds[i]`, where known.  LaneOverflowError where they do not fit."""
         if bound >= 1 << bits - 1:
-            raise LaneOverflowError(f"numbers up to {float(bound * unit):.3g} do not fit "
-                                    f"into lanes of {bits} bits with unit {unit}")
+            raise LaneOverflowError(f"numbers up to {float(bound * unit):.3g} in lanes "
+                                    f"of {bits} bits with unit {unit}")
         self.shape, self.rows = (len(rows), columns), rows
         self.unit, self.bits, self.bound = unit, bits, bound
         self._row_bounds = row_bounds
@@ -199,7 +80,8 @@ class PackedMatrix:
     def __eq__(self, other: object) -> Any:
         if not isinstance(other, PackedMatrix):
             return NotImplemented
-        return (self.shape, self.unit, self.rows) == (other.shape, other.unit, other.rows)
+        return ((self.shape, self.unit, self.rows)
+                == (other.shape, other.unit, other.rows))
 
     def __repr__(self) -> str:
         m, n = self.shape
@@ -285,8 +167,8 @@ class PackedMatrix:
             row = sum(map(mul, whole, reduced)) if any(whole) else 0
             rows.append(layout.shift_right(row, to_unit - exponent) if row else 0)
             bounds.append(_shifted(sum(map(abs, whole)) << room, to_unit - exponent))
-        return PackedMatrix(rows, self.shape[1], self.product_unit, max(bounds, default=0),
-                            self.bits, bounds)
+        return PackedMatrix(rows, self.shape[1], self.product_unit,
+                            max(bounds, default=0), self.bits, bounds)
 
     @property
     def T(self) -> PackedTranspose:
@@ -323,7 +205,7 @@ class PackedMatrix:
 
     @property
     def positive(self) -> list[int]:
-        """For each row the integer with a 1 at the foot of each narrow lane that is > 0.
+        """For each row the integer with a 1 at the foot of each lane that is > 0.
 
         v > 0 means v - 1 >= 0: with one off every lane the sign bit tells.
         """
@@ -417,7 +299,7 @@ class PackedMatrix:
         return b.in_lanes(self.bits)._in_units_of(unit, alpha)
 
     def _in_units_of(self, unit: Fraction, alpha: float) -> tuple[list[int], int]:
-        """The rows of alpha times this matrix as multiples of `unit`; bound of their sum.
+        """alpha times the rows in multiples of `unit`, and a bound on their sum.
 
         Where alpha * self.unit / unit is no whole number, it is rounded to 8 bits and
         a shift.
@@ -492,7 +374,7 @@ class PackedTranspose:
         return Matrix(self)
 
     def __rmatmul__(self, left: Any) -> PackedMatrix:
-        """left @ self, exactly, in wide lanes: sums of rows weighted by whole numbers."""
+        """left @ self in wide lanes: sums of rows, weighted by whole numbers."""
         check_inner("@", left.shape, self.shape)
         if self.base._columns is None:
             self.base._columns = _columns_as_rows(self.base)
@@ -559,8 +441,7 @@ def _nearest(numbers: Iterable[float], scale: float) -> list[int]:
 
 
 def _ten_bits(numbers: Sequence[float]) -> tuple[list[int], int]:
-    """(q, e) with numbers = q 2^(e - 10), rounded so that the largest |q| is below 2^10,
-    or equal to it.
+    """(q, e) with numbers = q 2^(e - 10), rounded, the largest |q| being at most 2^10.
 
     >>> _ten_bits([0.5, -0.25])
     ([512, -256], 0)
@@ -584,3 +465,10 @@ def _log2(number: Fraction) -> int:
     if Fraction(2) ** exponent != number:
         raise ValueError(f"{number} is no power of two")
     return exponent
+
+
+def packed_rung(a: Sequence, b: Sequence) -> Callable[[], Iterable]:
+    """The last rung of the ladder: grey levels k / 3 times weights in packed rows."""
+    x = SparseMatrix.from_images([bytes(round(255 * v) for v in row) for row in a], 4)
+    packed = PackedMatrix.from_matrix(Matrix(b), Fraction(1, 1 << 20))
+    return lambda: x @ packed

@@ -13,8 +13,8 @@ A batch of m images takes two exchanges:
 
 Floats added in another order give other floats, so programs that do this with floats
 give other weights for every number of workers.  Here all sums are of integers.
-(Splitting the inputs of a layer is row parallelism, in the words of Shoeybi et al. 2019,
-"Megatron-LM", arXiv 1909.08053; the rest is data parallelism.)
+(Splitting the inputs of a layer is row parallelism, in the words of Shoeybi et al.
+2019, "Megatron-LM", arXiv 1909.08053; the rest is data parallelism.)
 """
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Team:
         self._deferred: list[tuple[Any, Callable]] = []
 
     def share(self, count: int, rank: int | None = None) -> slice:
-        """Which of `count` images a worker finishes, this one unless another is named."""
+        """Which of `count` images a worker finishes: this one, or the one named."""
         rank = self.rank if rank is None else rank
         return slice(count * rank // self.size, count * (rank + 1) // self.size)
 
@@ -132,8 +132,8 @@ class SplitWeights(PackedMatrix):
         """Take up the steps of all images, the team's shares one after another."""
         def apply(parts: Sequence[tuple]) -> None:
             """All steps to this worker's rows."""
-            PackedMatrix.take_up(self, x, [step for steps, _ in parts for step in steps],
-                                 sum(bound for _, bound in parts))
+            all_steps = [step for steps, _ in parts for step in steps]
+            PackedMatrix.take_up(self, x, all_steps, sum(bound for _, bound in parts))
         self.team.defer((steps, bound), apply)
 
 
@@ -146,8 +146,8 @@ class SharedWeights(PackedMatrix):
         """Add what all workers have to add."""
         def apply(parts: Sequence[tuple]) -> None:
             """The sum of the parts."""
-            PackedMatrix.add_rows(self, list(map(sum, zip(*(rows for rows, _ in parts)))),
-                                  sum(bound for _, bound in parts))
+            sums = list(map(sum, zip(*(rows for rows, _ in parts))))
+            PackedMatrix.add_rows(self, sums, sum(bound for _, bound in parts))
         self.team.defer((rows, bound), apply)
 
 
@@ -166,7 +166,8 @@ def pack_network(network: Network, team: Team, levels: int) -> Network:
     if bits == WIDE:
         unit /= 1 << 8
     first, *later = network.layers
-    own = Matrix(first.weights[p] for p in range(team.rank, network.sizes[0], team.size))
+    own = Matrix(first.weights[pixel]
+                 for pixel in range(team.rank, network.sizes[0], team.size))
     first.weights = pack(SplitWeights, own, unit, bits)
     first.bias = pack(SharedWeights, first.bias, unit, bits)
     for layer in later:
@@ -184,7 +185,8 @@ def unpack_network(network: Network, team: Team) -> Network:
     first = network.layers[0]
     shares = team.gather(list(first.weights))
     rows = [shares[p % team.size][p // team.size] for p in range(sum(map(len, shares)))]
-    weights = [Matrix(rows), *(layer.weights.to_matrix() for layer in network.layers[1:])]
+    weights = [Matrix(rows),
+               *(layer.weights.to_matrix() for layer in network.layers[1:])]
     return Network.of_layers(
         [Dense(w, layer.bias.to_matrix()) for w, layer in zip(weights, network.layers)],
         network.activation, network.loss)
@@ -257,9 +259,9 @@ def run_team(size: int, work: Callable, *arguments: Any) -> Any:
     """Run work(team, *arguments) in `size` processes, this one among them as rank 0.
 
     Returns what it returns here.  `work` is a function of a module, and it and its
-    arguments can be pickled, as a process may be started afresh ("spawn").  When it ends
-    here, in whatever way, the other processes end too.  WorkerError where one of them
-    ends too early; LaneOverflowError where that was its reason.
+    arguments can be pickled, as a process may be started afresh ("spawn").  When it
+    ends here, in whatever way, the other processes end too.  WorkerError where one of
+    them ends too early; LaneOverflowError where that was its reason.
     """
     if size == 1:
         return work(Team(), *arguments)

@@ -49,17 +49,19 @@ def training_curves(history: Sequence[dict], data_name: str):
     epochs = [row["epoch"] for row in history]
     judged = "validation" if "validation_accuracy" in history[0] else "test"
     losses.plot(epochs, [row["loss"] for row in history], color=BLUE, marker="o")
-    losses.set(title="Loss on the training images", ylabel="mean loss a sample (nats)")
+    losses.set(title="Loss on the training images", ylabel="mean loss an image")
     losses.set_ylim(bottom=0)
     for name, colour, style in (("train", BLUE, "o-"), (judged, ORANGE, "s--")):
         percent = [100 * row[f"{name}_accuracy"] for row in history]
         accuracies.plot(epochs, percent, style, color=colour,
                         label=f"{name}: {percent[-1]:.2f} % at the end")
     accuracies.set(title="Images read right", ylabel="accuracy (%)")
-    accuracies.legend(loc="lower right")
+    accuracies.legend(loc="best")
+    accuracies.margins(y=0.2)
     for axes in (losses, accuracies):
         axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.3)
     figure.suptitle(f"Training on {data_name}")
     return figure
@@ -95,7 +97,7 @@ def confusion_matrix(report: Report, test: Dataset):
 def worst_errors(report: Report, test: Dataset, rows: int = 3, columns: int = 8):
     """The images that the network got wrong while most sure of itself."""
     figure = _new_figure(1.3 * columns, 1.75 * rows + 0.5)
-    figure.suptitle(f"The most confident errors on {test.name}: label, then the answer")
+    figure.suptitle(f"The most confident errors on {test.name}")
     grid = figure.subplots(rows, columns, squeeze=False)
     chosen = report.worst_errors(rows * columns)
     for place in range(rows * columns):
@@ -112,5 +114,5 @@ def _draw_error(axes, report: Report, test: Dataset, index: int) -> None:
                  for start in range(0, len(pixels), width)], cmap="gray_r")
     answers = report.answers[index]
     guess = test.class_names[report.guesses[index]]
-    axes.set_title(f"{test.class_names[test.label(index)]}, not {guess}\n"
-                   f"{max(answers):.1%}  #{index}", fontsize=8)
+    axes.set_title(f"a {test.class_names[test.label(index)]}, #{index}\n"
+                   f"read as {guess}, {max(answers):.0%}", fontsize=8)

@@ -12,7 +12,8 @@ from data_loader import DataError
 from dataset import Dataset
 from my_math import SparseMatrix
 from network import Network, Report
-from train import MODEL, RUNS, load_data
+from train import RUNS, load_data
+from training import MODEL
 
 SHIPPED_MODEL = Path(__file__).resolve().parent / "data" / MODEL
 

@@ -1,65 +1,29 @@
 """The training command: python train.py [options], or --help for all of them.
 
-An epoch is one pass over all images in a new random order.  After each one the network
-is tested and a checkpoint is written, so that a run can be stopped and resumed.
+After each epoch the network is tested and a checkpoint is written, so that a run can
+be stopped and resumed.
 """
 from __future__ import annotations
 
 import argparse
-import base64
-import csv
-import io
-import math
-import random
 import shlex
 import sys
-import time
-import zlib
-from itertools import chain, compress
 from pathlib import Path
 from typing import Any, Sequence
 
 import data_loader
 import plots
 from console import (LiveLine, OptionError, Parser, fraction, positive_number,
-                     rate_text, run_command, shown_path, whole_number)
+                     run_command, shown_path, whole_number)
 from data_loader import DataError
-from dataset import Dataset, RandomGather, affine_maps, shift_maps
+from dataset import Dataset
 from network import ACTIVATIONS, LOSSES, Network, Report
-from npz import write_whole
 from packed_math import LaneOverflowError
-from parallel import (Team, available_cores, judge, own_pixels, pack_network, run_team,
-                      train_batch, unpack_network)
+from parallel import available_cores, run_team
+from training import (DEFAULTS, MODEL, RECIPES, DivergedError, load_checkpoint,
+                      random_for, resting_images, train_network)
 
 RUNS = Path(__file__).resolve().parent / "runs"
-MODEL, HISTORY = "model.npz", "history.csv"
-
-# What a run is made of, beside its data.  On the packed engine the same data, settings
-# and seed give the same weights, bit for bit, whatever the number of workers; a resumed
-# run takes its settings from its checkpoint.
-DEFAULTS = {
-    "hidden": [128],
-    "activation": "relu",
-    "loss": "cross-entropy",
-    "learning_rate": 0.35,
-    "schedule": "linear",
-    "epochs": 24,
-    "batch_size": 32,
-    "augment": "elastic",
-    "calm": 0.1,
-    "sure": 0.01,
-    "rest": 2,
-    "grey_levels": 4,
-    "validation": 0,
-    "limit": 0,
-    "seed": 1,
-    "engine": "packed",
-}
-RECIPES = {
-    "default": {},
-    "best": {"epochs": 160},
-}
-MAPS = 500      # random maps that images are sent through, made once a run
 
 EXAMPLES = """\
 examples:
@@ -71,10 +35,6 @@ examples:
 
 Each run has a folder of its own: model.npz (its checkpoint), history.csv, pictures.
 """
-
-
-class DivergedError(Exception):
-    """Training has left the range in which it can learn."""
 
 
 # ---------------------------------------------------------------------------
@@ -116,7 +76,7 @@ def build_parser() -> Parser:
     add("--schedule", choices=("linear", "cosine", "constant"), help="of the learning "
         "rate: it falls to 0, along a line or a half cosine, or stays (linear)")
     add("--epochs", type=whole_number(1), metavar="N",
-        help="passes over the images (24)")
+        help="passes over the images (40)")
     add("--batch-size", type=whole_number(1), metavar="N", help="images a step (32)")
     add("--augment", choices=("none", "shift", "affine", "elastic"), help="send each "
         "image through a random map: moved by a pixel; turned, stretched and slanted; "
@@ -190,183 +150,6 @@ def _next_free(recipe: str) -> Path:
             number += 1
 
 
-def save_checkpoint(folder: Path, network: Network, settings: dict,
-                    history: list[dict], resting: list[int]) -> None:
-    """Write the network with its settings and history, and the history as CSV too.
-
-    The model file alone is enough to resume, and it is replaced in one step.  Which
-    images rest matters only to a run that goes on.
-    """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, history[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    state = {**settings, "history": history}
-    if len(history) < settings["epochs"]:
-        state["resting"] = base64.b64encode(zlib.compress(bytes(resting))).decode()
-    try:
-        network.save(folder / MODEL, state)
-        write_whole(folder / HISTORY, text.getvalue().encode())
-    except OSError as error:
-        kept = "the checkpoint before it is kept" if len(history) > 1 else "nothing is kept"
-        raise DataError(folder, error.strerror or str(error),
-                        "a folder that can be written", kept) from None
-
-
-def load_checkpoint(folder: Path) -> tuple[Network, dict, list[dict]]:
-    """(network, settings, history) of a run; DataError where its folder has none."""
-    path = folder / MODEL
-    network, saved = Network.load(path)
-    history = saved.pop("history", None)
-    if not set(DEFAULTS) <= set(saved) or not history:
-        raise DataError(path, "a model without the settings of a run",
-                        "a checkpoint of train.py")
-    return network, saved, history
-
-
-def resting_images(settings: dict, count: int) -> list[int]:
-    """For each of `count` images the epochs that it still rests, from a checkpoint."""
-    text = settings.pop("resting", None)
-    resting = zlib.decompress(base64.b64decode(text)) if text else bytes(count)
-    return list(resting)
-
-
-# ---------------------------------------------------------------------------
-# Training
-# ---------------------------------------------------------------------------
-
-def learning_rate_at(settings: dict, progress: float) -> float:
-    """The learning rate after a part `progress` (0..1) of the whole run.
-
-    constant: lr.  linear: lr (1 - progress).  cosine: lr (1 + cos(pi progress)) / 2
-    (Loshchilov and Hutter 2017, arXiv 1608.03983).  The last two fall to 0.
-    """
-    rate = settings["learning_rate"]
-    if settings["schedule"] == "constant":
-        return rate
-    if settings["schedule"] == "linear":
-        return rate * (1 - progress)
-    return rate * (1 + math.cos(math.pi * progress)) / 2
-
-
-def random_for(settings: dict, purpose: str, epoch: int = 0) -> random.Random:
-    """Random numbers of their own for each purpose and epoch.
-
-    So an epoch does not depend on how many numbers were drawn before it, and a resumed
-    run draws those of an uninterrupted one.
-    """
-    return random.Random(f"{settings['seed']} {purpose} {epoch}")
-
-
-def augmentation_maps(settings: dict, epoch: int, height: int, width: int) -> list:
-    """The maps that images are sent through in this epoch; [] for none.
-
-    In the last epochs, a part `calm` of all, images are bent half as much: the network
-    then settles on images more like those it will be asked about.
-    """
-    kind = settings["augment"]
-    if kind == "none":
-        return []
-    if kind == "shift":
-        return shift_maps(height, width)
-    calm = epoch > settings["epochs"] * (1 - settings["calm"])
-    return affine_maps(height, width, MAPS, random_for(settings, f"maps, calm {calm}"),
-                       strength=0.5 if calm else 1.0,
-                       bend=0.6 if kind == "elastic" else 0.0)
-
-
-class Epoch:
-    """One pass over the images that do not rest, shuffled and sent through maps.
-
-    `resting[i]` says for how many more epochs image i is left out.
-    """
-
-    def __init__(self, number: int, train: Dataset, settings: dict, team: Team,
-                 maps: list, resting: list[int]) -> None:
-        self.number, self.settings = number, settings
-        self.team, self.resting = team, resting
-        shuffled = train.order(random_for(settings, "order", number))
-        self.order = [i for i in shuffled if not resting[i]]
-        resting[:] = [max(0, epochs - 1) for epochs in resting]
-        augment = own_pixels(team)
-        if maps:
-            augment = RandomGather(maps, random_for(settings, "augment", number),
-                                   slice(team.rank, None, team.size))
-        self._batches = train.batches(settings["batch_size"], self.order, augment)
-
-    def train(self, network: Network, live: LiveLine) -> dict[str, float]:
-        """Train the team's network; returns the epoch's line of the history.
-
-        Loss and accuracy are of the images as they came, each from just before the step
-        that it took part in.
-        """
-        start, done, sure = time.perf_counter(), 0, []
-        loss_sum, right = 0.0, 0
-        for x, labels in self._batches:
-            progress = (self.number - 1 + done / len(self.order)) / self.settings["epochs"]
-            mine = self.team.share(len(labels))
-            result = train_batch(network, self.team, x, labels,
-                                 learning_rate_at(self.settings, progress),
-                                 self.settings["sure"])
-            loss_sum += result.loss * len(labels[mine])
-            right += result.right
-            sure += compress(self.order[done:done + len(labels)][mine], result.sure)
-            done += len(labels)
-            live.show(f"Epoch {self.number:2}/{self.settings['epochs']}: "
-                      + rate_text(done, len(self.order), time.perf_counter() - start))
-        live.clear()
-        losses, rights, sures = zip(*self.team.gather((loss_sum, right, sure)))
-        for i in chain(*sures):
-            self.resting[i] = self.settings["rest"]
-        return {"epoch": self.number, "loss": sum(losses) / done,
-                "train_accuracy": sum(rights) / done, "images": done,
-                "seconds": round(time.perf_counter() - start, 3)}
-
-
-def epoch_line(row: dict, epochs: int) -> str:
-    """One epoch's results in one line."""
-    name = "Val" if "validation_accuracy" in row else "Test"
-    accuracy = row.get("validation_accuracy", row.get("test_accuracy"))
-    return (f"Epoch {row['epoch']:2}/{epochs} | Loss: {row['loss']:.4f} | "
-            f"Train Acc: {row['train_accuracy']:.2%} | {name} Acc: {accuracy:.2%} | "
-            f"{row['seconds']:.1f} s")
-
-
-def train_network(team: Team, network: Network, parts: dict[str, Dataset],
-                  settings: dict, folder: Path, history: list[dict],
-                  resting: list[int]) -> tuple[Network, Report]:
-    """Train the epochs that are not in the history yet, together with the team.
-
-    The leader prints each and writes a checkpoint.  Returns the network as floats and
-    the answers to the test set.
-    """
-    live = LiveLine() if team.rank == 0 else LiveLine(shown=False)
-    if settings["engine"] == "packed":
-        network = pack_network(network, team, settings["grey_levels"])
-    judged = "validation" if "validation" in parts else "test"
-    train, maps, report = parts["train"], None, None
-    for number in range(len(history) + 1, settings["epochs"] + 1):
-        if maps is None or number - 1 == math.floor(
-                settings["epochs"] * (1 - settings["calm"])):
-            live.show("Making maps ...")
-            maps = augmentation_maps(settings, number, train.height, train.width)
-        row = Epoch(number, train, settings, team, maps, resting).train(network, live)
-        if team.rank == 0 and not math.isfinite(row["loss"]):
-            raise DivergedError("the loss is not finite")
-        live.show(f"Testing on {len(parts[judged]):,} images ...")
-        report = judge(network, team, parts[judged])
-        live.clear()
-        row[f"{judged}_accuracy"] = report.accuracy
-        history.append(row)
-        whole = unpack_network(network, team)
-        if team.rank == 0:
-            save_checkpoint(folder, whole, settings, history, resting)
-            print(epoch_line(row, settings["epochs"]), flush=True)
-    if report is None or judged != "test":
-        report = judge(network, team, parts["test"])
-    return unpack_network(network, team), report
-
-
 # ---------------------------------------------------------------------------
 # The command
 # ---------------------------------------------------------------------------
@@ -388,7 +171,8 @@ def load_data(data: str | None) -> tuple[Dataset, Dataset]:
 
 def load_parts(data: str | None, settings: dict) -> dict[str, Dataset]:
     """The data sets "train", "test" and, if asked for, "validation"."""
-    train, test = (part.with_levels(settings["grey_levels"]) for part in load_data(data))
+    train, test = (part.with_levels(settings["grey_levels"])
+                   for part in load_data(data))
     if settings["limit"]:
         train = train.head(settings["limit"])
     parts = {"train": train, "test": test}
@@ -433,8 +217,8 @@ def worker_count(options: argparse.Namespace, settings: dict) -> int:
     return options.workers or available_cores()
 
 
-def finish(network: Network, report: Report, test: Dataset, folder: Path,
-           history: list[dict], draw: bool) -> None:
+def finish(report: Report, test: Dataset, folder: Path,
+           history: list[dict], draw: bool, data: str | None) -> None:
     """Print the result on the whole test set and draw the pictures."""
     model = shown_path(folder / MODEL)
     print(f"\n{report.accuracy:.2%} of the {len(test):,} test images of {test.name} "
@@ -445,7 +229,13 @@ def finish(network: Network, report: Report, test: Dataset, folder: Path,
             print(f"Pictures: {', '.join(names)}")
         except ImportError:
             print("No pictures drawn: matplotlib is not installed.")
-    print(f"Try it: python predict.py --index 42 --model {shlex.quote(model)}")
+    print(f"Try it: python predict.py --index 42 --model {shlex.quote(model)}"
+          f"{data_option(data)}")
+
+
+def data_option(data: str | None) -> str:
+    """What a command has to be given in order to find the same data."""
+    return f" --data {shlex.quote(data)}" if data else ""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -470,7 +260,7 @@ def run(options: argparse.Namespace) -> int:
     folder = (Path(options.resume) if options.resume
               else new_folder(options.output, settings["recipe"]))
     try:
-        network, report = run_team(workers, train_network, network, parts, settings,
+        report = run_team(workers, train_network, network, parts, settings,
                                    folder, history, resting)
     except KeyboardInterrupt:
         return _interrupted(folder, history, options.data)
@@ -480,7 +270,7 @@ def run(options: argparse.Namespace) -> int:
     finally:
         if not history and not options.output:
             folder.rmdir()      # no checkpoint came to be, so it is empty
-    finish(network, report, parts["test"], folder, history, not options.no_plots)
+    finish(report, parts["test"], folder, history, not options.no_plots, options.data)
     return 0
 
 
@@ -488,9 +278,9 @@ def _interrupted(folder: Path, history: list[dict], data: str | None) -> int:
     """Say what is kept and how to go on."""
     if history:
         epochs = f"{len(history)} epoch{'s are' if len(history) > 1 else ' is'} kept"
-        where = f" --data {shlex.quote(data)}" if data else ""
         print(f"\nStopped. {epochs}; go on with: python train.py "
-              f"--resume {shlex.quote(shown_path(folder))}{where}", file=sys.stderr)
+              f"--resume {shlex.quote(shown_path(folder))}{data_option(data)}",
+              file=sys.stderr)
     else:
         print("\nStopped before the first epoch was done: nothing to keep.",
               file=sys.stderr)
