@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Sequence, TextIO
 
-from data_loader import DataError
-from parallel import WorkerError
+import data_loader
+from data_loader import PARTS, DataError
+from dataset import Dataset
+
+RUNS, MODEL = Path(__file__).resolve().parent / "runs", "model.npz"
 
 
 class OptionError(Exception):
@@ -72,7 +75,7 @@ def run_command(name: str, command: Callable[[], int]) -> int:
         code = command()
         sys.stdout.flush()
         return code
-    except (DataError, OptionError, WorkerError) as error:
+    except (DataError, OptionError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:     # the reader of our output (head, less) has gone
@@ -123,6 +126,21 @@ class LiveLine:
             self._stream.write("\r" + " " * self._width + "\r")
             self._stream.flush()
             self._width, self._next = 0, 0.0
+
+
+def load_data(folder: str | None, parts: Sequence[str] = PARTS) -> list[Dataset]:
+    """The data sets; where there is no MNIST the sample, and a word on stderr."""
+    live = LiveLine()
+
+    def progress(name: str, done: int, total: int) -> None:
+        """Show how far a download is."""
+        live.show(f"Downloading {name}: {done:,} of {total or done:,} bytes")
+
+    *sets, notice = data_loader.load_or_sample(folder, progress, parts=parts)
+    live.clear()
+    if notice:
+        print(notice, file=sys.stderr)
+    return sets
 
 
 def rate_text(done: int, total: int, seconds: float) -> str:

@@ -28,12 +28,10 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
-import http.client
 import math
 import os
 import struct
 import tempfile
-import urllib.request
 import zlib
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
@@ -57,6 +55,8 @@ MNIST_SHA256 = {    # of the uncompressed files: each packer makes another .gz o
 FILE_NAMES = {part: f"{part}-idx{3 if 'images' in part else 1}-ubyte"
               for part in MNIST_SHA256}
 _FOUR_FILES = f"the four files {', '.join(FILE_NAMES.values())} (or with .gz)"
+
+PARTS = "train", "t10k"
 
 _MAGIC = {"images": 2051, "labels": 2049}
 _CHUNK = 1 << 18    # bytes read at a time
@@ -299,13 +299,13 @@ def _check_sum(path: object, part: str, checksum: str) -> None:
                         f"{MNIST_SHA256[part][:16]}... for MNIST's {part}")
 
 
-def _named(name: str, path: Path, train: Dataset, test: Dataset
-           ) -> tuple[Dataset, Dataset]:
-    """Both parts under their name, or under that of their folder, with class names."""
-    if (train.height, train.width) != (test.height, test.width):
-        raise DataError(path, f"test images of {test.height} x {test.width}",
-                        f"{train.height} x {train.width}, like those to train on")
-    count = max(10, max(train.labels) + 1, max(test.labels) + 1)
+def _named(name: str, path: Path, *parts: Dataset) -> tuple[Dataset, ...]:
+    """The parts under their name, or under that of their folder, with class names."""
+    first, last = parts[0], parts[-1]
+    if (first.height, first.width) != (last.height, last.width):
+        raise DataError(path, f"test images of {last.height} x {last.width}",
+                        f"{first.height} x {first.width}, like those to train on")
+    count = max(10, *(max(part.labels) + 1 for part in parts))
     classes, folder = list(map(str, range(count))), path.resolve().name
     for word, (known_name, known_classes) in _CLASS_NAMES.items():
         if word in (name or folder).lower() and count == len(known_classes):
@@ -313,26 +313,27 @@ def _named(name: str, path: Path, train: Dataset, test: Dataset
     if not name:
         doubt = "mnist" in folder.lower() and "emnist" not in folder.lower()
         name = f"{folder} (not MNIST's checksums)" if doubt else folder
-    train, test = (Dataset(name, part.images, part.labels, part.height, part.width,
-                           classes) for part in (train, test))
-    return train, test
+    return tuple(Dataset(name, part.images, part.labels, part.height, part.width,
+                         classes) for part in parts)
 
 
-def _load_idx(folder: Path) -> tuple[Dataset, Dataset]:
-    files = find_files(folder)
-    train, checksums = _read_pair(files["train-images"], files["train-labels"])
-    test, more = _read_pair(files["t10k-images"], files["t10k-labels"])
-    checksums = dict(zip(FILE_NAMES, checksums + more))
+def _load_idx(folder: Path, parts: Sequence[str]) -> tuple[Dataset, ...]:
+    files, checksums, sets = find_files(folder), {}, []
+    for part in parts:
+        names = f"{part}-images", f"{part}-labels"
+        data, sums = _read_pair(*(files[name] for name in names))
+        sets.append(data)
+        checksums.update(zip(names, sums))
     if folder.resolve() == MNIST_FOLDER:
         for part, checksum in checksums.items():
             _check_sum(files[part], part, checksum)
-    name = "MNIST" if checksums == MNIST_SHA256 else ""
+    name = "MNIST" if checksums.items() <= MNIST_SHA256.items() else ""
     if folder.resolve() == SAMPLE_FOLDER:
         name = "sample (synthetic digits)"
-    return _named(name, folder, train, test)
+    return _named(name, folder, *sets)
 
 
-def load_csv(path) -> tuple[Dataset, Dataset]:
+def load_csv(path) -> tuple[Dataset, ...]:
     """Train and test set from a CSV file such as Kaggle's train.csv.
 
     The test set is the file beside it with "test" for "train" in its name if that one
@@ -353,20 +354,20 @@ def load_csv(path) -> tuple[Dataset, Dataset]:
     return _named(f"{path.name} (last sixth held out)", path, train, test)
 
 
-def load_folder(folder) -> tuple[Dataset, Dataset]:
-    """Train and test set from a folder with four IDX files, else with one *train.csv.
+def load_folder(folder, parts: Sequence[str] = PARTS) -> tuple[Dataset, ...]:
+    """The sets asked for from a folder with four IDX files, else with one *train.csv.
 
     In data/mnist/, where downloads go, the checksums have to be MNIST's; anywhere else
     they only decide whether the set may be called MNIST.  Raises DataError.
     """
     folder = Path(folder)
     try:
-        return _load_idx(folder)
+        return _load_idx(folder, parts)
     except MissingDataError:
         tables = sorted(folder.glob("*train.csv"))
         if len(tables) != 1 or _list_files(folder):
             raise
-        return load_csv(tables[0])
+        return _chosen(load_csv(tables[0]), parts)
     except DataError as error:
         if folder.resolve() != MNIST_FOLDER:
             raise
@@ -374,15 +375,20 @@ def load_folder(folder) -> tuple[Dataset, Dataset]:
                         "delete this file and run again") from None
 
 
-def load(folder=None) -> tuple[Dataset, Dataset]:
+def _chosen(sets: Sequence[Dataset], parts: Sequence[str]) -> tuple[Dataset, ...]:
+    return tuple(data for part, data in zip(PARTS, sets) if part in parts)
+
+
+def load(folder=None, parts: Sequence[str] = PARTS) -> tuple[Dataset, ...]:
     """Train and test set from `folder`, else from $MNIST_DIR, else from data/mnist/.
 
-    `folder` may also be a .csv file.  Raises DataError; nothing is downloaded.
+    `folder` may also be a .csv file; `parts` may name one set only: ("t10k",).  Raises
+    DataError; nothing is downloaded.
     """
     path = Path(folder or os.environ.get("MNIST_DIR") or MNIST_FOLDER)
     if path.suffix.lower() == ".csv" and not path.is_dir():
-        return load_csv(path)
-    return load_folder(path)
+        return _chosen(load_csv(path), parts)
+    return load_folder(path, parts)
 
 
 # --- Downloading ----------------------------------------------------------------------
@@ -392,20 +398,32 @@ Progress = Callable[[str, int, int], None]    # file name, bytes done, bytes in 
 
 def _fetch(url: str, path: Path, progress: Progress | None) -> None:
     """Copy what is at a URL into a new file."""
+    # Needed only here, and as long to import as all the rest of a prediction takes.
+    import http.client
+    import urllib.request
     agent = {"User-Agent": "digits-in-plain-python/1.0"}
     request = urllib.request.Request(url, headers=agent)
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, \
-            open(path, "xb") as file:
-        done, total = 0, answer.length or 0
-        while chunk := answer.read(_CHUNK):
-            done += len(chunk)
-            if done > _LARGEST_DOWNLOAD:
-                raise DataError(url, f"more than {_LARGEST_DOWNLOAD:,} bytes", "less")
-            file.write(chunk)
-            if progress is not None:
-                progress(path.name, done, total)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, \
+                open(path, "xb") as file:
+            _copy(answer, file, url, progress)
+    except http.client.HTTPException as error:
+        raise DataError(url, f"{type(error).__name__} {error}", "a file") from None
+
+
+def _copy(answer, file, url: str, progress: Progress | None) -> None:
+    """Copy an answer of bounded length, telling how far it is."""
+    name = url.rpartition("/")[2]
+    done, total = 0, answer.length or 0
+    while chunk := answer.read(_CHUNK):
+        done += len(chunk)
+        if done > _LARGEST_DOWNLOAD:
+            raise DataError(url, f"more than {_LARGEST_DOWNLOAD:,} bytes", "less")
+        file.write(chunk)
+        if progress is not None:
+            progress(name, done, total)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _fetch_verified(url: str, part: str, folder: Path, progress) -> None:
@@ -436,34 +454,38 @@ def download(folder=MNIST_FOLDER, mirrors: Sequence[str] = MIRRORS,
                 if part not in present:
                     _fetch_verified(f"{mirror}{name}.gz", part, folder, progress)
             return
-        except (DataError, OSError, http.client.HTTPException) as error:
-            reason = error.found if isinstance(error, DataError) else error
-            faults.append(f"{mirror}: {reason}")
-    raise DownloadError(folder, f"no mirror that works ({'; '.join(faults)})",
-                        _FOUR_FILES)
+        except (DataError, OSError) as error:
+            reason = error.found if isinstance(error, DataError) else str(error)
+            faults.append((mirror, reason))
+    reasons = dict.fromkeys(reason for _, reason in faults)
+    if len(reasons) > 1:
+        reasons = [f"{mirror}: {reason}" for mirror, reason in faults]
+    raise DownloadError(folder, f"no mirror of {len(faults)} that works "
+                                f"({'; '.join(reasons)})", _FOUR_FILES)
 
 
 def load_or_sample(folder=None, progress: Progress | None = None,
-                   mirrors: Sequence[str] = MIRRORS) -> tuple[Dataset, Dataset, str]:
+                   mirrors: Sequence[str] = MIRRORS, parts: Sequence[str] = PARTS
+                   ) -> tuple:
     """Like `load`, but MNIST is downloaded where it is missing and no folder is named.
 
-    The third value is "" unless that fails too: then the sets are the sample's, and it
-    says so in plain words for the user to read.  Raises DataError where a folder that
-    the user named, as `folder` or in MNIST_DIR, has no good data.
+    The value after the sets is "" unless that fails too: then they are the sample's,
+    and it says so in plain words for the user to read.  Raises DataError where a
+    folder that the user named, as `folder` or in MNIST_DIR, has no good data.
     """
     try:
-        return (*load(folder), "")
+        return (*load(folder, parts), "")
     except MissingDataError:
         if folder or os.environ.get("MNIST_DIR"):
             raise
     try:
         download(MNIST_FOLDER, mirrors, progress)
     except DownloadError as error:
-        return (*load_folder(SAMPLE_FOLDER), f"""\
+        return (*load_folder(SAMPLE_FOLDER, parts), f"""\
 MNIST is not in {MNIST_FOLDER} and could not be downloaded:
 {error.found}.
 To train on it, put {_FOUR_FILES}
 into that folder, or name their own folder with --data or MNIST_DIR.
 Until then the SAMPLE is used, synthetic digits drawn by a program:
 results are the sample's and say nothing about MNIST.""")
-    return (*load(MNIST_FOLDER), "")
+    return (*load(MNIST_FOLDER, parts), "")

@@ -613,12 +613,14 @@ def _grouped(places: Sequence[int], values: Sequence[int], denominator: int) -> 
 
 def _grouped_by_levels(places: Sequence[int], values: bytes, denominator: int) -> list:
     """The same for bytes that go from 1 to a small denominator."""
-    return [(value, list(compress(places, values.translate(_ONLY[value]))))
+    return [(value, list(compress(places, values.translate(_only(value)))))
             for value in range(1, denominator + 1)]
 
 
-# _ONLY[v] is a table for bytes.translate that turns v into 1 and all else into 0.
-_ONLY = [bytes(int(byte == value) for byte in range(256)) for value in range(256)]
+@lru_cache(maxsize=None)
+def _only(value: int) -> bytes:
+    """A table for bytes.translate that turns one value into 1 and all others into 0."""
+    return bytes(value) + b"\1" + bytes(255 - value)
 
 
 @lru_cache(maxsize=None)

@@ -6,14 +6,12 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-from console import (LiveLine, OptionError, Parser, bar, can_print, picture,
-                     run_command, shown_path, table, whole_number)
+from console import (MODEL, RUNS, LiveLine, OptionError, Parser, bar, can_print,
+                     load_data, picture, run_command, shown_path, table, whole_number)
 from data_loader import DataError
 from dataset import Dataset
 from my_math import SparseMatrix
 from network import Network, Report
-from train import RUNS, load_data
-from training import MODEL
 
 SHIPPED_MODEL = Path(__file__).resolve().parent / "data" / MODEL
 
@@ -121,7 +119,7 @@ def show_report(report: Report, test: Dataset) -> None:
 def run(options: argparse.Namespace) -> int:
     """Answer as the options ask; returns the exit code."""
     path = find_model(options.model)
-    _, test = load_data(options.data)
+    test, = load_data(options.data, parts=("t10k",))
     network, levels = load_model(path, test)
     test = test.with_levels(levels)
     if options.test:

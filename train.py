@@ -11,24 +11,22 @@ import sys
 from pathlib import Path
 from typing import Any, Sequence
 
-import data_loader
 import plots
-from console import (LiveLine, OptionError, Parser, fraction, positive_number,
-                     run_command, shown_path, whole_number)
+from console import (MODEL, RUNS, OptionError, Parser, fraction, load_data,
+                     positive_number, run_command, shown_path, whole_number)
 from data_loader import DataError
 from dataset import Dataset
 from network import ACTIVATIONS, LOSSES, Network, Report
 from packed_math import LaneOverflowError
-from parallel import available_cores, run_team
-from training import (DEFAULTS, MODEL, RECIPES, DivergedError, load_checkpoint,
+from parallel import WorkerError, available_cores, run_team
+from training import (DEFAULTS, RECIPES, DivergedError, load_checkpoint,
                       random_for, resting_images, train_network)
 
-RUNS = Path(__file__).resolve().parent / "runs"
 
 EXAMPLES = """\
 examples:
   python train.py                             train on MNIST, downloaded if need be
-  python train.py --epochs 1                  a first impression in seconds
+  python train.py --recipe fast               over in half a minute
   python train.py --recipe best               the most accurate
   python train.py --hidden 64-32 --augment shift --learning-rate 0.2
   python train.py --resume runs/default-1     go on where a run was stopped
@@ -154,21 +152,6 @@ def _next_free(recipe: str) -> Path:
 # The command
 # ---------------------------------------------------------------------------
 
-def load_data(data: str | None) -> tuple[Dataset, Dataset]:
-    """Train and test set; the sample, and a word on stderr, where there is no MNIST."""
-    live = LiveLine()
-
-    def progress(name: str, done: int, total: int) -> None:
-        """Show how far a download is."""
-        live.show(f"Downloading {name}: {done:,} of {total or done:,} bytes")
-
-    train, test, notice = data_loader.load_or_sample(data, progress)
-    live.clear()
-    if notice:
-        print(notice, file=sys.stderr)
-    return train, test
-
-
 def load_parts(data: str | None, settings: dict) -> dict[str, Dataset]:
     """The data sets "train", "test" and, if asked for, "validation"."""
     train, test = (part.with_levels(settings["grey_levels"])
@@ -263,10 +246,15 @@ def run(options: argparse.Namespace) -> int:
         report = run_team(workers, train_network, network, parts, settings,
                                    folder, history, resting)
     except KeyboardInterrupt:
-        return _interrupted(folder, history, options.data)
+        kept = _what_is_kept(folder, history, options.data)
+        print(f"\nStopped: {kept}", file=sys.stderr)
+        return 130
     except (DivergedError, LaneOverflowError) as error:
         raise OptionError(f"training diverged ({error}): expected the loss to fall; "
                           "lower --learning-rate") from None
+    except WorkerError as error:
+        raise OptionError(f"{error}: expected all {workers} to work to the end; "
+                          f"{_what_is_kept(folder, history, options.data)}") from None
     finally:
         if not history and not options.output:
             folder.rmdir()      # no checkpoint came to be, so it is empty
@@ -274,17 +262,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _interrupted(folder: Path, history: list[dict], data: str | None) -> int:
-    """Say what is kept and how to go on."""
-    if history:
-        epochs = f"{len(history)} epoch{'s are' if len(history) > 1 else ' is'} kept"
-        print(f"\nStopped. {epochs}; go on with: python train.py "
-              f"--resume {shlex.quote(shown_path(folder))}{data_option(data)}",
-              file=sys.stderr)
-    else:
-        print("\nStopped before the first epoch was done: nothing to keep.",
-              file=sys.stderr)
-    return 130
+def _what_is_kept(folder: Path, history: list[dict], data: str | None) -> str:
+    """What a run that ends early leaves behind, and how to go on with it."""
+    if not history:
+        return "nothing to keep before the first epoch is done"
+    epochs = f"{len(history)} epoch{'s are' if len(history) > 1 else ' is'} kept"
+    return (f"{epochs}; go on with: python train.py "
+            f"--resume {shlex.quote(shown_path(folder))}{data_option(data)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,7 +17,7 @@ import zlib
 from itertools import chain, compress
 from pathlib import Path
 
-from console import LiveLine, rate_text
+from console import MODEL, LiveLine, rate_text
 from data_loader import DataError
 from dataset import Dataset, RandomGather, affine_maps, shift_maps
 from network import Network, Report
@@ -25,7 +25,7 @@ from npz import write_whole
 from parallel import (Team, judge, own_pixels, pack_network, train_batch,
                       unpack_network)
 
-MODEL, HISTORY = "model.npz", "history.csv"
+HISTORY = "history.csv"
 
 # What a run is made of, beside its data.  On the packed engine the same data, settings
 # and seed give the same weights, bit for bit, whatever the number of workers; a resumed
@@ -50,6 +50,7 @@ DEFAULTS = {
 }
 RECIPES = {
     "default": {},
+    "fast": {"epochs": 6},
     "best": {"epochs": 160},
 }
 MAPS = 500      # random maps that images are sent through, made once a run
@@ -181,7 +182,7 @@ class Epoch:
         for x, labels in self._batches:
             progress = self.number - 1 + done / len(self.order)
             rate = learning_rate_at(self.settings, progress / self.settings["epochs"])
-            # An image in a last, smaller batch moves the weights no further than others.
+            # An image of a last, smaller batch moves the weights as far as others.
             rate *= len(labels) / self.settings["batch_size"]
             mine = self.team.share(len(labels))
             result = train_batch(network, self.team, x, labels, rate,

@@ -1,8 +1,13 @@
-"""How long an epoch takes: python tests/benchmark.py [--data DIR]
+"""How long an epoch takes: python tests/benchmark.py [--data DIR] [--repeat N]
 
-Every engine takes the same training steps of 784-128-10 (ReLU, softmax, batch 32) on
-the same first images of MNIST, several times in turn; the table has the medians, the time
-that a whole epoch of 60,000 would take, and the factor over the triple loop.
+Every engine takes the same training steps on the same images of MNIST, rounded to 4
+grey levels: 784-128-10, ReLU, softmax, batch 32, every image once.  They run in turn,
+several times; the table has the medians and their ratios.  The slow engines run on the
+first images only, and their time is scaled to 60,000.
+
+What is timed: our engines start from bytes, so making sparse batches is part of their
+time.  NumPy (8-byte floats) and PyTorch (4-byte floats, plain loop over tensors) start
+from arrays of floats that were made before.
 """
 from __future__ import annotations
 
@@ -13,16 +18,21 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import data_loader                                                      # noqa: E402
+from console import OptionError, run_command                            # noqa: E402
+from dataset import Dataset                                             # noqa: E402
 from kernels import matmul_triple_loop, transpose                       # noqa: E402
+from lanes import NARROW, lanes_of                                      # noqa: E402
 from my_math import Matrix                                              # noqa: E402
 from network import Network, softmax                                    # noqa: E402
+from parallel import (Team, available_cores, own_pixels, pack_network,  # noqa: E402
+                      run_team, train_batch)
 
-RATE = 0.1
+RATE, BATCH, LEVELS, EPOCH = 0.1, 32, 4, 60_000
 SIZES = [784, 128, 10]
 
 
@@ -31,26 +41,36 @@ def first_network() -> Network:
     return Network(SIZES, rng=random.Random(1))
 
 
-# --- the engines: each makes a function that trains on one batch (X sparse, labels)
+def timed(steps: Callable[[], None]) -> float:
+    """Seconds of wall time."""
+    start = time.perf_counter()
+    steps()
+    return time.perf_counter() - start
 
-def triple_loop_engine() -> Callable:
+
+# --- the engines: each returns the seconds of one pass over the images
+
+def triple_loop(dataset: Dataset) -> float:
     """Every product by the index triple loop on dense rows: where everybody begins."""
     first, last = first_network().layers
-    w1, w2 = [list(row) for row in first.weights], [list(row) for row in last.weights]
+    w1, w2 = list(first.weights), list(last.weights)
     b1, b2 = first.bias[0], last.bias[0]
+    batches = [(list(x.to_matrix()), list(Matrix.one_hot(labels, SIZES[-1])))
+               for x, labels in dataset.batches(BATCH)]
 
-    def train(x, labels):
-        x, y = list(x.to_matrix()), list(Matrix.one_hot(labels, SIZES[-1]))
-        z1 = add_row(matmul_triple_loop(x, w1), b1)
-        a1 = [[max(z, 0.0) for z in row] for row in z1]
-        p = list(map(softmax, add_row(matmul_triple_loop(a1, w2), b2)))
-        dz2 = [[(a - b) / len(x) for a, b in zip(*rows)] for rows in zip(p, y)]
-        da1 = matmul_triple_loop(dz2, transpose(w2))
-        dz1 = [[g if z > 0 else 0.0 for g, z in zip(*rows)] for rows in zip(da1, z1)]
-        for w, b, inputs, delta in ((w1, b1, x, dz1), (w2, b2, a1, dz2)):
-            descend(w, matmul_triple_loop(transpose(inputs), delta))
-            descend([b], [list(map(sum, zip(*delta)))])
-    return train
+    def train() -> None:
+        for x, y in batches:
+            z1 = add_row(matmul_triple_loop(x, w1), b1)
+            a1 = [[max(z, 0.0) for z in row] for row in z1]
+            p = list(map(softmax, add_row(matmul_triple_loop(a1, w2), b2)))
+            dz2 = [[(a - b) / len(x) for a, b in zip(*rows)] for rows in zip(p, y)]
+            da1 = matmul_triple_loop(dz2, transpose(w2))
+            dz1 = [[g if z > 0 else 0.0 for g, z in zip(*rows)]
+                   for rows in zip(da1, z1)]
+            for w, b, inputs, delta in ((w1, b1, x, dz1), (w2, b2, a1, dz2)):
+                descend(w, matmul_triple_loop(transpose(inputs), delta))
+                descend([b], [list(map(sum, zip(*delta)))])
+    return timed(train)
 
 
 def add_row(rows: list, row: list) -> list:
@@ -64,90 +84,162 @@ def descend(weights: list, gradient: list) -> None:
         row[:] = [w - RATE * g for w, g in zip(row, slopes)]
 
 
-def list_engine() -> Callable:
+def lists(dataset: Dataset) -> float:
     """`Matrix` and `SparseMatrix` of this project."""
     network = first_network()
-    return lambda x, labels: network.train_batch(x, labels, RATE)
+
+    def train() -> None:
+        for x, labels in dataset.batches(BATCH):
+            network.train_batch(x, labels, RATE)
+    return timed(train)
 
 
-def numpy_engine() -> Callable | None:
-    """The same steps in NumPy with 8-byte floats, where it is installed."""
-    try:
-        import numpy as np
-    except ImportError:
-        return None
+def packed(dataset: Dataset, workers: int) -> float:
+    """`PackedMatrix`, on so many processes."""
+    return run_team(workers, _packed_pass, dataset)
+
+
+def _packed_pass(team: Team, dataset: Dataset) -> float:
+    network = pack_network(first_network(), team, LEVELS)
+
+    def train() -> None:
+        for x, labels in dataset.batches(BATCH, augment=own_pixels(team)):
+            train_batch(network, team, x, labels, RATE, sure=0.0)
+        team.gather(None)       # all have ended
+    team.gather(None)           # all have started
+    return timed(train)
+
+
+def numpy_steps(dataset: Dataset) -> float:
+    """The same steps in NumPy with 8-byte floats."""
+    import numpy as np
     (w1, b1), (w2, b2) = [[np.array(list(m)) for m in (layer.weights, layer.bias)]
                           for layer in first_network().layers]
+    x_all, labels_all = as_floats(np, dataset), np.frombuffer(dataset.labels, np.uint8)
 
-    def train(x, labels):
-        z1 = x @ w1 + b1
-        a1 = np.maximum(z1, 0)
-        z2 = a1 @ w2 + b2
-        p = np.exp(z2 - z2.max(axis=1, keepdims=True))
-        p /= p.sum(axis=1, keepdims=True)
-        p[np.arange(len(labels)), labels] -= 1
-        dz2 = p / len(labels)
-        dz1 = (dz2 @ w2.T) * (z1 > 0)
-        for w, b, inputs, delta in ((w1, b1, x, dz1), (w2, b2, a1, dz2)):
-            w -= RATE * (inputs.T @ delta)
-            b -= RATE * delta.sum(axis=0)
-    return train
+    def train() -> None:
+        for start in range(0, len(dataset), BATCH):
+            x, labels = x_all[start:start + BATCH], labels_all[start:start + BATCH]
+            z1 = x @ w1 + b1
+            a1 = np.maximum(z1, 0)
+            z2 = a1 @ w2 + b2
+            p = np.exp(z2 - z2.max(axis=1, keepdims=True))
+            p /= p.sum(axis=1, keepdims=True)
+            p[np.arange(len(labels)), labels] -= 1
+            dz2 = p / len(labels)
+            dz1 = (dz2 @ w2.T) * (z1 > 0)
+            for w, b, inputs, delta in ((w1, b1, x, dz1), (w2, b2, a1, dz2)):
+                w -= RATE * (inputs.T @ delta)
+                b -= RATE * delta.sum(axis=0)
+    return timed(train)
 
 
-ENGINES = {"index triple loop": triple_loop_engine, "list engine": list_engine,
-           "NumPy, float64": numpy_engine}
+def as_floats(np: Any, dataset: Dataset) -> Any:
+    """All images as one array of 8-byte floats, rounded to the grey levels."""
+    grey = np.frombuffer(dataset.images, np.uint8).reshape(len(dataset), -1)
+    return np.round(grey / 255 * (LEVELS - 1)) / (LEVELS - 1)
+
+
+def torch_steps(dataset: Dataset) -> float:
+    """The same steps in PyTorch, the way its tutorials write them."""
+    import numpy as np
+    import torch
+    model = torch.nn.Sequential(torch.nn.Linear(784, 128), torch.nn.ReLU(),
+                                torch.nn.Linear(128, 10))
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
+    loss_of = torch.nn.CrossEntropyLoss()
+    x_all = torch.tensor(as_floats(np, dataset), dtype=torch.float32)
+    labels_all = torch.tensor(list(dataset.labels))
+
+    def train() -> None:
+        for start in range(0, len(dataset), BATCH):
+            optimizer.zero_grad()
+            loss = loss_of(model(x_all[start:start + BATCH]),
+                           labels_all[start:start + BATCH])
+            loss.backward()
+            optimizer.step()
+    return timed(train)
+
+
+def floor(dataset: Dataset) -> float:
+    """Only the big-integer additions that the packed engine cannot do without: the rows
+    of W1 under the ink, summed forward and each changed on the way back."""
+    layout, rng = lanes_of(SIZES[1], NARROW), random.Random(1)
+    rows = [layout.encode([rng.randrange(-10 ** 5, 10 ** 5) for _ in range(SIZES[1])])
+            for _ in range(SIZES[0])]
+    places = [x.indices for x, _ in dataset.batches(1)]
+
+    def add() -> None:
+        for ink in places:
+            step = sum(map(rows.__getitem__, ink))
+            for place in ink:
+                rows[place] += step
+            for place in ink:
+                rows[place] -= step
+    # The way back is done twice, so that numbers stay small: take a third off.
+    return timed(add) * 2 / 3
 
 
 # --- measuring
 
-def batches_for(name: str, dataset, size: int) -> list:
-    """The batches in the form that an engine takes; preparing them is not timed
-    for NumPy and the triple loop, and is for our engines."""
-    batches = list(dataset.batches(size))
-    if name.startswith("NumPy"):
-        import numpy as np
-        return [(np.array(list(x.to_matrix())), labels) for x, labels in batches]
-    return batches
+def engines(cores: int) -> dict[str, tuple[Callable[[Dataset], float], int]]:
+    """What there is to run here: name -> (engine, images that it runs on)."""
+    found = {"index triple loop": (triple_loop, 64), "lists": (lists, 640)}
+    for workers in sorted({1, cores}):
+        name = f"packed, {workers} process{'es' if workers > 1 else ''}"
+        found[name] = (lambda data, n=workers: packed(data, n), EPOCH)
+    found["bare additions, 1 process"] = (floor, 6000)
+    for module, name, engine in (("numpy", "NumPy, float64", numpy_steps),
+                                 ("torch", "PyTorch, float32", torch_steps)):
+        try:
+            __import__(module)
+        except ImportError:
+            print(f"{name}: not installed here, left out", file=sys.stderr)
+        else:
+            found[name] = (engine, EPOCH)
+    return found
 
 
-def seconds_for(name: str, train: Callable, dataset, size: int) -> float:
-    """Wall time of one pass over the data set."""
-    if name == "list engine":
-        start = time.perf_counter()
-        batches = dataset.batches(size)
-    else:
-        batches = batches_for(name, dataset, size)
-        start = time.perf_counter()
-    for x, labels in batches:
-        train(x, labels)
-    return time.perf_counter() - start
+def measure(options: argparse.Namespace) -> int:
+    """Run all engines in turn and print the table."""
+    if options.repeat < 1 or options.workers < 1:
+        raise OptionError("--repeat and --workers: expected 1 or more")
+    train = data_loader.load_or_sample(options.data)[0].with_levels(LEVELS)
+    found = engines(options.workers)
+    times: dict[str, list[float]] = {name: [] for name in found}
+    for turn in range(options.repeat):
+        for name, (engine, images) in found.items():
+            print(f"\rturn {turn + 1}/{options.repeat}: {name:40}", end="",
+                  file=sys.stderr)
+            part = train.head(images)
+            times[name].append(engine(part) / len(part) * EPOCH)
+    print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
+    print(f"Python {platform.python_version()}, {options.workers} cores; {train.name}, "
+          f"batch {BATCH}, median of {options.repeat}, seconds an epoch of {EPOCH:,}\n")
+    report({name: statistics.median(seconds) for name, seconds in times.items()}, times)
+    return 0
+
+
+def report(medians: dict[str, float], times: dict[str, list[float]]) -> None:
+    """Print the medians, the range, and each against the triple loop and NumPy."""
+    numpy = medians.get("NumPy, float64")
+    print(f"{'engine':26}{'median':>9}{'least':>9}{'most':>9}"
+          f"{'times faster than':>20}{'times as long':>16}\n"
+          f"{'':53}{'the triple loop':>20}{'as NumPy':>16}")
+    for name, median in medians.items():
+        against = f"{median / numpy:16.1f}" if numpy else ""
+        print(f"{name:26}{median:9.2f}{min(times[name]):9.2f}{max(times[name]):9.2f}"
+              f"{medians['index triple loop'] / median:20.1f}{against}")
 
 
 def main(argv=None) -> int:
-    """Measure and print; returns 0."""
+    """The command; returns its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", metavar="DIR")
-    parser.add_argument("--images", type=int, default=320, metavar="N")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N")
     parser.add_argument("--repeat", type=int, default=3, metavar="N")
+    parser.add_argument("--workers", type=int, default=available_cores(), metavar="N")
     options = parser.parse_args(argv)
-    dataset = data_loader.load_or_sample(options.data)[0]
-    part = dataset.head(options.images)
-    trainers = {name: make() for name, make in ENGINES.items()}
-    times = {name: [] for name, train in trainers.items() if train}
-    for _ in range(options.repeat):
-        for name, seconds in times.items():
-            seconds.append(seconds_for(name, trainers[name], part, options.batch_size))
-    print(f"Python {platform.python_version()}, {platform.machine()}; {dataset.name}, "
-          f"{len(part)} images, batch {options.batch_size}, "
-          f"median of {options.repeat}\n")
-    print(f"{'engine':20}{'ms an image':>12}{'s an epoch':>12}{'times faster':>14}")
-    first = statistics.median(next(iter(times.values())))
-    for name, seconds in times.items():
-        median = statistics.median(seconds)
-        print(f"{name:20}{median / len(part) * 1e3:12.3f}"
-              f"{median / len(part) * 60_000:12.1f}{first / median:14.1f}")
-    return 0
+    return run_command("benchmark.py", lambda: measure(options))
 
 
 if __name__ == "__main__":
