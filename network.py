@@ -140,14 +140,16 @@ class Gradient(NamedTuple):
     @property
     def weights(self) -> Matrix:
         """dL/dW = inputs^T dZ   (k x m)(m x n)."""
+        sparse = isinstance(self.inputs, SparseMatrix)
+        inputs = self.inputs if sparse else self.inputs.to_matrix()
         product = Matrix.zeros(self.inputs.shape[1], self.delta.shape[1])
-        product.add_matmul(self.inputs.T, self.delta)
+        product.add_matmul(inputs.T, self.delta.to_matrix())
         return product
 
     @property
     def bias(self) -> Matrix:
         """dL/db = the column sums of dZ   (1 x n)."""
-        return self.delta.sum(axis=0)
+        return self.delta.to_matrix().sum(axis=0)
 
 
 class Dense:

@@ -191,6 +191,13 @@ class PackedMatrix:
         return PackedMatrix([one + row[0] for one in self.rows], self.shape[1],
                             self.unit, self.bound + bound, self.bits)
 
+    def sum(self, axis: int | None = None) -> Any:
+        """axis 0: the sum of each column (1 x n), packed; else as in `Matrix.sum`."""
+        if axis != 0:
+            return self.to_matrix().sum(axis)
+        return PackedMatrix([sum(self.rows)], self.shape[1], self.unit,
+                            sum(self.row_bounds), self.bits)
+
     def __mul__(self, other: Any) -> Matrix:
         """Elementwise, as floats."""
         return self.to_matrix() * other
@@ -277,8 +284,7 @@ class PackedMatrix:
     def add_column_sums(self, b: Matrix | PackedMatrix, alpha: float = 1) -> None:
         """C <- C + alpha (sum of the rows of B) in place, for C of one row."""
         if isinstance(b, PackedMatrix):
-            steps, bound = self._steps(b, self.unit, alpha)
-            self.add_rows([sum(steps)], bound)
+            self.add_rows(*self._steps(b.sum(axis=0), self.unit, alpha))
         else:
             scale = float(Fraction(alpha) / self.unit)
             sums = list(map(sum, zip(*[_nearest(row, scale) for row in b])))
@@ -389,8 +395,8 @@ class PackedTranspose:
         if self.shape != shape:
             raise ShapeError.between("+=", self.shape, shape, "must be equal")
         base, x = self.base, a.T
-        if isinstance(x, Matrix):
-            x = PackedMatrix.from_matrix(x, Fraction(1, 1 << 15))
+        if isinstance(x, Matrix):       # 9 bits, as `relu` has: b then gets the others
+            x = PackedMatrix.from_matrix(x, Fraction(1, 1 << 9))
         rows, growth = [0] * len(base.rows), 0
         scale = float(Fraction(alpha) * x.unit / base.unit)
         for row, bound, numbers in zip(x.rows, x.row_bounds, b):

@@ -18,6 +18,7 @@ give other weights for every number of workers.  Here all sums are of integers.
 """
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import pickle
@@ -32,10 +33,9 @@ from my_math import Matrix, SparseMatrix
 from network import BatchResult, Dense, Network, Report
 from packed_math import NARROW, WIDE, LaneOverflowError, PackedMatrix
 
-# 2^-16: a unit of the first layer's steps.  With 4 grey levels a lane of 32 bits then
-# has room for weights up to 4.6 under an image that is all ink.
-STEP_UNIT = Fraction(1, 1 << 16)
-LATER_UNIT = Fraction(1, 1 << 25)      # of the weights of all later layers: up to 64
+# Units of the steps of the first layer, lr / m dZ1.  In narrow lanes, with 4 grey levels,
+# 2^-16 leaves room for weights up to 4.6 under an image that is all ink.
+NARROW_STEP, FINE_STEP = Fraction(1, 1 << 16), Fraction(1, 1 << 24)
 
 
 class WorkerError(Exception):
@@ -151,10 +151,13 @@ class SharedWeights(PackedMatrix):
         self.team.defer((rows, bound), apply)
 
 
-def pack_network(network: Network, team: Team, levels: int) -> Network:
+def pack_network(network: Network, team: Team, levels: int, step_size: float
+                 ) -> Network:
     """The same network in packed matrices, for images of so many grey levels.
 
-    More levels need more bits: 4 fit into narrow lanes, more do not.
+    `step_size` is the learning rate over the batch size, what an image's dZ is times in
+    a step.  More than 4 levels, or steps smaller than 1/512, need more bits than narrow
+    lanes have for the first layer.
     """
     def pack(kind: type, matrix: Matrix, unit: Fraction, bits: int = NARROW) -> Any:
         """One matrix of the team's."""
@@ -162,19 +165,21 @@ def pack_network(network: Network, team: Team, levels: int) -> Network:
         packed.team = team
         return packed
 
-    bits, unit = (NARROW if levels <= 4 else WIDE), STEP_UNIT / (levels - 1)
-    if bits == WIDE:
-        unit /= 1 << 8
+    narrow = levels <= 4 and step_size * 512 >= 1
+    bits, step = (NARROW, NARROW_STEP) if narrow else (WIDE, FINE_STEP)
+    unit = step / (levels - 1)
+    # The smaller the steps, the finer the unit of the later weights: room for 64 to 8.
+    later_unit = Fraction(1, 1 << 25 + min(3, max(0, round(-math.log2(step_size)) - 8)))
     first, *later = network.layers
     own = Matrix(first.weights[pixel]
                  for pixel in range(team.rank, network.sizes[0], team.size))
     first.weights = pack(SplitWeights, own, unit, bits)
     first.bias = pack(SharedWeights, first.bias, unit, bits)
     for layer in later:
-        columns = pack(SharedWeights, layer.weights.T, LATER_UNIT)
-        columns.product_unit = STEP_UNIT
+        columns = pack(SharedWeights, layer.weights.T, later_unit)
+        columns.product_unit = step if layer is later[0] else FINE_STEP
         layer.weights = columns.T
-        layer.bias = pack(SharedWeights, layer.bias, LATER_UNIT, WIDE)
+        layer.bias = pack(SharedWeights, layer.bias, later_unit, WIDE)
     return network
 
 

@@ -51,10 +51,12 @@ def training_curves(history: Sequence[dict], data_name: str):
     losses.plot(epochs, [row["loss"] for row in history], color=BLUE, marker="o")
     losses.set(title="Loss on the training images", ylabel="mean loss an image")
     losses.set_ylim(bottom=0)
-    for name, colour, style in (("train", BLUE, "o-"), (judged, ORANGE, "s--")):
+    for name, label, colour, style in (
+            ("train", "training images as they came", BLUE, "o-"),
+            (judged, f"{judged} images", ORANGE, "s--")):
         percent = [100 * row[f"{name}_accuracy"] for row in history]
         accuracies.plot(epochs, percent, style, color=colour,
-                        label=f"{name}: {percent[-1]:.2f} % at the end")
+                        label=f"{label}: {percent[-1]:.2f} % at the end")
     accuracies.set(title="Images read right", ylabel="accuracy (%)")
     accuracies.legend(loc="best")
     accuracies.margins(y=0.2)

@@ -221,7 +221,8 @@ def train_network(team: Team, network: Network, parts: dict[str, Dataset],
     """
     live = LiveLine() if team.rank == 0 else LiveLine(shown=False)
     if settings["engine"] == "packed":
-        network = pack_network(network, team, settings["grey_levels"])
+        network = pack_network(network, team, settings["grey_levels"],
+                               settings["learning_rate"] / settings["batch_size"])
     judged = "validation" if "validation" in parts else "test"
     train, maps, strength, report = parts["train"], [], 0.0, None
     for number in range(len(history) + 1, settings["epochs"] + 1):

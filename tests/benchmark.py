@@ -100,7 +100,7 @@ def packed(dataset: Dataset, workers: int) -> float:
 
 
 def _packed_pass(team: Team, dataset: Dataset) -> float:
-    network = pack_network(first_network(), team, LEVELS)
+    network = pack_network(first_network(), team, LEVELS, RATE / BATCH)
 
     def train() -> None:
         for x, labels in dataset.batches(BATCH, augment=own_pixels(team)):
