@@ -98,12 +98,14 @@ class Lanes:
         """
         if by <= 0:
             return row << -by
-        if by >= self.bits - 1:
+        if by >= self.bits:
             return 0
-        left = self.bits - by
-        half = self.ones << by - 1
+        left, biased = self.bits - by, row + self.bias
         low = (self.ones << left) - self.ones
-        return (row + self.bias + half >> by & low) - (self.ones << left - 1)
+        # The highest bit that is lost says whether to round up.  Adding 1/2 first would
+        # carry the largest numbers into the next lane.
+        rounded = (biased >> by & low) + (biased >> by - 1 & self.ones)
+        return rounded - (self.ones << left - 1)
 
     def measure(self, rows: Iterable[int]) -> int:
         """A power of two above every |lane|: from the OR of all magnitudes' bits."""

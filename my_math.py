@@ -136,6 +136,8 @@ class Matrix:
         Matrix([[0, 0, 1], [1, 0, 0]])
         """
         labels = list(map(operator.index, labels))
+        if not labels:
+            raise ShapeError("a matrix needs at least one row: there is no label")
         for label in labels:
             if not 0 <= label < classes:
                 raise ValueError(f"label {label} is not in 0..{classes - 1}")

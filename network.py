@@ -302,9 +302,10 @@ class Network:
         """The mean loss over a batch and its gradient, a `Gradient` for each layer."""
         trace, targets = self.forward(x), self._targets(labels)
         logits = trace.logits
+        loss = self._mean_of(logits, targets)
         answers = LOSSES[self.loss].outputs(logits)
         delta = LOSSES[self.loss].gradient(answers, targets) / len(labels)
-        return self._mean_of(logits, targets), self._backward(trace, delta)
+        return loss, self._backward(trace, delta)
 
     def mean_loss(self, x: Matrix | SparseMatrix, labels: Sequence[int]) -> float:
         """L = 1/m sum_i of the loss of sample i."""
@@ -346,6 +347,7 @@ class Network:
         """
         trace, targets = self.forward(x), self._targets(labels)
         logits = trace.logits
+        loss = self._mean_of(logits, targets)
         answers = LOSSES[self.loss].outputs(logits)
         delta = LOSSES[self.loss].gradient(answers, targets)
         is_sure = [max(map(abs, row)) < sure for row in delta]
@@ -354,7 +356,7 @@ class Network:
                            for row, skip in zip(delta, is_sure))
         self.step(self._backward(trace, delta * (learning_rate / x.shape[0])), 1)
         right = sum(map(int.__eq__, answers.argmax(axis=1), labels))
-        return BatchResult(self._mean_of(logits, targets), right, is_sure)
+        return BatchResult(loss, right, is_sure)
 
     # --- judging
 

@@ -145,7 +145,7 @@ def test_a_rotation_zeroes_one_pair_and_keeps_trace_and_lengths(random_rows):
 def test_fastest_of_takes_the_shortest_time_and_the_result(monkeypatch):
     clock = iter([0, 5, 10, 12, 20, 29])                   # runs of 5, 2 and 9 seconds
     monkeypatch.setattr(kernels.time, "perf_counter", lambda: next(clock))
-    assert kernels.fastest_of(3, lambda: "result") == (2, "result")
+    assert kernels.fastest_of(lambda: "result", 3) == (2, "result")
     assert list(clock) == []
 
 
@@ -160,7 +160,7 @@ def test_largest_difference_looks_at_every_number():
 
 
 def test_the_ladder_measures_every_kernel_and_finds_them_equal(capsys):
-    assert kernels.ladder(2, 14, 3) == 0
+    assert kernels.ladder(None, 2, 14, 3) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("(2 x 14) @ (14 x 3)")
     measured = {line[:24].strip(): line[24:].split() for line in lines[3:-2]}
@@ -177,26 +177,43 @@ def test_the_ladder_reports_a_kernel_that_is_wrong(place, monkeypatch, capsys):
         product[place[0]][place[1]] += 1e-6
         return product
     monkeypatch.setitem(kernels.KERNELS, "wrong", wrong)
-    assert kernels.ladder(2, 14, 3) == 1
+    assert kernels.ladder(None, 2, 14, 3) == 1
     assert "1.0e-06" in capsys.readouterr().out
 
 
 def test_the_ladder_compares_with_numpy_only_where_it_is_installed(
         monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "numpy", None)        # import then fails
-    assert kernels.ladder(2, 14, 3) == 0
+    assert kernels.ladder(None, 2, 14, 3) == 0
     assert "NumPy" not in capsys.readouterr().out
 
 
 def test_the_ladder_shows_numpy_beside_the_kernels(capsys):
     pytest.importorskip("numpy", reason="NumPy is not installed")
-    assert kernels.ladder(2, 14, 3) == 0
+    assert kernels.ladder(None, 2, 14, 3) == 0
     assert "NumPy, for comparison" in capsys.readouterr().out
+
+
+def test_the_ladder_takes_further_rungs_and_times_only_their_products(capsys):
+    prepared = []
+
+    def prepare(a, b):
+        prepared.append((a, b))
+        return lambda: kernels.matmul(a, b)
+    assert kernels.ladder({"my own": prepare, "not here": lambda a, b: None},
+                          2, 14, 3) == 0
+    out = capsys.readouterr().out
+    assert "my own" in out and "not here" not in out and len(prepared) == 1
+    assert kernels.ladder({"wrong": lambda a, b: lambda: b}, 2, 14, 3) == 1
 
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_the_command_ends_with_the_code_of_the_ladder(code, monkeypatch):
-    monkeypatch.setattr(kernels, "ladder", lambda: code)
+    rungs = []
+    monkeypatch.setattr(kernels, "ladder", lambda further: rungs.append(further) or code)
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "my_math.py"), run_name="__main__")
     assert ended.value.code == code
+    (name, prepare), = rungs[0].items()                    # it comes from a floor up
+    assert name == "a row in one integer"
+    assert list(prepare([[0, 1 / 3], [1, 0]], [[1.5], [-3.0]])()) == [[-1], [1.5]]

@@ -438,13 +438,16 @@ def test_add_matmul_does_not_broadcast(a, b, what):
         Matrix.zeros(2, 5).add_matmul(Matrix.zeros(*a), Matrix.zeros(*b))
 
 
-def test_add_scaled_adds_in_place_and_does_not_broadcast(random_matrix):
-    c, b = random_matrix(2, 3), random_matrix(2, 3)
-    expected = c - 5 * b
-    c.add_scaled(b, -5)
+def test_add_column_sums_adds_in_place_and_does_not_broadcast(random_matrix):
+    c, b = random_matrix(1, 3), random_matrix(4, 3)
+    expected = c - 5 * (Matrix.ones(1, 4) @ b)
+    c.add_column_sums(b, -5)
     assert c == expected
+    with pytest.raises(ShapeError, match=r"\(1 x 3\) \+= \(1 x 2\)"):
+        c.add_column_sums(random_matrix(4, 2))
     with pytest.raises(ShapeError, match=r"\(2 x 3\) \+= \(1 x 3\)"):
-        c.add_scaled(b[:1], 1)
+        random_matrix(2, 3).add_column_sums(b, 1)
+    assert c == expected
 
 
 def test_relu_keeps_what_is_positive_and_its_way_back_what_the_gate_lets_through():
@@ -607,7 +610,7 @@ def test_images_become_compressed_rows_of_grey_levels():
     assert s.shape == (3, 4)
     assert s.indptr == [0, 2, 2, 6]
     assert s.indices == [1, 3, 0, 1, 2, 3]
-    assert s.values == [255, 51, 1, 2, 3, 4]
+    assert s.values == bytes([255, 51, 1, 2, 3, 4])
     assert s.to_matrix() == Matrix([[byte / 255 for byte in image] for image in IMAGES])
     assert s.to_matrix()[0] == [0, 1.0, 0, 0.2]
 

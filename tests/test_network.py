@@ -5,7 +5,8 @@ import random
 import pytest
 
 import network
-from data_loader import DataError, Dataset
+from data_loader import DataError
+from dataset import Dataset
 from my_math import Matrix, ShapeError, SparseMatrix
 from network import (ACTIVATIONS, LOSSES, Activation, Dense, Network, Report,
                      gradient_check)
@@ -69,9 +70,9 @@ def test_one_training_step_is_that_of_numpy():
               Matrix([[0.01, -0.02, 0.03]])),
         Dense(Matrix([[0.7, -0.8], [-0.9, 1.0], [1.1, 1.2]]), Matrix([[0.05, -0.05]]))]
     x = Matrix([[1.0, -2.0], [0.5, 0.25]])
-    loss, right = net.train_batch(x, [1, 0], learning_rate=0.5)
+    loss, right, sure = net.train_batch(x, [1, 0], learning_rate=0.5)
     assert loss == pytest.approx(0.6048714925436043, rel=1e-12)
-    assert right == 2
+    assert right == 2 and sure == [False, False]
     expected = [
         [[0.17853419419573868, -0.299476645981269, 0.3069332145719467],
          [0.4392670970978694, 0.4502616770093655, -0.6269554615098498]],
@@ -288,9 +289,34 @@ def test_training_on_a_batch_is_its_gradient_and_a_step(rng):
                 in zip(one.predict(x).argmax(axis=1), labels))
     loss, gradients = one.loss_and_gradients(x, labels)
     one.step(gradients, 0.1)
-    assert two.train_batch(x, labels, 0.1) == (loss, right)
-    assert parameters(one) == parameters(two)
+    assert two.train_batch(x, labels, 0.1) == (loss, right, [False] * 6)
+    # The rate is multiplied in elsewhere, so that floats may differ in the last bit.
+    assert all(map(close, parameters(one), parameters(two)))
     assert one.mean_loss(x, labels) < loss
+
+
+@every_loss
+def test_a_sample_that_is_sure_takes_no_part_in_the_step_but_counts(loss, rng):
+    net = random_network([9, 4, 3], rng, loss=loss)
+    x, labels = SparseMatrix.from_images(random_images(rng, 6, 9)), [0, 1, 2, 0, 1, 2]
+    answers, targets = net.predict(x), Matrix.one_hot(labels, 3)
+    slopes = LOSSES[loss].gradient(answers, targets)
+    largest = [max(map(abs, row)) for row in slopes]
+    limit = sorted(largest)[2] + 1e-9                      # half of the samples
+    _, gradients = net.loss_and_gradients(x, labels)
+    unsure = Matrix([[float(size >= limit)] for size in largest])
+    expected = [matrix - 0.1 * slope for layer, gradient in zip(net.layers, gradients)
+                for matrix, slope in ((layer.weights, gradient.weights),
+                                      (layer.bias, gradient.bias))]
+    mean, right, sure = net.train_batch(x, labels, 0.1, sure=limit)
+    assert sure == [size < limit for size in largest] and sum(sure) == 3
+    last = net.layers[-1].bias
+    moved = (slopes * unsure).sum(axis=0) * (0.1 / 6)
+    assert not close(last, expected[-1])                   # that of all six
+    again = random_network([9, 4, 3], random.Random(1867), loss=loss)
+    assert close(last, again.layers[-1].bias - moved)
+    assert right == sum(g == l for g, l in zip(answers.argmax(axis=1), labels))
+    assert mean == pytest.approx(again.mean_loss(x, labels))
 
 
 def test_dense_and_sparse_images_teach_the_same(rng):

@@ -22,7 +22,8 @@ def model(tmp_path_factory):
     """A network that reads the sample better than chance, trained in a second."""
     folder = tmp_path_factory.mktemp("model") / "run"
     code = train.main(["--data", SAMPLE, "--limit", "1000", "--hidden", "16",
-                       "--epochs", "3", "--no-plots", "--output", str(folder)])
+                       "--epochs", "3", "--augment", "none", "--workers", "1",
+                       "--no-plots", "--output", str(folder)])
     assert code == 0
     return folder / "model.npz"
 
@@ -53,7 +54,8 @@ def test_index_shows_picture_probabilities_and_verdict(ask, model):
 
 def test_a_wrong_answer_is_called_wrong(ask, model):
     _, test = data_loader.load(SAMPLE)
-    network, _ = Network.load(model)
+    network, settings = Network.load(model)
+    test = test.with_levels(settings["grey_levels"])
     index = network.judge(test).worst_errors(1)[0]
     _, out, _ = ask("--index", str(index))
     assert f"wrong, it is {test.label(index)}" in out
@@ -62,7 +64,9 @@ def test_a_wrong_answer_is_called_wrong(ask, model):
 def test_whole_test_set_is_counted(ask, model):
     code, out, _ = ask("--test")
     _, test = data_loader.load(SAMPLE)
-    report = Network.load(model)[0].judge(test)
+    network, settings = Network.load(model)
+    assert settings["grey_levels"] == 4
+    report = network.judge(test.with_levels(4))
     assert code == 0 and f"{report.accuracy:.2%} right" in out
     assert "1,000 test images of sample" in out
     lines = out.split("columns answers:\n")[1].split("\n\n")[0].split("\n")
