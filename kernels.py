@@ -265,12 +265,13 @@ def fastest_of(function: Callable[[], Any], runs: int = 3, seconds: float = 0.0
 
     The fastest run is the one least disturbed by whatever else the machine does.
     """
-    times = []
-    while len(times) < runs or sum(times) < seconds:
+    fastest, total, done = math.inf, 0.0, 0
+    while done < runs or total < seconds:
         start = time.perf_counter()
         result = function()
-        times.append(time.perf_counter() - start)
-    return min(times), result
+        taken = time.perf_counter() - start
+        fastest, total, done = min(fastest, taken), total + taken, done + 1
+    return fastest, result
 
 
 def largest_difference(c: Rows, reference: Rows) -> float:

@@ -124,7 +124,7 @@ class PackedMatrix:
             return self._sparse_product(left)
         if self.product_unit is not None:
             return self._narrow_product(left)
-        return _wide_product(left, self.in_lanes(WIDE).rows, self)
+        return _wide_product(left, self.in_lanes(WIDE).rows, self.shape[1], self)
 
     def _sparse_product(self, left: SparseMatrix) -> PackedMatrix:
         """Rows under equal grey levels are added first and multiplied once."""
@@ -247,10 +247,11 @@ class PackedMatrix:
         if self.shape != gate.shape:
             raise ShapeError.between("where_positive", self.shape, gate.shape,
                                      "must be equal")
-        keep = self.layout.keep
+        narrow = self.in_lanes(NARROW)      # as the signs are
+        keep = narrow.layout.keep
         rows = [keep(row, signs) if row else 0
-                for row, signs in zip(self.rows, gate.positive)]
-        return PackedMatrix(rows, self.shape[1], self.unit, self.bound, self.bits,
+                for row, signs in zip(narrow.rows, gate.positive)]
+        return PackedMatrix(rows, self.shape[1], self.unit, self.bound, NARROW,
                             self.row_bounds)
 
     # --- changing it in place
@@ -267,14 +268,18 @@ class PackedMatrix:
         x = a.T
         self.take_up(x, *self._steps(b, self.unit * x.denominator, alpha))
 
-    def take_up(self, x: SparseMatrix, steps: Sequence[int], bound: int) -> None:
-        """Add x[i, p] steps[i] to row p for all i and p, `bound` being that of the sum
-        of the steps."""
-        if len(steps) != x.shape[0]:
-            raise ShapeError(f"{len(steps)} steps for {x.shape[0]} samples")
+    def take_up(self, x: SparseMatrix, steps: Sequence[int], bound: int,
+                samples: slice = slice(None)) -> None:
+        """Add x[i, p] steps[i] to row p, for all p and for all i or those of a slice.
+
+        `bound` is that of the sum of the steps.
+        """
+        chosen = x.groups[samples]
+        if len(steps) != len(chosen):
+            raise ShapeError(f"{len(steps)} steps for {len(chosen)} samples")
         self._make_room(bound * x.denominator)
         rows = self.rows
-        for groups, step in zip(x.groups, steps):
+        for groups, step in zip(chosen, steps):
             if step:
                 for value, places in groups:
                     multiple = value * step
@@ -283,6 +288,8 @@ class PackedMatrix:
 
     def add_column_sums(self, b: Matrix | PackedMatrix, alpha: float = 1) -> None:
         """C <- C + alpha (sum of the rows of B) in place, for C of one row."""
+        if self.shape != (1, b.shape[1]):
+            raise ShapeError.between("+=", self.shape, (1, b.shape[1]), "must be equal")
         if isinstance(b, PackedMatrix):
             self.add_rows(*self._steps(b.sum(axis=0), self.unit, alpha))
         else:
@@ -330,7 +337,7 @@ class PackedMatrix:
             raise LaneOverflowError(f"a step of {growth:,} on numbers up to "
                                     f"{self.bound:,} in lanes of {self.bits} bits")
         self.bound += growth
-        self._row_bounds = self._columns = None
+        self._row_bounds = self._positive = self._columns = None
 
 
 class PackedTranspose:
@@ -384,7 +391,7 @@ class PackedTranspose:
         check_inner("@", left.shape, self.shape)
         if self.base._columns is None:
             self.base._columns = _columns_as_rows(self.base)
-        return _wide_product(left, self.base._columns, self.base)
+        return _wide_product(left, self.base._columns, self.shape[1], self.base)
 
     def add_matmul(self, a: Any, b: Matrix | PackedMatrix, alpha: float = 1) -> None:
         """C <- C + alpha A B in place, for A = X^T: C^T <- C^T + alpha B^T X.
@@ -397,6 +404,7 @@ class PackedTranspose:
         base, x = self.base, a.T
         if isinstance(x, Matrix):       # 9 bits, as `relu` has: b then gets the others
             x = PackedMatrix.from_matrix(x, Fraction(1, 1 << 9))
+        x = x.in_lanes(base.bits)
         rows, growth = [0] * len(base.rows), 0
         scale = float(Fraction(alpha) * x.unit / base.unit)
         for row, bound, numbers in zip(x.rows, x.row_bounds, b):
@@ -411,9 +419,9 @@ class PackedTranspose:
 # Steps that both classes share
 # ---------------------------------------------------------------------------
 
-def _wide_product(left: Matrix | PackedMatrix, wide_rows: list[int],
+def _wide_product(left: Matrix | PackedMatrix, wide_rows: list[int], columns: int,
                   right: PackedMatrix) -> PackedMatrix:
-    """left times the rows given, in wide lanes; their unit and bound are right's."""
+    """left times wide rows of so many columns, whose unit and bound are right's."""
     if isinstance(left, PackedMatrix):
         unit, bound = left.unit, left.bound
         whole_rows = map(left.lanes, range(len(left.rows)))
@@ -421,10 +429,8 @@ def _wide_product(left: Matrix | PackedMatrix, wide_rows: list[int],
         unit = Fraction(1, 1 << 15)
         whole_rows = [_nearest(row, float(1 / unit)) for row in left]
         bound = max(max(map(abs, row)) for row in whole_rows)
-    layout = lanes_of(10, WIDE)
     rows = [sum(map(mul, filter(None, row), compress(wide_rows, row)))
             for row in whole_rows]
-    columns = right.shape[1] if len(wide_rows) == right.shape[0] else right.shape[0]
     return PackedMatrix(rows, columns, unit * right.unit,
                         bound * right.bound * len(wide_rows), WIDE)
 

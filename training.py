@@ -22,7 +22,7 @@ from data_loader import DataError
 from dataset import Dataset, RandomGather, affine_maps, shift_maps
 from network import Network, Report
 from npz import write_whole
-from parallel import (Team, judge, own_pixels, pack_network, train_batch,
+from parallel import (Team, judge, own_pixels, pack_network, prepared, train_batch,
                       unpack_network)
 
 HISTORY = "history.csv"
@@ -163,7 +163,8 @@ class Epoch:
         self.number, self.settings = number, settings
         self.team, self.resting = team, resting
         shuffled = train.order(random_for(settings, "order", number))
-        self.order = [i for i in shuffled if not resting[i]]
+        # Where all would rest, as with --sure 1 or very few images, none does.
+        self.order = [i for i in shuffled if not resting[i]] or shuffled
         resting[:] = [max(0, epochs - 1) for epochs in resting]
         augment = own_pixels(team)
         if maps:
@@ -179,7 +180,7 @@ class Epoch:
         """
         start, done, sure = time.perf_counter(), 0, []
         loss_sum, right = 0.0, 0
-        for x, labels in self._batches:
+        for x, labels in prepared(self.team, self._batches):
             progress = self.number - 1 + done / len(self.order)
             rate = learning_rate_at(self.settings, progress / self.settings["epochs"])
             # An image of a last, smaller batch moves the weights as far as others.

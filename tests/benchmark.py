@@ -30,7 +30,7 @@ from lanes import NARROW, lanes_of                                      # noqa: 
 from my_math import Matrix                                              # noqa: E402
 from network import Network, softmax                                    # noqa: E402
 from parallel import (Team, available_cores, own_pixels, pack_network,  # noqa: E402
-                      run_team, train_batch)
+                      prepared, run_team, train_batch)
 
 RATE, BATCH, LEVELS, EPOCH = 0.1, 32, 4, 60_000
 SIZES = [784, 128, 10]
@@ -103,7 +103,8 @@ def _packed_pass(team: Team, dataset: Dataset) -> float:
     network = pack_network(first_network(), team, LEVELS, RATE / BATCH)
 
     def train() -> None:
-        for x, labels in dataset.batches(BATCH, augment=own_pixels(team)):
+        batches = dataset.batches(BATCH, augment=own_pixels(team))
+        for x, labels in prepared(team, batches):
             train_batch(network, team, x, labels, RATE, sure=0.0)
         team.gather(None)       # all have ended
     team.gather(None)           # all have started

@@ -149,6 +149,13 @@ def test_fastest_of_takes_the_shortest_time_and_the_result(monkeypatch):
     assert list(clock) == []
 
 
+def test_fastest_of_goes_on_for_as_long_as_it_is_told(monkeypatch):
+    clock = iter([0, 1, 2, 4, 4, 6, 9, 12, 20, 99])        # 1 + 2 + 2 + 3 seconds
+    monkeypatch.setattr(kernels.time, "perf_counter", lambda: next(clock))
+    assert kernels.fastest_of(lambda: "result", 2, seconds=8) == (1, "result")
+    assert list(clock) == [20, 99]
+
+
 def test_largest_difference_looks_at_every_number():
     reference = [[1, 2], [3, 4]]
     assert kernels.largest_difference([[1, 2], [3, 4]], reference) == 0
@@ -210,7 +217,8 @@ def test_the_ladder_takes_further_rungs_and_times_only_their_products(capsys):
 @pytest.mark.parametrize("code", [0, 1])
 def test_the_command_ends_with_the_code_of_the_ladder(code, monkeypatch):
     rungs = []
-    monkeypatch.setattr(kernels, "ladder", lambda further: rungs.append(further) or code)
+    monkeypatch.setattr(kernels, "ladder",
+                        lambda further: rungs.append(further) or code)
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "my_math.py"), run_name="__main__")
     assert ended.value.code == code

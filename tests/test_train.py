@@ -12,11 +12,13 @@ import pytest
 
 import data_loader
 import train
+import training
 from network import Network
 
 ROOT = Path(train.__file__).resolve().parent
 SAMPLE = str(data_loader.SAMPLE_FOLDER)
-SMALL = ["--data", SAMPLE, "--limit", "200", "--hidden", "8", "--no-plots"]
+SMALL = ["--data", SAMPLE, "--limit", "200", "--hidden", "8", "--augment", "none",
+         "--workers", "1", "--no-plots"]
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def small_run(tmp_path, capsys):
     """Train a small network with these options; (exit code, stdout, stderr, folder)."""
     def run(*options, folder="run"):
         output = [] if "--resume" in options else ["--output", str(tmp_path / folder)]
-        start = ["--data", SAMPLE] if "--resume" in options else SMALL
+        start = ["--data", SAMPLE, "--workers", "1"] if "--resume" in options else SMALL
         code = train.main([*start, *output, *options])
         out, err = capsys.readouterr()
         return code, out, err, tmp_path / folder
@@ -76,50 +78,144 @@ def test_same_seed_same_weights_other_seed_others(small_run):
 def test_resumed_run_ends_with_the_same_weights(small_run, monkeypatch):
     options = ["--epochs", "3", "--augment", "shift", "--validation", "50"]
     *_, whole = small_run(*options, folder="whole")
-    real = train.train_epoch
+    real = training.Epoch.train
 
-    def stop_in_epoch_two(network, part, settings, epoch, live):
-        if epoch == 2:
+    def stop_in_epoch_two(epoch, *arguments):
+        if epoch.number == 2:
             raise KeyboardInterrupt
-        return real(network, part, settings, epoch, live)
+        return real(epoch, *arguments)
 
-    monkeypatch.setattr(train, "train_epoch", stop_in_epoch_two)
+    monkeypatch.setattr(training.Epoch, "train", stop_in_epoch_two)
     code, _, err, stopped = small_run(*options, folder="stopped")
-    assert code == 130 and f"--resume {stopped}" in err
-    monkeypatch.setattr(train, "train_epoch", real)
+    assert code == 130 and f"--resume {stopped}" in err and "1 epoch is kept" in err
+    monkeypatch.setattr(training.Epoch, "train", real)
     code, out, *_ = small_run("--resume", str(stopped))
     assert code == 0 and "Epoch  2/3" in out and "Epoch  1/3" not in out
     assert weights_of(stopped) == weights_of(whole)
 
 
-def test_interrupt_before_the_first_checkpoint_leaves_nothing(small_run, monkeypatch):
+def files_in(folder: Path) -> list:
+    return list(folder.iterdir()) if folder.exists() else []
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["--output", "runs"])
+def test_interrupt_before_the_first_checkpoint_leaves_nothing(
+        named, small_run, tmp_path, monkeypatch, capsys):
     def stop(*_):
         raise KeyboardInterrupt
-    monkeypatch.setattr(train, "train_epoch", stop)
-    code, _, err, folder = small_run()
-    assert code == 130 and "nothing to keep" in err and not folder.exists()
+    monkeypatch.setattr(training.Epoch, "train", stop)
+    monkeypatch.setattr(train, "RUNS", tmp_path / "runs")
+    if named:
+        code, _, err, folder = small_run()
+    else:
+        code, folder = train.main(SMALL), tmp_path / "runs"
+        err = capsys.readouterr().err
+    assert code == 130 and "nothing to keep" in err and files_in(folder) == []
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child process")
-def test_ctrl_c_in_a_real_process_ends_it_with_130(tmp_path):
-    command = [sys.executable, str(ROOT / "train.py"), "--data", SAMPLE, "--no-plots",
-               "--hidden", "8", "--limit", "300", "--epochs", "1000",
-               "--output", str(tmp_path / "run")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True)
-    while "Epoch" not in process.stdout.readline():
-        pass
-    time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+# --- real processes, real signals
+
+@pytest.fixture
+def real_run(tmp_path):
+    """Start a training without end; (process, its helpers' ids) after its first epoch.
+
+    Whatever a test leaves running is killed behind it.
+    """
+    started = []
+
+    def run(workers):
+        command = [sys.executable, str(ROOT / "train.py"), "--data", SAMPLE,
+                   "--no-plots", "--hidden", "8", "--limit", "300", "--epochs", "99999",
+                   "--augment", "none", "--workers", str(workers),
+                   "--output", str(tmp_path / "run")]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True,
+                                   start_new_session=True)
+        started.append(process)
+        while "Epoch" not in process.stdout.readline():
+            assert process.poll() is None, process.stderr.read()
+        return process, children_of(process.pid)
+
+    yield run
+    for process in started:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.communicate()
+
+
+def children_of(pid: int) -> list:
+    """The processes that a process has started and that still run (Linux)."""
+    children = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except OSError:                                    # it has ended meanwhile
+            continue
+        if int(parent) == pid and state != "Z":
+            children.append(int(stat.parent.name))
+    return children
+
+
+def group_is_empty(pid: int) -> bool:
+    """Whether within 5 seconds no process of this process group runs any more."""
+    for _ in range(100):
+        try:
+            os.killpg(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+needs_linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(),
+                                 reason="helpers are found in Linux's /proc")
+
+
+@needs_linux
+@pytest.mark.parametrize("whole_group", [True, False], ids=["Ctrl-C", "kill -INT"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_in_a_real_process_ends_it_with_130(
+        workers, whole_group, real_run, tmp_path):
+    """A terminal sends the signal to the helpers as well: they must not mind."""
+    process, helpers = real_run(workers)
+    assert len(helpers) == workers - 1
+    (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "--resume" in err and "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1
+    assert group_is_empty(process.pid)
     Network.load(tmp_path / "run" / "model.npz")
+
+
+@needs_linux
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_helper_is_one_line_and_code_2(sent, real_run, tmp_path):
+    process, helpers = real_run(3)
+    assert len(helpers) == 2
+    os.kill(helpers[0], sent)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert err.startswith("train.py: ") and err.count("\n") == 1
+    assert "worker" in err and f"--resume {tmp_path / 'run'}" in err
+    assert group_is_empty(process.pid)
+    Network.load(tmp_path / "run" / "model.npz")
+
+
+@needs_linux
+def test_helpers_do_not_outlive_a_killed_leader(real_run):
+    process, helpers = real_run(3)
+    assert len(helpers) == 2
+    os.kill(process.pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=30)
+    assert err == "" and group_is_empty(process.pid)
 
 
 def test_validation_is_held_out_and_the_test_set_kept_for_the_end(small_run):
     code, out, _, folder = small_run("--epochs", "1", "--validation", "50")
-    assert "150 to train on" in out and "50 to validation" in out
+    assert "150 to train on" in out and "50 to validate on" in out
     assert "Val Acc" in out and "Test Acc" not in out
     assert "validation_accuracy" in (folder / "history.csv").read_text()
 
@@ -169,10 +265,13 @@ def test_what_cannot_be_followed_is_one_line_and_code_2(options, words, capsys):
     assert words in err and err.count("\n") == 1
 
 
-def test_divergence_is_named_and_leaves_no_model(small_run):
-    code, _, err, folder = small_run("--learning-rate", "1e300", "--epochs", "2")
+@pytest.mark.parametrize("engine, rate", [
+    ("packed", "100"), ("packed", "1e9"), ("packed", "1e300"), ("lists", "1e300")])
+def test_divergence_is_named_and_leaves_no_model(engine, rate, small_run):
+    code, _, err, folder = small_run("--learning-rate", rate, "--epochs", "2",
+                                     "--engine", engine)
     assert code == 2 and "diverged" in err and "--learning-rate" in err
-    assert not folder.exists()
+    assert err.count("\n") == 1 and files_in(folder) == []
 
 
 def test_resume_on_other_data_is_refused(small_run, tmp_path):
@@ -200,6 +299,7 @@ def test_sample_is_announced_where_mnist_is_out_of_reach(tmp_path, monkeypatch, 
 
 
 def test_pictures_are_drawn_or_their_absence_is_said(tmp_path, capsys):
+    assert SMALL[-1] == "--no-plots"
     code = train.main([*SMALL[:-1], "--epochs", "1", "--output", str(tmp_path / "run")])
     out = capsys.readouterr().out
     assert code == 0
@@ -213,8 +313,21 @@ def test_pictures_are_drawn_or_their_absence_is_said(tmp_path, capsys):
         assert name in out
 
 
-def test_learning_rate_falls_along_a_half_cosine():
-    settings = {"schedule": "cosine", "learning_rate": 0.4}
-    rates = [train.learning_rate_at(settings, part) for part in (0, 0.5, 1)]
-    assert rates == pytest.approx([0.4, 0.2, 0.0])
-    assert train.learning_rate_at({**settings, "schedule": "constant"}, 0.9) == 0.4
+@pytest.mark.parametrize("workers", ["2", "3"])
+def test_the_engine_of_lists_cannot_be_split(workers, small_run):
+    code, _, err, folder = small_run("--engine", "lists", "--workers", workers)
+    assert code == 2 and f"--workers {workers}" in err and err.count("\n") == 1
+    assert not folder.exists()
+
+
+def test_both_engines_learn_alike(small_run):
+    """Not to the bit: the packed engine rounds.  But as well, from the same start."""
+    last = []
+    for engine in ("packed", "lists"):
+        *_, folder = small_run("--engine", engine, "--epochs", "2", "--limit", "600",
+                               folder=engine)
+        rows = csv.DictReader(open(folder / "history.csv", newline=""))
+        last.append({name: float(value) for name, value in list(rows)[-1].items()})
+    packed, lists = last
+    assert packed["loss"] == pytest.approx(lists["loss"], rel=0.02)
+    assert packed["test_accuracy"] == pytest.approx(lists["test_accuracy"], abs=0.02)
