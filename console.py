@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -29,17 +30,18 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
 
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """A type for argparse: whole numbers from `least` up."""
+def whole_number(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """A type for argparse: whole numbers from `least` up, to `most` if there is one."""
     def parse(text: str) -> int:
         """The number that an option was given."""
         try:
             value = int(text)
         except ValueError:
             value = least - 1
-        if value < least:
+        if not least <= value <= most:
+            end = "up" if most == math.inf else f"to {most}"
             raise argparse.ArgumentTypeError(
-                f"found {text!r}, expected a whole number from {least} up")
+                f"found {text!r}, expected a whole number from {least} {end}")
         return value
     return parse
 

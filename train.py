@@ -9,7 +9,7 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 import plots
 from console import (MODEL, RUNS, OptionError, Parser, fraction, load_data,
@@ -55,16 +55,8 @@ def hidden_sizes(text: str) -> list[int]:
     return sizes
 
 
-def build_parser() -> Parser:
-    """The options of the command; those not given are None, see DEFAULTS."""
-    parser = Parser(prog="train.py", epilog=EXAMPLES,
-                    formatter_class=argparse.RawDescriptionHelpFormatter,
-                    description="Train a network on handwritten digits.")
-    add = parser.add_argument
-    add("--data", metavar="DIR", help="folder with the four IDX files, or a .csv file "
-        "(default: $MNIST_DIR, else data/mnist, else downloaded)")
-    add("--recipe", choices=RECIPES, help="a set of settings; options given beside it "
-        "change them (default)")
+def add_settings(add: Callable) -> None:
+    """The options that decide what is learnt, and how."""
     add("--hidden", type=hidden_sizes, metavar="N[-N...]",
         help="units of each hidden layer (128)")
     add("--activation", choices=ACTIVATIONS, help="of the hidden layers (relu)")
@@ -85,7 +77,7 @@ def build_parser() -> Parser:
         "within X of right takes no part in the step (0.01) ...")
     add("--rest", type=whole_number(0), metavar="N",
         help="... and is left out of the next N epochs (2)")
-    add("--grey-levels", type=whole_number(2), metavar="N",
+    add("--grey-levels", type=whole_number(2, 256), metavar="N",
         help="round pixels to N levels, 256 being all (4)")
     add("--validation", type=whole_number(0), metavar="N", help="hold the last N "
         "training images out and judge epochs by them, not by the test set (0)")
@@ -93,6 +85,19 @@ def build_parser() -> Parser:
         help="train on the first N images only (all)")
     add("--seed", type=whole_number(0), metavar="N",
         help="of all that is random: weights, order, maps (1)")
+
+
+def build_parser() -> Parser:
+    """The options of the command; those not given are None, see DEFAULTS."""
+    parser = Parser(prog="train.py", epilog=EXAMPLES,
+                    formatter_class=argparse.RawDescriptionHelpFormatter,
+                    description="Train a network on handwritten digits.")
+    add = parser.add_argument
+    add("--data", metavar="DIR", help="folder with the four IDX files, or a .csv file "
+        "(default: $MNIST_DIR, else data/mnist, else downloaded)")
+    add("--recipe", choices=RECIPES, help="a set of settings; options given beside it "
+        "change them (default)")
+    add_settings(add)
     add("--engine", choices=("packed", "lists"), help="how a matrix keeps its numbers: "
         "a row in one integer, or lists of floats (packed)")
     add("--workers", type=whole_number(1), metavar="N", help="processes that share the "
