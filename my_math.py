@@ -536,10 +536,12 @@ class SparseMatrix:
     @property
     def T(self) -> SparseMatrix:
         """The transpose, again in compressed rows, which are made when first read."""
+        if self._mirror is not None:
+            return self._mirror
         transpose = object.__new__(SparseMatrix)
         transpose.shape, transpose._mirror = self.shape[::-1], self
         transpose.denominator = self.denominator
-        return self._mirror or transpose
+        return transpose
 
     def __getattr__(self, name: str) -> Any:
         """What is made at first use: the lists of a transpose, and the groups."""

@@ -248,8 +248,8 @@ def run(options: argparse.Namespace) -> int:
     folder = (Path(options.resume) if options.resume
               else new_folder(options.output, settings["recipe"]))
     try:
-        report = run_team(workers, train_network, network, parts, settings,
-                                   folder, history, resting)
+        report = run_team(workers, train_network, network, parts, settings, folder,
+                          history, resting)
     except KeyboardInterrupt:
         kept = _what_is_kept(folder, history, options.data)
         print(f"\nStopped: {kept}", file=sys.stderr)
