@@ -108,13 +108,41 @@ class Lanes:
         return rounded - (self.ones << left - 1)
 
     def measure(self, rows: Iterable[int]) -> int:
-        """A power of two above every |lane|: from the OR of all magnitudes' bits."""
-        seen, top = 0, self.bits - 1
+        """A power of two that no |lane| exceeds, the least but for whole powers.
+
+        In two's complement all bits above those of the magnitude are copies of the
+        sign, so v ^ (v >> 1) has its highest one where the magnitude has.  The lane
+        above spoils nothing but the top bit of that.
+        """
+        seen, bias = 0, self.bias
         for row in rows:
-            negative = self.ones - (row + self.bias >> top & self.ones)
-            # v ^ -1 = -v - 1 for the negative lanes: their magnitude, less one
-            seen |= row + self.bias ^ self.bias ^ (negative << self.bits) - negative
-        return 1 << max(map(int.bit_length, self.decode(seen)))
+            twos = row + bias ^ bias
+            seen |= twos ^ twos >> 1
+        return 1 << max(map(int.bit_length, self.decode(seen & bias - self.ones)))
+
+    def flip(self, rows: Sequence[int], bits: int) -> list[int]:
+        """The columns of these rows, each as one integer of lanes of so many bits.
+
+        The biased lanes are moved as they are, a whole row at a time, to every
+        `len(rows)`-th place of a table; a bias is taken off each column in the end.
+
+        >>> lanes = Lanes(3, 32)
+        >>> rows = [lanes.encode([1, -2, 3]), lanes.encode([4, 5, -6])]
+        >>> [Lanes(2, 64).decode(column) for column in lanes.flip(rows, 64)]
+        [(1, 4), (-2, 5), (3, -6)]
+        """
+        width = bits // self.bits
+        column_size, size = len(rows) * bits // 8, self.struct.size
+        code = "I" if self.bits == NARROW else "Q"
+        table = bytearray(self.count * column_size)
+        places = memoryview(table).cast(code)
+        for i, row in enumerate(rows):
+            lanes = memoryview((row + self.bias).to_bytes(size, "little")).cast(code)
+            places[i * width::len(rows) * width] = lanes
+        bias, read = lanes_of(len(rows), bits).ones << self.bits - 1, int.from_bytes
+        raw = bytes(table)
+        return [read(raw[start:start + column_size], "little") - bias
+                for start in range(0, len(raw), column_size)]
 
 
 @lru_cache(maxsize=None)

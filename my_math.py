@@ -21,10 +21,11 @@ import numbers
 import operator
 import random
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import accumulate, chain, compress, repeat
-from typing import Any, Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import kernels
 from kernels import SingularMatrixError
@@ -141,8 +142,8 @@ class Matrix:
         for label in labels:
             if not 0 <= label < classes:
                 raise ValueError(f"label {label} is not in 0..{classes - 1}")
-        return cls._trusted([[int(j == label) for j in range(classes)]
-                             for label in labels])
+        unit = [[int(j == k) for j in range(classes)] for k in range(classes)]
+        return cls._trusted([unit[label][:] for label in labels])
 
     # --- looking at it
 
@@ -304,9 +305,9 @@ class Matrix:
         if axis is None:
             return function(list(chain.from_iterable(self._rows)))
         if axis == 0:
-            return Matrix([list(map(function, map(list, zip(*self._rows))))])
+            return Matrix._trusted([list(map(function, map(list, zip(*self._rows))))])
         if axis == 1:
-            return Matrix([function(row)] for row in self._rows)
+            return Matrix._trusted([[function(row)] for row in self._rows])
         raise ValueError(f"axis is {axis!r}; a matrix has axes 0 and 1 (None for all)")
 
     def norm(self) -> float:
@@ -470,7 +471,7 @@ class SparseMatrix:
     """
 
     __slots__ = ("shape", "indptr", "indices", "values", "denominator", "groups",
-                 "_mirror")
+                 "_mirror", "_ink")
 
     def __init__(self, shape: Shape, indptr: list, indices: list, values: list,
                  denominator: int = 1):
@@ -484,7 +485,8 @@ class SparseMatrix:
         if indices and not (0 <= min(indices) and max(indices) < n):
             raise ShapeError(f"a column is not in 0..{n - 1}")
         self.shape, self.indptr, self.indices = shape, indptr, indices
-        self.values, self.denominator, self._mirror = values, denominator, None
+        self.values, self.denominator = values, denominator
+        self._mirror = self._ink = None
 
     @classmethod
     def from_matrix(cls, matrix: Matrix) -> SparseMatrix:
@@ -498,7 +500,7 @@ class SparseMatrix:
         """A row for each image, byte b meaning b / 255, rounded to so many grey levels.
 
         `compress` finds the places of the ink and `translate` strikes out the zeros,
-        both in C: 8 us an image.
+        both in C: 8 us an image.  They are put together as CSR when first asked for.
 
         >>> SparseMatrix.from_images([bytes([0, 255, 90])], levels=4).to_matrix()
         Matrix([[0, 1.0, 0.3333333333333333]])
@@ -510,13 +512,11 @@ class SparseMatrix:
         if levels != 256:
             table = _grey_table(levels)
             images = [image.translate(table) for image in images]
-        ink = [image.translate(None, b"\0") for image in images]
         sparse = object.__new__(cls)
-        sparse.shape, sparse._mirror = (len(images), len(places)), None
-        sparse.indptr = [0, *accumulate(map(len, ink))]
-        sparse.indices = list(chain.from_iterable(
-            compress(places, image) for image in images))
-        sparse.values, sparse.denominator = b"".join(ink), levels - 1
+        sparse.shape, sparse.denominator = (len(images), len(places)), levels - 1
+        sparse._ink = [(list(compress(places, image)), image.translate(None, b"\0"))
+                       for image in images]
+        sparse._mirror = None
         return sparse
 
     @classmethod
@@ -530,7 +530,8 @@ class SparseMatrix:
             indptr.append(len(values))
         sparse = object.__new__(cls)
         sparse.shape, sparse.indptr, sparse.indices = shape, indptr, indices
-        sparse.values, sparse.denominator, sparse._mirror = values, denominator, None
+        sparse.values, sparse.denominator = values, denominator
+        sparse._mirror = sparse._ink = None
         return sparse
 
     @property
@@ -539,24 +540,28 @@ class SparseMatrix:
         if self._mirror is not None:
             return self._mirror
         transpose = object.__new__(SparseMatrix)
-        transpose.shape, transpose._mirror = self.shape[::-1], self
-        transpose.denominator = self.denominator
+        transpose.shape, transpose.denominator = self.shape[::-1], self.denominator
+        transpose._mirror, transpose._ink = self, None
         return transpose
 
     def __getattr__(self, name: str) -> Any:
-        """What is made at first use: the lists of a transpose, and the groups."""
+        """What is made at first use: the groups, and lists that are not there yet."""
         if name == "groups":
             # A few passes in C over bytes are faster than one pass in Python.
-            few = self.denominator <= 8 and isinstance(self.values, bytes)
+            few = self.denominator <= 8 and self._ink is not None
             group = _grouped_by_levels if few else _grouped
             self.groups = [group(places, values, self.denominator)
                            for places, values in self._slices()]
-        elif name in ("indptr", "indices", "values") and self._mirror is not None:
+        elif name not in ("indptr", "indices", "values"):
+            raise AttributeError(f"SparseMatrix has no {name!r}")
+        elif self._ink is not None:
+            self.indptr = [0, *accumulate(len(values) for _, values in self._ink)]
+            self.indices = list(chain.from_iterable(places for places, _ in self._ink))
+            self.values = b"".join(values for _, values in self._ink)
+        else:
             built = SparseMatrix._from_entries(self.shape, self._mirror._columns())
             self.indptr, self.indices = built.indptr, built.indices
             self.values = built.values
-        else:
-            raise AttributeError(f"SparseMatrix has no {name!r}")
         return getattr(self, name)
 
     def _columns(self) -> list[tuple[list, list]]:
@@ -569,10 +574,10 @@ class SparseMatrix:
                 values.append(value)
         return columns
 
-    def _slices(self) -> Iterator[tuple[list, list]]:
+    def _slices(self) -> Iterable[tuple[list, list]]:
         """For each row its columns and its values, as they are stored."""
-        return ((self.indices[start:end], self.values[start:end])
-                for start, end in zip(self.indptr, self.indptr[1:]))
+        return self._ink or ((self.indices[start:end], self.values[start:end])
+                             for start, end in zip(self.indptr, self.indptr[1:]))
 
     def entries(self) -> Iterator[tuple[Sequence[int], list]]:
         """For each row its columns and its numbers, the denominator divided out."""
@@ -617,14 +622,16 @@ def _grouped(places: Sequence[int], values: Sequence[int], denominator: int) -> 
 
 def _grouped_by_levels(places: Sequence[int], values: bytes, denominator: int) -> list:
     """The same for bytes that go from 1 to a small denominator."""
-    return [(value, list(compress(places, values.translate(_only(value)))))
-            for value in range(1, denominator + 1)]
+    return [(value, [*compress(places, values.translate(table))])
+            for value, table in _one_table_each(denominator)]
 
 
 @lru_cache(maxsize=None)
-def _only(value: int) -> bytes:
-    """A table for bytes.translate that turns one value into 1 and all others into 0."""
-    return bytes(value) + b"\1" + bytes(255 - value)
+def _one_table_each(count: int) -> list[tuple[int, bytes]]:
+    """For each value up to count, (it, a table for bytes.translate that turns it into 1
+    and all others into 0)."""
+    return [(value, bytes(value) + b"\1" + bytes(255 - value))
+            for value in range(1, count + 1)]
 
 
 @lru_cache(maxsize=None)

@@ -81,29 +81,34 @@ def softmax(logits: Sequence[float]) -> list[float]:
     return [power / total for power in powers]
 
 
-def _cross_entropy(logits: Sequence[float], target: Sequence[float]) -> float:
-    """-sum_j Y[j] log P[j] = log sum_k exp(Z[k]) - sum_j Y[j] Z[j]."""
-    largest = max(logits)
-    log_sum = largest + math.log(sum([math.exp(z - largest) for z in logits]))
-    return log_sum - dot(target, logits)
+def _cross_entropy(logits: Sequence[float], answers: Sequence[float],
+                   target: Sequence[float]) -> float:
+    """-sum_j Y[j] log P[j] = log sum_k exp(Z[k]) - sum_j Y[j] Z[j].
+
+    log sum_k exp(Z[k]) = Z[j] - log P[j] for every j: taken where P[j] is largest, 1/c
+    at least, it needs no more exponentials and no small number's logarithm.
+    """
+    return max(logits) - math.log(max(answers)) - dot(target, logits)
 
 
-def _binary_cross_entropy(logits: Sequence[float], target: Sequence[float]) -> float:
+def _binary_cross_entropy(logits: Sequence[float], answers: Sequence[float],
+                          target: Sequence[float]) -> float:
     """-sum_j Y log A + (1 - Y) log(1 - A) with A = sigmoid(Z), without overflow."""
     return sum(max(z, 0) - y * z + math.log1p(math.exp(-abs(z)))
                for z, y in zip(logits, target))
 
 
-def _squared_error(logits: Sequence[float], target: Sequence[float]) -> float:
+def _squared_error(logits: Sequence[float], answers: Sequence[float],
+                   target: Sequence[float]) -> float:
     """sum_j (A[j] - Y[j])^2 with A = sigmoid(Z)."""
-    return sum((sigmoid(z) - y) ** 2 for z, y in zip(logits, target))
+    return sum((a - y) ** 2 for a, y in zip(answers, target))
 
 
 class Loss(NamedTuple):
     """The end of the network, for logits Z (m x c) and targets Y (m x c, one-hot)."""
 
     outputs: Callable[[Matrix], Matrix]           # Z -> answers in 0..1, one a class
-    of_sample: Callable[[Sequence, Sequence], float]  # a row of Z, a row of Y -> loss
+    of_sample: Callable[..., float]   # a row each of Z, of the answers, of Y -> loss
     gradient: Callable[[Matrix, Matrix], Matrix]  # answers, Y -> m dL/dZ
 
 
@@ -301,24 +306,27 @@ class Network:
                            ) -> tuple[float, list[Gradient]]:
         """The mean loss over a batch and its gradient, a `Gradient` for each layer."""
         trace, targets = self.forward(x), self._targets(labels)
-        logits = trace.logits
-        loss = self._mean_of(logits, targets)
-        answers = LOSSES[self.loss].outputs(logits)
+        answers, loss = self._answers_and_loss(trace.logits, targets)
         delta = LOSSES[self.loss].gradient(answers, targets) / len(labels)
         return loss, self._backward(trace, delta)
 
     def mean_loss(self, x: Matrix | SparseMatrix, labels: Sequence[int]) -> float:
         """L = 1/m sum_i of the loss of sample i."""
-        return self._mean_of(self.forward(x).logits, self._targets(labels))
+        logits, targets = self.forward(x).logits, self._targets(labels)
+        return self._answers_and_loss(logits, targets)[1]
 
     def _targets(self, labels: Sequence[int]) -> Matrix:
         return Matrix.one_hot(labels, self.sizes[-1])
 
-    def _mean_of(self, logits: Matrix, targets: Matrix) -> float:
+    def _answers_and_loss(self, logits: Matrix, targets: Matrix
+                          ) -> tuple[Matrix, float]:
+        """The answers (m x c) and the mean loss over the samples."""
         if logits.shape != targets.shape:
             raise ShapeError.between("loss of", logits.shape, targets.shape,
                                      "one label is needed for each sample")
-        return sum(map(LOSSES[self.loss].of_sample, logits, targets)) / len(targets)
+        answers = LOSSES[self.loss].outputs(logits)
+        losses = map(LOSSES[self.loss].of_sample, logits, answers, targets)
+        return answers, math.fsum(losses) / len(targets)
 
     def _backward(self, trace: Trace, delta: Matrix) -> list[Gradient]:
         """The chain rule from dL/dZ of the last layer, (m x c), back to the first."""
@@ -346,9 +354,7 @@ class Network:
         takes no part in the step; it still counts in m.
         """
         trace, targets = self.forward(x), self._targets(labels)
-        logits = trace.logits
-        loss = self._mean_of(logits, targets)
-        answers = LOSSES[self.loss].outputs(logits)
+        answers, loss = self._answers_and_loss(trace.logits, targets)
         delta = LOSSES[self.loss].gradient(answers, targets)
         is_sure = [max(map(abs, row)) < sure for row in delta]
         if any(is_sure):

@@ -12,10 +12,9 @@ out the bound of its result and raises LaneOverflowError where that would not fi
 from __future__ import annotations
 
 import math
-import struct
 from fractions import Fraction
-from functools import reduce
-from itertools import chain, compress
+from functools import lru_cache, reduce
+from itertools import compress
 from operator import mul, or_
 from typing import Any, Callable, Iterable, Iterator, Sequence
 
@@ -75,7 +74,7 @@ class PackedMatrix:
 
     def to_matrix(self) -> Matrix:
         """The same numbers as floats: exact where unit is a power of two."""
-        return Matrix(self)
+        return Matrix._trusted(list(self))
 
     def __eq__(self, other: object) -> Any:
         if not isinstance(other, PackedMatrix):
@@ -127,16 +126,21 @@ class PackedMatrix:
         return _wide_product(left, self.in_lanes(WIDE).rows, self.shape[1], self)
 
     def _sparse_product(self, left: SparseMatrix) -> PackedMatrix:
+        """The rows under the ink of each image, weighted by their grey levels."""
+        return PackedMatrix(self._sums(left.groups), self.shape[1],
+                            self.unit / left.denominator,
+                            self._ink_bound(left) * self.bound, self.bits)
+
+    def _sums(self, images: Iterable[list]) -> list[int]:
         """Rows under equal grey levels are added first and multiplied once."""
         row_of = self.rows.__getitem__
         rows = []
-        for groups in left.groups:
+        for groups in images:
             total = 0
             for value, places in groups:
                 total += value * sum(map(row_of, places))
             rows.append(total)
-        return PackedMatrix(rows, self.shape[1], self.unit / left.denominator,
-                            self._ink_bound(left) * self.bound, self.bits)
+        return rows
 
     @property
     def room_for_sums(self) -> int:
@@ -160,11 +164,11 @@ class PackedMatrix:
         excess = max(0, self.tighten().bit_length() - 1 - room)
         reduced = [layout.shift_right(row, excess) for row in self.rows]
         # a lane of q * reduced means q * 2^(exponent - 10) * unit * 2^excess
-        to_unit = _log2(self.product_unit / self.unit) - excess + 10
+        to_unit = _log2_of_ratio(self.product_unit, self.unit) - excess + 10
         rows, bounds = [], []
         for numbers in left:
             whole, exponent = _ten_bits(numbers)
-            row = sum(map(mul, whole, reduced)) if any(whole) else 0
+            row = sum(map(mul, whole, reduced))
             rows.append(layout.shift_right(row, to_unit - exponent) if row else 0)
             bounds.append(_shifted(sum(map(abs, whole)) << room, to_unit - exponent))
         return PackedMatrix(rows, self.shape[1], self.product_unit,
@@ -312,16 +316,8 @@ class PackedMatrix:
         return b.in_lanes(self.bits)._in_units_of(unit, alpha)
 
     def _in_units_of(self, unit: Fraction, alpha: float) -> tuple[list[int], int]:
-        """alpha times the rows in multiples of `unit`, and a bound on their sum.
-
-        Where alpha * self.unit / unit is no whole number, it is rounded to 8 bits and
-        a shift.
-        """
-        factor = Fraction(alpha) * self.unit / unit
-        whole, shift = factor.numerator, 0
-        if factor.denominator != 1:
-            shift = 8 - math.frexp(factor)[1]
-            whole = round(factor * Fraction(2) ** shift)
+        """alpha times the rows in multiples of `unit`, and a bound on their sum."""
+        whole, shift = _whole_and_shift(alpha, self.unit, unit)
         largest = self.bound * abs(whole)
         if largest >> self.bits - 1:
             raise LaneOverflowError(f"{largest:,} in a lane of {self.bits} bits")
@@ -390,7 +386,7 @@ class PackedTranspose:
         """left @ self in wide lanes: sums of rows, weighted by whole numbers."""
         check_inner("@", left.shape, self.shape)
         if self.base._columns is None:
-            self.base._columns = _columns_as_rows(self.base)
+            self.base._columns = self.base.layout.flip(self.base.rows, WIDE)
         return _wide_product(left, self.base._columns, self.shape[1], self.base)
 
     def add_matmul(self, a: Any, b: Matrix | PackedMatrix, alpha: float = 1) -> None:
@@ -405,14 +401,11 @@ class PackedTranspose:
         if isinstance(x, Matrix):       # 9 bits, as `relu` has: b then gets the others
             x = PackedMatrix.from_matrix(x, Fraction(1, 1 << 9))
         x = x.in_lanes(base.bits)
-        rows, growth = [0] * len(base.rows), 0
         scale = float(Fraction(alpha) * x.unit / base.unit)
-        for row, bound, numbers in zip(x.rows, x.row_bounds, b):
-            if any(numbers):
-                whole = _nearest(numbers, scale)
-                growth += bound * max(map(abs, whole))
-                rows = [total + k * row for total, k in zip(rows, whole)]
-        base.add_rows(rows, growth)
+        whole = [_nearest(numbers, scale) for numbers in b]
+        growth = sum(bound * max(map(abs, numbers))
+                     for bound, numbers in zip(x.row_bounds, whole))
+        base.add_rows([_weighted_sum(column, x.rows) for column in zip(*whole)], growth)
 
 
 # ---------------------------------------------------------------------------
@@ -429,19 +422,14 @@ def _wide_product(left: Matrix | PackedMatrix, wide_rows: list[int], columns: in
         unit = Fraction(1, 1 << 15)
         whole_rows = [_nearest(row, float(1 / unit)) for row in left]
         bound = max(max(map(abs, row)) for row in whole_rows)
-    rows = [sum(map(mul, filter(None, row), compress(wide_rows, row)))
-            for row in whole_rows]
+    rows = [_weighted_sum(row, wide_rows) for row in whole_rows]
     return PackedMatrix(rows, columns, unit * right.unit,
                         bound * right.bound * len(wide_rows), WIDE)
 
 
-def _columns_as_rows(matrix: PackedMatrix) -> list[int]:
-    """The columns of a packed matrix, each as one integer of wide lanes."""
-    layout = lanes_of(len(matrix.rows), WIDE)
-    columns = zip(*map(matrix.lanes, range(len(matrix.rows))))
-    raw = struct.pack(f"<{len(matrix.rows) * matrix.shape[1]}q", *chain(*columns))
-    return [layout.from_raw(raw[start:start + layout.struct.size])
-            for start in range(0, len(raw), layout.struct.size)]
+def _weighted_sum(numbers: Sequence[int], rows: Sequence[int]) -> int:
+    """sum_k numbers[k] rows[k]: as many dot products as a row has lanes."""
+    return sum(map(mul, filter(None, numbers), compress(rows, numbers)))
 
 
 def _nearest(numbers: Iterable[float], scale: float) -> list[int]:
@@ -471,12 +459,28 @@ def _shifted(bound: int, by: int) -> int:
     return (bound >> by) + 1 if by > 0 else bound << -by
 
 
-def _log2(number: Fraction) -> int:
-    """The whole number n with number = 2^n; ValueError where there is none."""
-    exponent = number.numerator.bit_length() - number.denominator.bit_length()
-    if Fraction(2) ** exponent != number:
-        raise ValueError(f"{number} is no power of two")
+@lru_cache(maxsize=None)
+def _log2_of_ratio(a: Fraction, b: Fraction) -> int:
+    """The whole number n with a / b = 2^n; ValueError where there is none."""
+    ratio = a / b
+    exponent = ratio.numerator.bit_length() - ratio.denominator.bit_length()
+    if Fraction(2) ** exponent != ratio:
+        raise ValueError(f"{a} over {b} is no power of two")
     return exponent
+
+
+@lru_cache(maxsize=64)
+def _whole_and_shift(alpha: float, unit: Fraction, new_unit: Fraction
+                     ) -> tuple[int, int]:
+    """(k, s) for which k 2^-s times a number of units is alpha times it in new units.
+
+    Where that is no whole number, k has 8 bits.
+    """
+    factor = Fraction(alpha) * unit / new_unit
+    if factor.denominator == 1:
+        return factor.numerator, 0
+    shift = 8 - math.frexp(factor)[1]
+    return round(factor * Fraction(2) ** shift), shift
 
 
 def packed_rung(a: Sequence, b: Sequence) -> Callable[[], Iterable]:

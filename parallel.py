@@ -28,6 +28,7 @@ import sys
 from fractions import Fraction
 from itertools import islice
 from multiprocessing.connection import Connection
+from operator import add
 from typing import Any, Callable, Iterable, Iterator, Sequence
 
 from dataset import Dataset
@@ -72,18 +73,18 @@ class Team:
         rank = self.rank if rank is None else rank
         return slice(count * rank // self.size, count * (rank + 1) // self.size)
 
-    def exchange(self, parts: Sequence[Any]) -> list[Any]:
-        """Send parts[k] to worker k; returns what each sent here, by rank."""
+    def exchange(self, part_for: Callable[[int], Any]) -> list[Any]:
+        """Send part_for(k) to worker k; returns what each sent here, by rank."""
         received = [None] * self.size
-        for rank, part in self.exchanged(parts):
+        for rank, part in self.exchanged(part_for):
             received[rank] = part
         return received
 
-    def exchanged(self, parts: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def exchanged(self, part_for: Callable[[int], Any]) -> Iterator[tuple[int, Any]]:
         """The same in pairs (rank, part), this worker's own first.
 
-        All is on its way before that one comes, so what the caller does with it, and
-        what `meanwhile` does, takes none of the time that is spent waiting.  Two that
+        All else is on its way before that one is made, so making it, what the caller
+        does with it, and what `meanwhile` does, fill the time of waiting.  Two that
         both had more to send than a pipe holds would wait for one another for ever:
         there the lower rank sends first, and the higher one reads before it sends.
         """
@@ -91,12 +92,12 @@ class Team:
         try:
             for peer, connection in enumerate(self._connections):
                 if connection is not None:
-                    message = pickle.dumps(parts[peer], pickle.HIGHEST_PROTOCOL)
+                    message = pickle.dumps(part_for(peer), pickle.HIGHEST_PROTOCOL)
                     if len(message) > self._SMALL:
                         late[peer] = message
                     else:
                         connection.send_bytes(message)
-            yield self.rank, parts[self.rank]
+            yield self.rank, part_for(self.rank)
             self.meanwhile()
             for peer, connection in enumerate(self._connections):
                 if connection is not None:
@@ -111,7 +112,7 @@ class Team:
 
     def gather(self, part: Any) -> list[Any]:
         """What every worker has given, by rank."""
-        return self.exchange([part] * self.size)
+        return self.exchange(lambda rank: part)
 
     def defer(self, part: Any, apply: Callable[[int, Any], None]) -> None:
         """Have apply(rank, part) called with each worker's part at the next `flush`."""
@@ -120,7 +121,8 @@ class Team:
     def flush(self) -> None:
         """Exchange all that was deferred in one message, and apply what comes."""
         deferred, self._deferred = self._deferred, []
-        for rank, parts in self.exchanged([[part for part, _ in deferred]] * self.size):
+        own = [part for part, _ in deferred]
+        for rank, parts in self.exchanged(lambda rank: own):
             for (_, apply), part in zip(deferred, parts):
                 apply(rank, part)
 
@@ -136,12 +138,14 @@ class SplitWeights(PackedMatrix):
 
     def _sparse_product(self, left: SparseMatrix) -> PackedMatrix:
         """The whole sums of this worker's share of the images."""
-        partial = super()._sparse_product(left)
-        slices = [self.team.share(len(partial.rows), k) for k in range(self.team.size)]
-        parts = self.team.exchange([(partial.rows[s], partial.bound) for s in slices])
-        rows = list(map(sum, zip(*(rows for rows, _ in parts))))
-        return PackedMatrix(rows, self.shape[1], partial.unit,
-                            sum(bound for _, bound in parts), self.bits)
+        bound = self._ink_bound(left) * self.bound
+        parts = self.team.exchange(lambda rank: (
+            self._sums(left.groups[self.team.share(left.shape[0], rank)]), bound))
+        rows, bound = parts[0]
+        for more, more_bound in parts[1:]:
+            rows, bound = list(map(add, rows, more)), bound + more_bound
+        unit = self.unit / left.denominator
+        return PackedMatrix(rows, self.shape[1], unit, bound, self.bits)
 
     @property
     def room_for_sums(self) -> int:

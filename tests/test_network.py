@@ -104,9 +104,10 @@ def test_softmax_does_not_see_a_shift_of_all_logits(shift):
 @pytest.mark.parametrize("loss, right, wrong", [
     ("cross-entropy", 0, 2000), ("bce", 0, 2000), ("mse", 0, 2)])
 def test_losses_of_huge_logits_are_finite_and_right(loss, right, wrong):
-    of_sample = LOSSES[loss].of_sample
-    assert of_sample([1000.0, -1000.0], [1, 0]) == pytest.approx(right)
-    assert of_sample([1000.0, -1000.0], [0, 1]) == pytest.approx(wrong)
+    logits = Matrix([[1000.0, -1000.0]])
+    row, answers = logits[0], LOSSES[loss].outputs(logits)[0]
+    assert LOSSES[loss].of_sample(row, answers, [1, 0]) == pytest.approx(right)
+    assert LOSSES[loss].of_sample(row, answers, [0, 1]) == pytest.approx(wrong)
 
 
 @every_activation
