@@ -46,27 +46,25 @@ def whole_number(least: int, most: float = math.inf) -> Callable[[str], int]:
     return parse
 
 
-def positive_number(text: str) -> float:
-    """A type for argparse: finite numbers above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number above 0")
-    return value
+def _number(expected: str, accepts: Callable[[float], bool]) -> Callable[[str], float]:
+    """A type for argparse: numbers that are accepted, described by `expected`."""
+    def parse(text: str) -> float:
+        """The number that an option was given."""
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not accepts(value):
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected {expected}")
+        return value
+    return parse
 
 
-def fraction(text: str) -> float:
-    """A type for argparse: numbers from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(
-            f"found {text!r}, expected a number from 0 to 1")
-    return value
+positive_number = _number("a number above 0", lambda x: 0 < x < math.inf)
+not_negative = _number("a number from 0 up", lambda x: 0 <= x < math.inf)
+fraction = _number("a number from 0 to 1", lambda x: 0 <= x <= 1)
+fraction_below_one = _number("a number from 0 up to, not including, 1",
+                             lambda x: 0 <= x < 1)
 
 
 def run_command(name: str, command: Callable[[], int]) -> int:

@@ -30,8 +30,10 @@ import gzip
 import hashlib
 import math
 import os
+import shutil
 import struct
 import tempfile
+import time
 import zlib
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
@@ -61,14 +63,24 @@ PARTS = "train", "t10k"
 _MAGIC = {"images": 2051, "labels": 2049}
 _CHUNK = 1 << 18    # bytes read at a time
 _LARGEST_FILE = 1 << 30    # twice the largest set of this form, EMNIST by class
+_SURELY_READ = 1 << 26    # bytes that any .gz may unpack to, and above it ...
+_SWELLING = 100    # ... so many times its size: a set unpacks tenfold, zeros 1000-fold
 _LARGEST_DOWNLOAD = 1 << 24    # MNIST's largest .gz has 9.9 MB
 _TIMEOUT = 15    # seconds of silence until a mirror is given up
+_SLOWEST = 5000    # bytes a second, on average; less is as good as silence
 
 _CLASS_NAMES = {    # of sets that we know only by the name of their folder
     "fashion": ("Fashion-MNIST", ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
                                   "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")),
     "kmnist": ("KMNIST", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")),
 }
+
+
+def _one_line(text: str) -> str:
+    """Text without line ends and what else a file or a server might do to a terminal.
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1]
+                   for c in " ".join(text.splitlines()))
 
 
 class DataError(Exception):
@@ -88,7 +100,7 @@ class DataError(Exception):
     def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
         line = f"{self.path}: found {self.found}, expected {self.expected}{hint}"
-        return " ".join(line.splitlines())
+        return _one_line(line)
 
 
 class MissingDataError(DataError):
@@ -148,9 +160,13 @@ def _read_values(stream, path: Path, size: int) -> bytes:
     In chunks, because read(size) would reserve all the memory that a header claims.
     """
     chunks, wanted = [], size + 1    # one more shows whether the file really ends
+    most = max(_SWELLING * os.path.getsize(path), _SURELY_READ)
     while wanted and (chunk := stream.read(min(wanted, _CHUNK))):
         chunks.append(chunk)
         wanted -= len(chunk)
+        if size + 1 - wanted > most:
+            raise DataError(path, f"a .gz file that unpacks to over {most:,} bytes",
+                            f"at most {_SWELLING} times its own size")
     if wanted != 1:
         found = f"{size + 1 - wanted:,} bytes" if wanted else "still more bytes"
         raise DataError(path, f"{found} after the header", f"{size:,}, as it says")
@@ -250,7 +266,9 @@ def read_csv(path) -> Dataset:
     path, expected = Path(path), "a CSV file of labels and pixels"
     try:
         with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-            lines = list(_parse_lines(csv.reader(file, skipinitialspace=True), path))
+            # An endless line comes in pieces, which have too few or too many columns.
+            pieces = iter(lambda: file.readline(_CHUNK), "")
+            lines = list(_parse_lines(csv.reader(pieces, skipinitialspace=True), path))
     except OSError as error:
         raise DataError(path, error.strerror or str(error), expected) from None
     except csv.Error as error:
@@ -344,7 +362,7 @@ def load_csv(path) -> tuple[Dataset, ...]:
     data = read_csv(path)
     if partner != path and os.path.isfile(partner):
         with open(partner, encoding="utf-8-sig", errors="replace") as file:
-            labelled = _is_labelled(file.readline().split(","))
+            labelled = _is_labelled(file.readline(_CHUNK).split(","))
         if labelled:
             return _named(f"{path.name} and {partner.name}", partner, data,
                           read_csv(partner))
@@ -407,18 +425,23 @@ def _fetch(url: str, path: Path, progress: Progress | None) -> None:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, \
                 open(path, "xb") as file:
             _copy(answer, file, url, progress)
-    except http.client.HTTPException as error:
+    # ValueError: sent on to what is no address, a negative length, and the like.
+    except (http.client.HTTPException, ValueError) as error:
         raise DataError(url, f"{type(error).__name__} {error}", "a file") from None
 
 
 def _copy(answer, file, url: str, progress: Progress | None) -> None:
     """Copy an answer of bounded length, telling how far it is."""
-    name = url.rpartition("/")[2]
-    done, total = 0, answer.length or 0
-    while chunk := answer.read(_CHUNK):
+    name, start = url.rpartition("/")[2], time.monotonic()
+    done, total = 0, getattr(answer, "length", 0) or 0    # FTP does not tell
+    # read1 returns what there is: read would sit out a server that sends drop by drop.
+    while (done < total or not total) and (chunk := answer.read1(_CHUNK)):
         done += len(chunk)
         if done > _LARGEST_DOWNLOAD:
             raise DataError(url, f"more than {_LARGEST_DOWNLOAD:,} bytes", "less")
+        if time.monotonic() - start > _TIMEOUT + done / _SLOWEST:
+            raise DataError(url, f"only {done:,} bytes in {_TIMEOUT} seconds and more",
+                            f"{_SLOWEST:,} a second")
         file.write(chunk)
         if progress is not None:
             progress(name, done, total)
@@ -438,6 +461,16 @@ def _fetch_verified(url: str, part: str, folder: Path, progress) -> None:
         os.replace(path, folder / path.name)
 
 
+def _sweep(folder: Path) -> None:
+    """Remove the scratch folders of downloads that were killed: none takes an hour."""
+    for scratch in folder.glob(".download-*"):
+        try:
+            if time.time() - scratch.stat().st_mtime > 2 * _LARGEST_DOWNLOAD / _SLOWEST:
+                shutil.rmtree(scratch)
+        except FileNotFoundError:
+            pass    # another process is done with it, or sweeps as well
+
+
 def download(folder=MNIST_FOLDER, mirrors: Sequence[str] = MIRRORS,
              progress: Progress | None = None) -> None:
     """Download those of MNIST's four files that the folder does not have yet.
@@ -449,6 +482,7 @@ def download(folder=MNIST_FOLDER, mirrors: Sequence[str] = MIRRORS,
     for mirror in mirrors:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            _sweep(folder)
             present = _list_files(folder)
             for part, name in FILE_NAMES.items():
                 if part not in present:
@@ -456,7 +490,7 @@ def download(folder=MNIST_FOLDER, mirrors: Sequence[str] = MIRRORS,
             return
         except (DataError, OSError) as error:
             reason = error.found if isinstance(error, DataError) else str(error)
-            faults.append((mirror, reason))
+            faults.append((mirror, _one_line(reason)[:200]))
     reasons = dict.fromkeys(reason for _, reason in faults)
     if len(reasons) > 1:
         reasons = [f"{mirror}: {reason}" for mirror, reason in faults]

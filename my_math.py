@@ -262,9 +262,9 @@ class Matrix:
         """C[i, j] = function(A[i, j])."""
         return Matrix._trusted([list(map(function, row)) for row in self._rows])
 
-    def map_rows(self, function: Callable) -> Matrix:
-        """Row i of the result is function(row i), a new list of numbers."""
-        return Matrix._trusted([function(row) for row in self])
+    def map_rows(self, function: Callable, *others: Any) -> Matrix:
+        """Row i of the result is function(row i, row i of each of the others)."""
+        return Matrix._trusted(list(map(function, self, *others)))
 
     # --- sums and extremes, of all numbers or along an axis
 
@@ -373,6 +373,45 @@ class Matrix:
                                      "must be equal")
         return Matrix._trusted([[x if g > 0 else 0.0 for x, g in zip(row, gate_row)]
                                 for row, gate_row in zip(self._rows, gate._rows)])
+
+    def dropped(self, masks: Any) -> Matrix:
+        """C[i, j] = A[i, j] / (1 - p) where the masks keep it, else 0 (`Masks`)."""
+        return Matrix._trusted([[x * k for x, k in zip(row, kept)]
+                                for row, kept in zip(self._rows, masks.factors())])
+
+    # --- what an optimizer needs of a matrix
+
+    grain = 0.0     # the smallest factor for which `add_scaled` does anything
+
+    @property
+    def stored(self) -> Matrix:
+        """The matrix in the order in which its numbers are kept: this very one."""
+        return self
+
+    def accumulator(self) -> Matrix:
+        """A matrix of zeros of the same kind, to add gradients up in."""
+        return Matrix.zeros(*self.shape)
+
+    def clear(self) -> None:
+        """Make all numbers 0."""
+        self._rows = [[0.0] * len(row) for row in self._rows]
+
+    def fill(self, rows: Iterable[Iterable]) -> None:
+        """Take over other numbers."""
+        filled = Matrix(rows)
+        if filled.shape != self.shape:
+            raise ShapeError.between("fill", self.shape, filled.shape, "must be equal")
+        self._rows = filled._rows
+
+    def add_scaled(self, other: Matrix, factor: float) -> None:
+        """C <- C + factor B in place."""
+        self._rows = [[x + factor * y for x, y in zip(row, other_row)]
+                      for row, other_row in zip(self._rows, other._rows)]
+
+    def become(self, a: Matrix, b: Matrix, share: float) -> None:
+        """C <- A + share (B - A): the share of the way from A to B."""
+        self._rows = [[x + share * (y - x) for x, y in zip(a_row, b_row)]
+                      for a_row, b_row in zip(a._rows, b._rows)]
 
     # --- systems of equations and eigenvalues
 

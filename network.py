@@ -26,9 +26,11 @@ from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from data_loader import DataError
 from dataset import Dataset
+from dropout import Masks
 from kernels import dot
 from my_math import Matrix, ShapeError, SparseMatrix
 from npz import read_npz, write_npz
+from optimizers import SGD
 
 
 # ---------------------------------------------------------------------------
@@ -180,17 +182,14 @@ class Dense:
         """Z = X W + b."""
         return x @ self.weights + self.bias
 
-    def step(self, gradient: Gradient, learning_rate: float) -> None:
-        """W <- W - lr dW and b <- b - lr db: one step down the slope."""
-        self.weights.add_matmul(gradient.inputs.T, gradient.delta, -learning_rate)
-        self.bias.add_column_sums(gradient.delta, -learning_rate)
-
 
 class Trace(NamedTuple):
     """What a forward pass leaves behind for the way back."""
 
-    inputs: list         # of each layer: X, A1, ..., the last but one activation
+    inputs: list         # of each layer: X, A1, ..., less what dropout left out
     sums: list           # of each layer: Z1, Z2, ..., the last being the logits
+    active: list         # of each hidden layer: A1, A2, ... in full
+    masks: Sequence      # of each hidden layer, where there is dropout
 
     @property
     def logits(self) -> Matrix:
@@ -207,10 +206,12 @@ class BatchResult(NamedTuple):
 
 
 class Report(NamedTuple):
-    """How a network did on a data set: its answers (n rows of c) beside the labels."""
+    """How a network did on a data set: its answers (n rows of c) beside the labels, and
+    its mean loss where that was worked out."""
 
     answers: list
     labels: Sequence[int]
+    loss: float = math.nan
 
     @property
     def guesses(self) -> list[int]:
@@ -267,7 +268,7 @@ class Network:
                                   ("loss", loss, LOSSES)):
             if name not in known:
                 raise ValueError(f"{kind} {name!r} is none of {', '.join(known)}")
-        self.activation, self.loss = activation, loss
+        self.activation, self.loss, self._optimizer = activation, loss, None
 
     @property
     def sizes(self) -> list[int]:
@@ -287,36 +288,51 @@ class Network:
 
     # --- forward
 
-    def forward(self, x: Matrix | SparseMatrix) -> Trace:
-        """Z = A W + b and A = f(Z), layer by layer; the last Z are the logits."""
+    def forward(self, x: Matrix | SparseMatrix, masks: Sequence[Masks] = ()) -> Trace:
+        """Z = A W + b and A = f(Z), layer by layer; the last Z are the logits.
+
+        With `masks`, one for each hidden layer, some units are left out (dropout).
+        """
         activate = ACTIVATIONS[self.activation].forward
-        inputs, sums = [x], [self.layers[0].forward(x)]      # (m x d), (m x h)
-        for layer in self.layers[1:]:
-            inputs.append(activate(sums[-1]))                # (m x h)
-            sums.append(layer.forward(inputs[-1]))           # (m x c) in the end
-        return Trace(inputs, sums)
+        inputs, sums, active = [x], [self.layers[0].forward(x)], []  # (m x d), (m x h)
+        for number, layer in enumerate(self.layers[1:]):
+            active.append(activate(sums[-1]))                        # (m x h)
+            inputs.append(active[-1].dropped(masks[number]) if masks else active[-1])
+            sums.append(layer.forward(inputs[-1]))                   # (m x c) at last
+        return Trace(inputs, sums, active, masks)
 
     def predict(self, x: Matrix | SparseMatrix) -> Matrix:
         """The answers (m x c); with cross-entropy each row is probabilities, sum 1."""
         return LOSSES[self.loss].outputs(self.forward(x).logits)
 
+    def predict_and_judge(self, x: Matrix | SparseMatrix, labels: Sequence[int]
+                          ) -> tuple[Matrix, float]:
+        """The answers (m x c) and the mean loss of a batch."""
+        return self._answers_and_loss(self.forward(x).logits, self._targets(labels))
+
     # --- backward
 
-    def loss_and_gradients(self, x: Matrix | SparseMatrix, labels: Sequence[int]
+    def loss_and_gradients(self, x: Matrix | SparseMatrix, labels: Sequence[int],
+                           smoothing: float = 0.0, masks: Sequence[Masks] = ()
                            ) -> tuple[float, list[Gradient]]:
         """The mean loss over a batch and its gradient, a `Gradient` for each layer."""
-        trace, targets = self.forward(x), self._targets(labels)
+        trace, targets = self.forward(x, masks), self._targets(labels, smoothing)
         answers, loss = self._answers_and_loss(trace.logits, targets)
         delta = LOSSES[self.loss].gradient(answers, targets) / len(labels)
         return loss, self._backward(trace, delta)
 
-    def mean_loss(self, x: Matrix | SparseMatrix, labels: Sequence[int]) -> float:
+    def mean_loss(self, x: Matrix | SparseMatrix, labels: Sequence[int],
+                  smoothing: float = 0.0, masks: Sequence[Masks] = ()) -> float:
         """L = 1/m sum_i of the loss of sample i."""
-        logits, targets = self.forward(x).logits, self._targets(labels)
+        logits, targets = self.forward(x, masks).logits, self._targets(labels, smoothing)
         return self._answers_and_loss(logits, targets)[1]
 
-    def _targets(self, labels: Sequence[int]) -> Matrix:
-        return Matrix.one_hot(labels, self.sizes[-1])
+    def _targets(self, labels: Sequence[int], smoothing: float = 0.0) -> Matrix:
+        """Y, one-hot; with label smoothing (1 - s) Y + s / c (Szegedy et al. 2016)."""
+        targets = Matrix.one_hot(labels, self.sizes[-1])
+        if not smoothing:
+            return targets
+        return targets * (1 - smoothing) + smoothing / self.sizes[-1]
 
     def _answers_and_loss(self, logits: Matrix, targets: Matrix
                           ) -> tuple[Matrix, float]:
@@ -334,33 +350,51 @@ class Network:
         gradients = [Gradient(trace.inputs[-1], delta)]
         for i in range(len(self.layers) - 1, 0, -1):
             grad = delta @ self.layers[i].weights.T            # dA1: (m x c)(c x h)
-            delta = through(grad, trace.sums[i - 1], trace.inputs[i])   # dZ1: (m x h)
+            if trace.masks:
+                grad = grad.dropped(trace.masks[i - 1])
+            delta = through(grad, trace.sums[i - 1], trace.active[i - 1])  # dZ1 (m x h)
             gradients.append(Gradient(trace.inputs[i - 1], delta))
         return gradients[::-1]
 
     # --- learning
 
+    @property
+    def optimizer(self) -> SGD:
+        """What makes steps of gradients: plain descent, unless another was set."""
+        return self._optimizer or SGD(self.layers)
+
+    @optimizer.setter
+    def optimizer(self, optimizer: SGD) -> None:
+        self._optimizer = optimizer
+
     def step(self, gradients: Sequence[Gradient], learning_rate: float) -> None:
-        """Stochastic gradient descent: every parameter moves by -lr times its slope."""
-        for layer, gradient in zip(self.layers, gradients):
-            layer.step(gradient, learning_rate)
+        """One step of the optimizer down these slopes."""
+        optimizer = self.optimizer
+        scale = optimizer.scale(learning_rate)
+        optimizer.take([Gradient(g.inputs, g.delta * scale) for g in gradients])
+        optimizer.settle(learning_rate)
 
     def train_batch(self, x: Matrix | SparseMatrix, labels: Sequence[int],
-                    learning_rate: float, sure: float = 0.0) -> BatchResult:
-        """One step on one batch; the result is from before it.
+                    learning_rate: float, sure: float = 0.0, smoothing: float = 0.0,
+                    masks: Sequence[Masks] = ()) -> BatchResult:
+        """One step of the optimizer on one batch; the result is from before it.
 
         The learning rate goes into dZ right away, so that whatever comes after is a
         step already.  A sample whose answers are all within `sure` of their targets
-        takes no part in the step; it still counts in m.
+        takes no part in the step; it still counts in m.  `smoothing` and `masks` are
+        those of label smoothing and dropout.
         """
-        trace, targets = self.forward(x), self._targets(labels)
+        trace, targets = self.forward(x, masks), self._targets(labels, smoothing)
         answers, loss = self._answers_and_loss(trace.logits, targets)
         delta = LOSSES[self.loss].gradient(answers, targets)
         is_sure = [max(map(abs, row)) < sure for row in delta]
         if any(is_sure):
             delta = Matrix([0.0] * len(row) if skip else row
                            for row, skip in zip(delta, is_sure))
-        self.step(self._backward(trace, delta * (learning_rate / x.shape[0])), 1)
+        optimizer = self.optimizer
+        scale = optimizer.scale(learning_rate) / x.shape[0]
+        optimizer.take(self._backward(trace, delta * scale))
+        optimizer.settle(learning_rate)
         right = sum(map(int.__eq__, answers.argmax(axis=1), labels))
         return BatchResult(loss, right, is_sure)
 
@@ -381,9 +415,17 @@ class Network:
 
     # --- files
 
-    def save(self, path: str | Path, settings: dict | None = None) -> None:
-        """Write `layer1.weights`, `layer1.bias`, ... and the settings as .npz file."""
-        matrices = {}
+    def copy(self) -> Network:
+        """A network of the same numbers that shares nothing with this one."""
+        layers = [Dense(layer.weights.copy(), layer.bias.copy())
+                  for layer in self.layers]
+        return Network.of_layers(layers, self.activation, self.loss)
+
+    def save(self, path: str | Path, settings: dict | None = None,
+             others: dict[str, Matrix] | None = None) -> None:
+        """Write `layer1.weights`, `layer1.bias`, ..., other matrices and the settings
+        as .npz file."""
+        matrices = dict(others or {})
         for number, layer in enumerate(self.layers, 1):
             matrices[f"layer{number}.weights"] = layer.weights
             matrices[f"layer{number}.bias"] = layer.bias
@@ -396,11 +438,16 @@ class Network:
 
         Settings that a file lacks mean ReLU and cross-entropy.
         """
+        return cls.load_all(path)[:2]
+
+    @classmethod
+    def load_all(cls, path: str | Path) -> tuple[Network, dict, dict[str, Matrix]]:
+        """The same, and all matrices in the file by name."""
         matrices, settings = read_npz(path)
         layers = list(_layers_of(path, matrices))
         try:
             return cls.of_layers(layers, settings.get("activation", "relu"),
-                                 settings.get("loss", "cross-entropy")), settings
+                                 settings.get("loss", "cross-entropy")), settings, matrices
         except (ValueError, TypeError) as error:
             raise DataError(path, str(error), "a network of this project") from None
 
@@ -411,7 +458,9 @@ def _layers_of(path: str | Path, matrices: dict) -> Iterator[Dense]:
         raise DataError(path, f"arrays {', '.join(matrices) or 'none at all'}",
                         "a model: layer1.weights, layer1.bias, ...")
     units = matrices["layer1.weights"].shape[0]
-    for number in range(1, sum(name.endswith(".weights") for name in matrices) + 1):
+    count = sum(name.startswith("layer") and name.endswith(".weights")
+                for name in matrices)
+    for number in range(1, count + 1):
         names = f"layer{number}.weights", f"layer{number}.bias"
         if not all(name in matrices for name in names):
             raise DataError(path, f"arrays {', '.join(matrices)}", " and ".join(names))
@@ -432,7 +481,8 @@ def _layers_of(path: str | Path, matrices: dict) -> Iterator[Dense]:
 # ---------------------------------------------------------------------------
 
 def gradient_check(network: Network, x: Matrix | SparseMatrix, labels: Sequence[int],
-                   step: float = 1e-3) -> float:
+                   step: float = 1e-3, smoothing: float = 0.0,
+                   masks: Sequence[Masks] = ()) -> float:
     """The largest relative error of backpropagation against finite differences.
 
     For each parameter w the slope is measured by the centred difference of fourth order
@@ -447,11 +497,11 @@ def gradient_check(network: Network, x: Matrix | SparseMatrix, labels: Sequence[
         middle, at = matrix[i, j], {}
         for offset in (-2, -1, 1, 2):
             matrix[i, j] = middle + offset * step
-            at[offset] = network.mean_loss(x, labels)
+            at[offset] = network.mean_loss(x, labels, smoothing, masks)
         matrix[i, j] = middle
         return (8 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12 * step)
 
-    _, gradients = network.loss_and_gradients(x, labels)
+    _, gradients = network.loss_and_gradients(x, labels, smoothing, masks)
     worst = 0.0
     for layer, gradient in zip(network.layers, gradients):
         for matrix, computed in ((layer.weights, gradient.weights),

@@ -15,12 +15,14 @@ There is no pickle in any of it, so that reading a file never runs what it says.
 from __future__ import annotations
 
 import ast
+import errno
 import io
 import json
 import math
 import os
 import struct
 import tempfile
+import warnings
 import zipfile
 import zlib
 from itertools import chain
@@ -32,6 +34,8 @@ from my_math import Matrix
 
 _MAGIC = b"\x93NUMPY"
 _LARGEST_MEMBER = 1 << 28       # bytes; a 784-512-10 network has 3 million
+_SMALL = 1 << 20                # bytes that any archive may unpack to
+_LONGEST_NAME = 100             # characters of an array's name
 _CODES = {"f2": "e", "f4": "f", "f8": "d", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
           "u1": "B", "u2": "H", "u4": "I", "u8": "Q"}       # NumPy's names to struct's
 
@@ -106,7 +110,9 @@ def parse_npy(content: bytes) -> Matrix | str:
 def _parse_header(header: bytes) -> tuple[str, bool, tuple]:
     """(descr, fortran_order, shape) of the dict in the header, each checked."""
     try:
-        fields = ast.literal_eval(header[:1000].decode("latin-1").strip())
+        with warnings.catch_warnings():     # a wrong "\d" is an error, not a remark
+            warnings.simplefilter("error")
+            fields = ast.literal_eval(header[:1000].decode("latin-1").strip())
         descr, shape = fields["descr"], fields["shape"]
         fortran = bool(fields["fortran_order"])
     except (SyntaxError, ValueError, KeyError, TypeError, RecursionError, MemoryError):
@@ -114,14 +120,14 @@ def _parse_header(header: bytes) -> tuple[str, bool, tuple]:
     sizes_fit = isinstance(shape, tuple) and all(
         type(n) is int and n > 0 for n in shape)
     if not isinstance(descr, str) or not sizes_fit or len(shape) > 2:
-        raise ValueError(f"an array of type {descr!r} and shape {shape!r}")
+        raise ValueError(f"an array of type {descr!r:.40} and shape {shape!r:.40}")
     return descr, fortran, shape
 
 
 def _parse_numbers(descr: str, count: int, data: bytes) -> tuple:
     code = _CODES.get(descr[1:])
     if code is None or descr[0] not in "<>|=":
-        raise ValueError(f"numbers of type {descr!r}")
+        raise ValueError(f"numbers of type {descr!r:.40}")
     order = ">" if descr[0] == ">" else "<"
     if len(data) != count * struct.calcsize(order + code):
         raise ValueError(f"{len(data):,} bytes for {count:,} numbers")
@@ -161,20 +167,41 @@ def read_npz(path: str | Path) -> tuple[dict[str, Matrix], dict]:
     except (ValueError, TypeError, RecursionError, struct.error) as error:
         raise DataError(path, str(error), expected) from None
     except OSError as error:
-        raise DataError(path, error.strerror or str(error), expected) from None
+        nowhere = error.errno == errno.EINVAL      # an offset before the file's start
+        found = "a damaged archive" if nowhere else error.strerror or str(error)
+        raise DataError(path, found, expected) from None
     if not isinstance(settings, dict):
         raise DataError(path, f"settings that are {settings!r:.40}", expected)
     return {name: a for name, a in arrays.items() if isinstance(a, Matrix)}, settings
 
 
+def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
+    """ValueError unless the members of an archive of `size` bytes may be unpacked.
+
+    A zip of a few kilobytes can claim, and even hold, gigabytes.  Weights hardly
+    shrink when they are packed, so ten times the size is more than any model needs.
+    """
+    total = sum(info.file_size for info in members)
+    for info in members:
+        name = info.filename
+        if not name.isprintable() or len(name) > _LONGEST_NAME:
+            raise ValueError(f"an array named {name!r:.40}")
+        if info.file_size > _LARGEST_MEMBER:
+            raise ValueError(f"{name} of {info.file_size:,} bytes")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{name} compressed in an unknown way")
+    if total > 10 * size + _SMALL:
+        raise ValueError(f"{size:,} bytes that unpack to {total:,}")
+
+
 def _read_members(path: str | Path) -> dict[str, Any]:
     arrays = {}
     with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            if info.file_size > _LARGEST_MEMBER:
-                raise ValueError(f"{info.filename} of {info.file_size:,} bytes")
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError(f"{info.filename} compressed in an unknown way")
-            content = archive.read(info)
+        members = archive.infolist()
+        _check_members(members, os.path.getsize(path))
+        for info in members:
+            # Without a size, read() would unpack all that is there, whatever it claims.
+            with archive.open(info) as member:
+                content = member.read(info.file_size)
             arrays[info.filename[:-4]] = parse_npy(content)
     return arrays

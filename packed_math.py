@@ -15,7 +15,7 @@ import math
 from fractions import Fraction
 from functools import lru_cache, reduce
 from itertools import compress
-from operator import mul, or_
+from operator import add, mul, or_
 from typing import Any, Callable, Iterable, Iterator, Sequence
 
 from lanes import NARROW, WIDE, LaneOverflowError, Lanes, lanes_of
@@ -210,9 +210,9 @@ class PackedMatrix:
         """function(number) for each number, as floats."""
         return self.to_matrix().map(function)
 
-    def map_rows(self, function: Callable) -> Matrix:
-        """function(row) for each row, as floats."""
-        return Matrix._trusted(list(map(function, self)))
+    def map_rows(self, function: Callable, *others: Any) -> Matrix:
+        """function(row i, row i of each of the others) for each row, as floats."""
+        return Matrix._trusted(list(map(function, self, *others)))
 
     @property
     def positive(self) -> list[int]:
@@ -258,6 +258,122 @@ class PackedMatrix:
         return PackedMatrix(rows, self.shape[1], self.unit, self.bound, NARROW,
                             self.row_bounds)
 
+    def dropped(self, masks: Any) -> PackedMatrix:
+        """Each number over 1 - p where the masks keep it, else 0 (see `Masks`)."""
+        narrow = self.in_lanes(NARROW)
+        keep = narrow.layout.keep
+        rows = [keep(row, signs) if row else 0
+                for row, signs in zip(narrow.rows, masks.signs())]
+        kept = PackedMatrix(rows, self.shape[1], self.unit, self.bound, NARROW)
+        rows, bound = kept._fraction(kept.rows, self.bound, 1 / (1 - masks.rate))
+        return PackedMatrix(rows, self.shape[1], self.unit, bound)
+
+    # --- what an optimizer needs of it
+
+    grain = 1 / 256     # a smaller part of most weights would be rounded to nothing
+
+    @property
+    def stored(self) -> PackedMatrix:
+        """The matrix in the order in which its numbers are kept: this very one."""
+        return self
+
+    @property
+    def step_unit(self) -> Fraction:
+        """The unit of what `take_up` and `add_rows` are given."""
+        return self.unit
+
+    @property
+    def step_bits(self) -> int:
+        """The bits of its lanes."""
+        return self.bits
+
+    def _alike(self, rows: list[int], unit: Fraction, bound: int) -> PackedMatrix:
+        """Other rows of the same kind and width."""
+        return PackedMatrix(rows, self.shape[1], unit, bound, self.bits)
+
+    def copy(self) -> PackedMatrix:
+        """A matrix of the same numbers that shares nothing with this one."""
+        twin = self._alike(self.rows[:], self.unit, self.bound)
+        twin.product_unit = self.product_unit
+        return twin
+
+    def accumulator(self) -> PackedMatrix:
+        """Zeros of the same kind, in units as fine as gradients want."""
+        finer = Fraction(1, 1 << max(0, 24 + _floor_log2(self.unit)))
+        return self._alike([0] * len(self.rows), self.unit * finer, 0)
+
+    def clear(self) -> None:
+        """Make all numbers 0."""
+        self.rows, self.bound = [0] * len(self.rows), 0
+        self._forget()
+
+    def fill(self, rows: Iterable[Sequence[float]]) -> None:
+        """Take over other numbers, rounded to the unit."""
+        filled = PackedMatrix.from_matrix(Matrix(rows), self.unit, self.bits)
+        if filled.shape != self.shape:
+            raise ShapeError.between("fill", self.shape, filled.shape, "must be equal")
+        self.rows, self.bound = filled.rows, filled.bound
+        self._forget()
+
+    def add_scaled(self, other: Matrix | PackedMatrix, factor: float) -> None:
+        """C <- C + factor B in place, rounded to the unit."""
+        if isinstance(other, Matrix):
+            scale, encode = float(Fraction(factor) / self.unit), self.layout.encode
+            rows = [encode(_nearest(row, scale)) for row in other]
+            bound = self.layout.measure(rows)
+        else:
+            rows, bound = self._fraction(other.rows, other.bound, factor)
+        PackedMatrix.add_rows(self, rows, bound)    # of a team each worker does the same
+
+    def become(self, a: PackedMatrix, b: PackedMatrix, share: float) -> None:
+        """C <- A + share (B - A): the share, in 0..1, of the way from A to B."""
+        bound = a.bound + b.bound
+        if not self._has_room(bound, share):
+            bound = a.tighten() + b.tighten()
+        way = [y - x for x, y in zip(a.rows, b.rows)]
+        rows, _ = self._fraction(way, bound, share)
+        self.rows, self.bound = list(map(add, a.rows, rows)), max(a.bound, b.bound) + 1
+        self._forget()
+
+    def _fraction(self, rows: Sequence[int], bound: int, factor: float
+                  ) -> tuple[list[int], int]:
+        """factor times rows of lanes like these, rounded, and a bound on its lanes.
+
+        The factor is taken to 8 bits.
+        """
+        if not self._has_room(bound, factor):
+            raise LaneOverflowError(f"numbers up to {float(bound * self.unit):.3g} "
+                                    f"in lanes of {self.bits} bits")
+        whole, first, shift = self._in_two_shifts(factor)
+        reduced = self.layout.shift_right
+        scaled = [reduced(reduced(row, first) * whole, shift - first) for row in rows]
+        return scaled, _shifted(bound * abs(whole), shift) + 1
+
+    def _has_room(self, bound: int, factor: float) -> bool:
+        """Whether `_fraction` can multiply lanes up to a bound."""
+        whole, first, _ = self._in_two_shifts(factor)
+        return not (bound >> first) * abs(whole) >> self.bits - 1
+
+    def _in_two_shifts(self, factor: float) -> tuple[int, int, int]:
+        """(k, first shift, whole shift s) with factor = k 2^-s: numbers in fine units
+        lose those bits before k comes for which the product would have no room."""
+        whole, shift = _whole_and_shift(factor, self.unit, self.unit)
+        return whole, min(max(0, -18 - _floor_log2(self.unit)), max(0, shift)), shift
+
+    def add_rounded(self, fine: PackedMatrix) -> None:
+        """C <- C + B in place, for a B in 2^n times finer units, rounded to these."""
+        shift, layout = _log2_of_ratio(self.unit, fine.unit), fine.layout
+        rounded = PackedMatrix([layout.shift_right(row, shift) for row in fine.rows],
+                               self.shape[1], self.unit, _shifted(fine.bound, shift),
+                               fine.bits)
+        if rounded.bound >> self.bits - 8:      # a sum of bounds says little
+            rounded.tighten()
+        PackedMatrix.add_rows(self, rounded.in_lanes(self.bits).rows, rounded.bound)
+
+    def _forget(self) -> None:
+        """Drop what was worked out from numbers that are no more."""
+        self._row_bounds = self._positive = self._columns = None
+
     # --- changing it in place
 
     def add_matmul(self, a: SparseMatrix, b: Matrix | PackedMatrix, alpha: float = 1
@@ -270,7 +386,7 @@ class PackedMatrix:
             raise ShapeError.between("+=", self.shape, (a.shape[0], b.shape[1]),
                                      "must be equal")
         x = a.T
-        self.take_up(x, *self._steps(b, self.unit * x.denominator, alpha))
+        self.take_up(x, *self._steps(b, self.step_unit * x.denominator, alpha))
 
     def take_up(self, x: SparseMatrix, steps: Sequence[int], bound: int,
                 samples: slice = slice(None)) -> None:
@@ -295,9 +411,9 @@ class PackedMatrix:
         if self.shape != (1, b.shape[1]):
             raise ShapeError.between("+=", self.shape, (1, b.shape[1]), "must be equal")
         if isinstance(b, PackedMatrix):
-            self.add_rows(*self._steps(b.sum(axis=0), self.unit, alpha))
+            self.add_rows(*self._steps(b.sum(axis=0), self.step_unit, alpha))
         else:
-            scale = float(Fraction(alpha) / self.unit)
+            scale = float(Fraction(alpha) / self.step_unit)
             sums = list(map(sum, zip(*[_nearest(row, scale) for row in b])))
             self.add_rows([self.layout.encode(sums)], max(map(abs, sums)))
 
@@ -333,7 +449,7 @@ class PackedMatrix:
             raise LaneOverflowError(f"a step of {growth:,} on numbers up to "
                                     f"{self.bound:,} in lanes of {self.bits} bits")
         self.bound += growth
-        self._row_bounds = self._positive = self._columns = None
+        self._forget()
 
 
 class PackedTranspose:
@@ -378,6 +494,24 @@ class PackedTranspose:
     def __repr__(self) -> str:
         return f"{self.base!r}.T"
 
+    @property
+    def stored(self) -> PackedMatrix:
+        """The matrix in the order in which its numbers are kept: the base."""
+        return self.base
+
+    @property
+    def grain(self) -> float:
+        """As in `PackedMatrix`."""
+        return self.base.grain
+
+    def copy(self) -> PackedTranspose:
+        """A matrix of the same numbers that shares nothing with this one."""
+        return PackedTranspose(self.base.copy())
+
+    def accumulator(self) -> PackedTranspose:
+        """Zeros of the same kind."""
+        return PackedTranspose(self.base.accumulator())
+
     def to_matrix(self) -> Matrix:
         """The same numbers as floats."""
         return Matrix(self)
@@ -401,11 +535,15 @@ class PackedTranspose:
         if isinstance(x, Matrix):       # 9 bits, as `relu` has: b then gets the others
             x = PackedMatrix.from_matrix(x, Fraction(1, 1 << 9))
         x = x.in_lanes(base.bits)
-        scale = float(Fraction(alpha) * x.unit / base.unit)
+        scale = float(Fraction(alpha) * x.unit / base.step_unit)
         whole = [_nearest(numbers, scale) for numbers in b]
         growth = sum(bound * max(map(abs, numbers))
                      for bound, numbers in zip(x.row_bounds, whole))
-        base.add_rows([_weighted_sum(column, x.rows) for column in zip(*whole)], growth)
+        if base.step_bits == base.bits:
+            rows = [_weighted_sum(column, x.rows) for column in zip(*whole)]
+        else:
+            rows = _wide_sums(x, whole)
+        base.add_rows(rows, growth)
 
 
 # ---------------------------------------------------------------------------
@@ -430,6 +568,24 @@ def _wide_product(left: Matrix | PackedMatrix, wide_rows: list[int], columns: in
 def _weighted_sum(numbers: Sequence[int], rows: Sequence[int]) -> int:
     """sum_k numbers[k] rows[k]: as many dot products as a row has lanes."""
     return sum(map(mul, filter(None, numbers), compress(rows, numbers)))
+
+
+def _wide_sums(x: PackedMatrix, whole: Sequence[Sequence[int]]) -> list[int]:
+    """sum_i whole[i][c] times row i of x, for each c, in wide lanes.
+
+    Narrow ones hold the sum over so many samples as surely fit; these are then widened.
+    """
+    wide, step = lanes_of(x.shape[1], WIDE), 1
+    largest = max(max(map(abs, numbers)) for numbers in whole) * x.bound
+    if largest:
+        step = max(1, ((1 << x.bits - 1) - 1) // largest)
+    totals = [0] * len(whole[0])
+    for start in range(0, len(whole), step):
+        columns = zip(*whole[start:start + step])
+        rows = [_weighted_sum(column, x.rows[start:start + step]) for column in columns]
+        totals = [total + wide.encode(x.layout.decode(row))
+                  for total, row in zip(totals, rows)]
+    return totals
 
 
 def _nearest(numbers: Iterable[float], scale: float) -> list[int]:
@@ -467,6 +623,13 @@ def _log2_of_ratio(a: Fraction, b: Fraction) -> int:
     if Fraction(2) ** exponent != ratio:
         raise ValueError(f"{a} over {b} is no power of two")
     return exponent
+
+
+@lru_cache(maxsize=None)
+def _floor_log2(number: Fraction) -> int:
+    """The largest n with 2^n <= number."""
+    n = number.numerator.bit_length() - number.denominator.bit_length()
+    return n if Fraction(2) ** n <= number else n - 1
 
 
 @lru_cache(maxsize=64)

@@ -23,17 +23,21 @@ import math
 import multiprocessing
 import os
 import pickle
+import random
 import signal
 import sys
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from multiprocessing.connection import Connection
 from operator import add
-from typing import Any, Callable, Iterable, Iterator, Sequence
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 from dataset import Dataset
+from dropout import Dropout
 from my_math import Matrix, SparseMatrix
 from network import BatchResult, Dense, Network, Report
+from optimizers import SGD
 from packed_math import NARROW, WIDE, LaneOverflowError, PackedMatrix
 
 # Units of the steps of the first layer, lr / m dZ1.  In narrow lanes, with 4 grey
@@ -65,7 +69,7 @@ class Team:
                  ) -> None:
         """`connections[k]` leads to worker k; there is none to oneself."""
         self.rank, self.size, self._connections = rank, len(connections), connections
-        self._deferred: list[tuple[Any, Callable]] = []
+        self._deferred: list[tuple[Any, Callable, Callable]] = []
         self.meanwhile: Callable[[], Any] = lambda: None
 
     def share(self, count: int, rank: int | None = None) -> slice:
@@ -114,27 +118,73 @@ class Team:
         """What every worker has given, by rank."""
         return self.exchange(lambda rank: part)
 
-    def defer(self, part: Any, apply: Callable[[int, Any], None]) -> None:
-        """Have apply(rank, part) called with each worker's part at the next `flush`."""
-        self._deferred.append((part, apply))
+    def defer(self, part: Any, apply: Callable[[int, Any], None],
+              done: Callable[[], Any] = lambda: None) -> None:
+        """Have apply(rank, part) called with each worker's part at the next `flush`,
+        and done() after the last."""
+        self._deferred.append((part, apply, done))
 
     def flush(self) -> None:
         """Exchange all that was deferred in one message, and apply what comes."""
         deferred, self._deferred = self._deferred, []
-        own = [part for part, _ in deferred]
+        own = [part for part, *_ in deferred]
         for rank, parts in self.exchanged(lambda rank: own):
-            for (_, apply), part in zip(deferred, parts):
+            for (_, apply, _), part in zip(deferred, parts):
                 apply(rank, part)
+        for _, _, done in deferred:
+            done()
 
 
 # ---------------------------------------------------------------------------
 # Matrices that a team shares
 # ---------------------------------------------------------------------------
 
-class SplitWeights(PackedMatrix):
+class _OfTeam(PackedMatrix):
+    """A packed matrix that knows its team.
+
+    Steps too small for its unit are first added up in a matrix `fine`, where there is
+    one, and carried over at the end of a batch.
+    """
+
+    __slots__ = ("team", "fine")
+
+    def refine(self, unit: Fraction, bits: int) -> None:
+        """Have steps in a finer unit from now on."""
+        self.fine = PackedMatrix([0] * len(self.rows), self.shape[1], unit, 0, bits)
+
+    @property
+    def step_unit(self) -> Fraction:
+        """The unit of the steps that this takes up."""
+        return self.fine.unit if self.fine else self.unit
+
+    @property
+    def step_bits(self) -> int:
+        """The bits of their lanes."""
+        return self.fine.bits if self.fine else self.bits
+
+    def _alike(self, rows: list[int], unit: Fraction, bound: int) -> PackedMatrix:
+        """Of the same class and team, and as fine."""
+        twin = type(self)(rows, self.shape[1], unit, bound, self.bits)
+        twin.team, twin.fine = self.team, None
+        if self.step_unit < unit:
+            twin.refine(self.step_unit, self.step_bits)
+        return twin
+
+    def _defer(self, part: Any, apply: Callable) -> None:
+        """Have apply(matrix, rank, part) called with each worker's part."""
+        self.team.defer(part, partial(apply, self.fine or self), self._carry)
+
+    def _carry(self) -> None:
+        """Take over what was added up."""
+        if self.fine:
+            self.add_rounded(self.fine)
+            self.fine.clear()
+
+
+class SplitWeights(_OfTeam):
     """Those rows of the first layer's weights that belong to this worker's pixels."""
 
-    __slots__ = ("team",)
+    __slots__ = ()
 
     def _sparse_product(self, left: SparseMatrix) -> PackedMatrix:
         """The whole sums of this worker's share of the images."""
@@ -154,54 +204,61 @@ class SplitWeights(PackedMatrix):
 
     def take_up(self, x: SparseMatrix, steps: Sequence[int], bound: int) -> None:
         """Take up the steps of all images, the team's shares as they come."""
-        def apply(rank: int, part: tuple) -> None:
+        def apply(matrix: PackedMatrix, rank: int, part: tuple) -> None:
             """One worker's steps, all others being 0, to this one's rows."""
             steps, bound = part
             share = self.team.share(x.shape[0], rank)
-            PackedMatrix.take_up(self, x, steps, bound, share)
-        self.team.defer((steps, bound), apply)
+            PackedMatrix.take_up(matrix, x, steps, bound, share)
+        self._defer((steps, bound), apply)
 
 
-class SharedWeights(PackedMatrix):
+class SharedWeights(_OfTeam):
     """Weights of which every worker has all, kept equal."""
 
-    __slots__ = ("team",)
+    __slots__ = ()
 
     def add_rows(self, rows: Sequence[int], bound: int) -> None:
         """Add what all workers have to add."""
-        self.team.defer((rows, bound),
-                        lambda _, part: PackedMatrix.add_rows(self, *part))
+        self._defer((rows, bound),
+                    lambda matrix, _, part: PackedMatrix.add_rows(matrix, *part))
 
 
-def pack_network(network: Network, team: Team, levels: int, step_size: float
-                 ) -> Network:
+def pack_network(network: Network, team: Team, levels: int, step_size: float,
+                 optimizer: Callable = SGD) -> Network:
     """The same network in packed matrices, for images of so many grey levels.
 
-    `step_size` is the learning rate over the batch size, what an image's dZ is times in
-    a step.  More than 4 levels, or steps smaller than 1/512, need more bits than narrow
-    lanes have for the first layer.
+    `step_size` is the learning rate (or the optimizer's `scale` of it) over the batch
+    size, what an image's dZ is times in a step.  More than 4 levels need more bits than
+    narrow lanes have for the first layer; steps smaller than 1/512 are added up in
+    finer units than the weights have.
     """
     def pack(kind: type, matrix: Matrix, unit: Fraction, bits: int = NARROW) -> Any:
         """One matrix of the team's."""
         packed = kind.from_matrix(matrix, unit, bits)
-        packed.team = team
+        packed.team, packed.fine = team, None
+        if small:
+            packed.refine(unit / fineness, WIDE if unit == later_unit else bits)
         return packed
 
-    narrow = levels <= 4 and step_size * 512 >= 1
-    bits, step = (NARROW, NARROW_STEP) if narrow else (WIDE, FINE_STEP)
-    unit = step / (levels - 1)
+    smallness = round(-math.log2(step_size))
+    small, fineness = step_size * 512 < 1, 1 << max(0, smallness - 8)
+    bits, step = (NARROW, NARROW_STEP) if levels <= 4 else (WIDE, FINE_STEP)
     # The smaller the steps, the finer the unit of the later weights: room for 64 to 8.
-    later_unit = Fraction(1, 1 << 25 + min(3, max(0, round(-math.log2(step_size)) - 8)))
+    later_unit = Fraction(1, 1 << 25 + min(3, max(0, smallness - 8)))
     first, *later = network.layers
     own = Matrix(first.weights[pixel]
                  for pixel in range(team.rank, network.sizes[0], team.size))
-    first.weights = pack(SplitWeights, own, unit, bits)
-    first.bias = pack(SharedWeights, first.bias, unit, bits)
+    first.weights = pack(SplitWeights, own, step / (levels - 1), bits)
+    first.bias = pack(SharedWeights, first.bias, step / (levels - 1), bits)
     for layer in later:
-        columns = pack(SharedWeights, layer.weights.T, later_unit)
-        columns.product_unit = step if layer is later[0] else FINE_STEP
-        layer.weights = columns.T
+        layer.weights = pack(SharedWeights, layer.weights.T, later_unit).T
         layer.bias = pack(SharedWeights, layer.bias, later_unit, WIDE)
+        layer.weights.T.product_unit = FINE_STEP / (fineness if small else 1)
+    network.optimizer = optimizer(network.layers)
+    network.optimizer.flush = team.flush
+    if later:                   # dZ1 in the unit of what takes it up
+        taken = network.optimizer.targets[0][0].step_unit * (levels - 1)
+        later[0].weights.T.product_unit = taken
     return network
 
 
@@ -209,35 +266,71 @@ def unpack_network(network: Network, team: Team) -> Network:
     """The whole network as floats, in every worker; the same if it is not packed."""
     if isinstance(network.layers[0].weights, Matrix):
         return network
-    first = network.layers[0]
-    shares = team.gather(list(first.weights))
-    rows = [shares[p % team.size][p // team.size] for p in range(sum(map(len, shares)))]
-    weights = [Matrix(rows),
-               *(layer.weights.to_matrix() for layer in network.layers[1:])]
-    return Network.of_layers(
-        [Dense(w, layer.bias.to_matrix()) for w, layer in zip(weights, network.layers)],
-        network.activation, network.loss)
+    first, *later = network.layers
+    layers = [Dense(_joined(first.weights, team), first.bias.to_matrix())]
+    layers += [Dense(layer.weights.to_matrix(), layer.bias.to_matrix())
+               for layer in later]
+    return Network.of_layers(layers, network.activation, network.loss)
+
+
+def _joined(own: PackedMatrix | Matrix, team: Team) -> Matrix:
+    """The matrix of all pixels from each worker's rows."""
+    shares = team.gather(list(own))
+    return Matrix(shares[p % team.size][p // team.size]
+                  for p in range(sum(map(len, shares))))
+
+
+def optimizer_state(network: Network, team: Team) -> dict[str, Matrix]:
+    """The optimizer's matrices by name, whole, in every worker."""
+    return {name: _joined(matrix, team) if split else Matrix(matrix)
+            for name, matrix, split in _memory(network)}
+
+
+def restore_optimizer(network: Network, team: Team, state: dict[str, Matrix]) -> None:
+    """Take over what `optimizer_state` gave, perhaps to another number of workers."""
+    for name, matrix, split in _memory(network):
+        rows = list(state[name])
+        matrix.fill(rows[team.rank::team.size] if split else rows)
+
+
+def _memory(network: Network) -> Iterator[tuple[str, PackedMatrix | Matrix, bool]]:
+    """(name, matrix as it is stored, whether each worker has but its rows of it)."""
+    for kind, layers in network.optimizer.memory.items():
+        for number, (weights, bias) in enumerate(layers):
+            yield f"{kind}{number + 1}.weights", weights.stored, number == 0
+            yield f"{kind}{number + 1}.bias", bias.stored, False
 
 
 # ---------------------------------------------------------------------------
 # A batch, a data set
 # ---------------------------------------------------------------------------
 
+class How(NamedTuple):
+    """What a step is like beside its learning rate; see `Network.train_batch`."""
+
+    sure: float = 0.0
+    smoothing: float = 0.0
+    dropout: Dropout | None = None
+    rng: random.Random | None = None        # draws the units that are left out
+
+
 def train_batch(network: Network, team: Team, x: SparseMatrix, labels: Sequence[int],
-                learning_rate: float, sure: float) -> BatchResult:
+                learning_rate: float, how: How = How()) -> BatchResult:
     """One step of the whole team on x, this worker's pixels of all images.
 
     The result is that of this worker's share.
     """
-    mine = labels[team.share(len(labels))]
+    share = team.share(len(labels))
+    mine, masks = labels[share], ()
+    if how.dropout:
+        masks = how.dropout.draw(len(labels), how.rng, share)
     if mine:
-        result = network.train_batch(x, mine, learning_rate, sure)
-    else:                           # fewer images than workers
-        result = BatchResult(0.0, 0, [])
-        network.layers[0].forward(x)
-        _add_nothing(network, x)
-    team.flush()
-    return result
+        return network.train_batch(x, mine, learning_rate, how.sure, how.smoothing,
+                                   masks)
+    network.layers[0].forward(x)        # fewer images than workers
+    _add_nothing(network, x)
+    network.optimizer.settle(learning_rate)
+    return BatchResult(0.0, 0, [])
 
 
 def prepared(team: Team, batches: Iterable) -> Iterator:
@@ -262,29 +355,32 @@ def prepared(team: Team, batches: Iterable) -> Iterator:
 
 
 def _add_nothing(network: Network, x: SparseMatrix) -> None:
-    """Defer empty parts in the order in which `Network.step` defers full ones."""
-    for number, layer in enumerate(network.layers):
+    """Defer empty parts in the order in which an optimizer defers full ones."""
+    for number, (weights, bias) in enumerate(network.optimizer.targets):
         if number == 0:
-            layer.weights.take_up(x, [], 0)
+            weights.take_up(x, [], 0)
         else:
-            layer.weights.T.add_rows([0] * layer.weights.shape[1], 0)
-        layer.bias.add_rows([0], 0)
+            weights.T.add_rows([0] * weights.shape[1], 0)
+        bias.add_rows([0], 0)
 
 
 def judge(network: Network, team: Team, dataset: Dataset,
           batch_size: int = 100) -> Report:
     """The answers of the team to a whole data set, in every worker."""
-    mine = []
+    mine, loss_sum = [], 0.0
     for x, labels in prepared(team, dataset.batches(batch_size,
                                                     augment=own_pixels(team))):
-        if labels[team.share(len(labels))]:
-            mine.append(list(network.predict(x)))
+        own = labels[team.share(len(labels))]
+        if own:
+            answers, loss = network.predict_and_judge(x, own)
+            mine.append(list(answers))
+            loss_sum += loss * len(own)
         else:
             network.layers[0].forward(x)
             mine.append([])
-    batches = zip(*team.gather(mine))
-    return Report([row for shares in batches for share in shares for row in share],
-                  dataset.labels)
+    shares, losses = zip(*team.gather((mine, loss_sum)))
+    return Report([row for parts in zip(*shares) for part in parts for row in part],
+                  dataset.labels, math.fsum(losses) / len(dataset))
 
 
 def own_pixels(team: Team) -> Callable[[bytes], bytes] | None:

@@ -2,141 +2,299 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 import sys
 from pathlib import Path
-from typing import Sequence
+from typing import Callable, Sequence
 
-from console import (MODEL, RUNS, LiveLine, OptionError, Parser, bar, can_print,
-                     load_data, picture, run_command, shown_path, table, whole_number)
+from answers import (answer_object, bar_lines, best, framed, report_lines,
+                     report_object, row_lines, shift_lines, shift_object)
+from console import (LiveLine, OptionError, Parser, can_print, load_data, picture,
+                     run_command, shown_path, whole_number)
 from data_loader import DataError
 from dataset import Dataset
-from my_math import SparseMatrix
-from network import Network, Report
+from models import Ensemble, Model, find_model, seen, shift_accuracies
+from network import Report
 
-SHIPPED_MODEL = Path(__file__).resolve().parent / "data" / MODEL
+SIDE = 28           # pixels of a side of what a picture is turned into
 
 EXAMPLES = """\
 examples:
-  python predict.py --index 42       one test image: picture, answer, probabilities
-  python predict.py --test           the whole test set, digit by digit
-  python predict.py --test --model runs/default-1/model.npz
+  python predict.py --index 42                 one test image: picture, answer
+  python predict.py --index 42 --explain       the same, worked out in numbers
+  python predict.py --image seven.png          your own picture, or several
+  python predict.py --image number.png --show  ... and what the network sees of it
+  python predict.py --draw                     draw digits in your browser
+  python predict.py --test                     the whole test set, digit by digit
+  python predict.py --test --shift 4           ... moved by 0 to 4 pixels
+  python predict.py --test --model runs/default-1/model.npz runs/default-2/model.npz
+  python predict.py --image *.png --json       for other programs: an object a line
+  python predict.py --pictures out             what the model has learnt, drawn
 """
 
 
 def build_parser() -> Parser:
     """The options of the command."""
-    parser = Parser(prog="predict.py", epilog=EXAMPLES,
+    parser = Parser(prog="predict.py", epilog=EXAMPLES, usage="%(prog)s "
+                    "(--index N | --image FILE... | --test | --draw | --pictures DIR) "
+                    "[more options]",
                     formatter_class=argparse.RawDescriptionHelpFormatter,
                     description="Read handwritten digits with a trained network.")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--index", type=whole_number(0), metavar="N",
-                      help="read test image N, counted from 0")
-    what.add_argument("--test", action="store_true", help="read the whole test set")
-    parser.add_argument("--data", metavar="DIR", help="folder with the four IDX files, "
-                        "or a .csv file (default: $MNIST_DIR, else data/mnist)")
-    parser.add_argument("--model", metavar="FILE", help="model.npz of a run "
-                        "(default: the newest in runs/, else data/model.npz)")
+    what = parser.add_argument_group("what to read")
+    only = what.add_mutually_exclusive_group()
+    only.add_argument("--index", type=whole_number(0), metavar="N",
+                      help="test image N, counted from 0")
+    only.add_argument("--image", nargs="+", metavar="FILE", help="pictures of a digit "
+                      "each, or of several side by side; no data set is needed")
+    only.add_argument("--test", action="store_true", help="the whole test set")
+    only.add_argument("--draw", action="store_true",
+                      help="what you draw on a page in the browser, until Ctrl-C")
+    add_more(parser.add_argument_group("with which model and data").add_argument,
+             parser.add_argument_group("in what form").add_argument)
     return parser
 
 
+def add_more(source: Callable, form: Callable) -> None:
+    """The options beside those that say what to read."""
+    source("--model", nargs="+", metavar="FILE", help="model.npz of a run, or several, "
+           "whose answers are averaged (default: the newest in runs/, else "
+           "data/model.npz)")
+    source("--data", metavar="DIR", help="folder with the four IDX files, or a .csv "
+           "file (default: $MNIST_DIR, else data/mnist)")
+    form("--explain", action="store_true", help="with --index or --image: the way "
+         "through the network and back in numbers and shapes")
+    form("--unit", type=whole_number(0), metavar="N", help="with --explain: write out "
+         "the sum of unit N of the first layer (default: the most active one)")
+    form("--show", action="store_true",
+         help="with --image: print each digit as the network sees it")
+    form("--shift", type=whole_number(1, 27), metavar="N",
+         help="with --test: accuracy on images moved by 0, 1, ... N pixels")
+    form("--json", action="store_true", help="one object a picture and line")
+    form("--pictures", metavar="DIR", help="draw what the model has learnt and how it "
+         "does on the test set, alone or with --test; takes minutes, needs matplotlib")
+    form("--port", type=whole_number(0, 65535), metavar="N",
+         help="with --draw: the page's port (default: any that is free)")
+    form("--no-browser", action="store_true",
+         help="with --draw: print the page's address, open nothing")
+
+
+def find_conflict(options: argparse.Namespace) -> str:
+    """What is wrong with options that make no sense together, else an empty text."""
+    given = {name for name, value in vars(options).items()
+             if value is not None and value is not False}
+    if not given & {"index", "image", "test", "draw", "pictures"}:
+        return "expected one of --index, --image, --test, --draw, --pictures"
+    needs = {"explain": ["index", "image"], "unit": ["explain"], "show": ["image"],
+             "shift": ["test"], "port": ["draw"], "no_browser": ["draw"],
+             "data": ["index", "test", "pictures"]}
+    for name, others in needs.items():
+        if name in given and not given & set(others):
+            return f"{_option(name)} goes with {' or '.join(map(_option, others))} only"
+    for name, others in {"json": ["explain", "show", "draw", "pictures"],
+                         "pictures": ["index", "image", "draw", "shift"]}.items():
+        for other in others:
+            if {name, other} <= given:
+                return f"{_option(name)} does not go with {_option(other)}"
+    for name in ("explain", "draw", "pictures"):
+        if name in given and len(options.model or []) > 1:
+            return f"{_option(name)} takes one model, found {len(options.model)}"
+    return ""
+
+
+def _option(name: str) -> str:
+    """An option as it is typed."""
+    return "--" + name.replace("_", "-")
+
+
 # ---------------------------------------------------------------------------
-# Which model, which images
+# One image, or the pictures in some files
 # ---------------------------------------------------------------------------
 
-def find_model(given: str | None) -> Path:
-    """The model named, else that of the newest run, else the shipped one."""
-    if given:
-        return Path(given)
-    models = sorted(RUNS.glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime)
-    if models:
-        return models[-1]
-    if SHIPPED_MODEL.exists():
-        return SHIPPED_MODEL
-    raise DataError(RUNS, "no trained model", f"a run with a {MODEL}",
-                    "make one with: python train.py")
+def print_json(what: dict) -> None:
+    """One object on a line of its own; ValueError for NaN, which JSON does not have."""
+    print(json.dumps(what, allow_nan=False))
 
 
-def load_model(path: Path, test: Dataset) -> tuple[Network, int]:
-    """(network, grey levels): as many inputs as pixels, as many answers as classes."""
-    network, settings = Network.load(path)
-    found = network.sizes[0], network.sizes[-1]
-    expected = test.height * test.width, test.class_count
-    if found != expected:
-        raise DataError(path, f"a model of {found[0]} inputs and {found[1]} classes",
-                        f"{expected[0]} and {expected[1]} for {test.name}")
-    return network, settings.get("grey_levels", 256)
+def explanation(ensemble: Ensemble, image: bytes, width: int, names: Sequence[str],
+                unit: int | None, label: int | None = None) -> str:
+    """The image's way through the first model's network."""
+    from explain import explain     # what few need would slow all starts
+    model = ensemble.models[0]
+    try:
+        lines = explain(model.network, image, width, model.levels, names, label, unit)
+    except IndexError as error:
+        raise OptionError(f"--unit: found {error}") from None
+    return "\n".join(lines)
 
 
-# ---------------------------------------------------------------------------
-# Answers in text
-# ---------------------------------------------------------------------------
-
-def answer_lines(answers: Sequence[float], names: Sequence[str]) -> list[str]:
-    """A line for each class: its name, its probability as a bar and in per cent."""
-    blocks = can_print("█")
-    width = max(map(len, names))
-    return [f"{name.rjust(width)} |{bar(answer, blocks)}| {answer:7.2%}"
-            for name, answer in zip(names, answers)]
-
-
-def show_one(network: Network, test: Dataset, index: int) -> None:
+def show_index(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -> None:
     """Print one test image, the answers to it and whether the largest is right."""
+    index, names = options.index, test.class_names
     if index >= len(test):
         raise OptionError(f"--index {index}: expected 0 to {len(test) - 1}, the "
                           f"{len(test):,} test images of {test.name}")
     image, label = test.image(index), test.label(index)
-    answers = network.predict(SparseMatrix.from_images([image], test.levels))[0]
-    guess = answers.index(max(answers))
-    verdict = "right" if guess == label else f"wrong, it is {test.class_names[label]}"
+    answers = ensemble.answers(image)
+    if options.json:
+        print_json(answer_object(answers, names, index=index, label=label))
+        return
+    verdict = "right" if best(answers) == label else f"wrong, it is {names[label]}"
+    middle = "\n".join(bar_lines(answers, names))
+    if options.explain:
+        middle = explanation(ensemble, image, test.width, names, options.unit, label)
     print(f"Test image {index} of {test.name}\n")
     print(*picture(image, test.width, can_print("░▒▓█")), sep="\n")
-    print("", *answer_lines(answers, test.class_names), sep="\n")
-    print(f"\nAnswer: {test.class_names[guess]} ({max(answers):.2%}), {verdict}")
+    print(f"\n{middle}\n\nAnswer: {names[best(answers)]} ({max(answers):.2%}), "
+          f"{verdict}\n{ensemble}")
 
 
-def show_report(report: Report, test: Dataset) -> None:
-    """Print the accuracy, the confusion matrix and the most confident errors."""
-    names = test.class_names
-    right = sum(map(int.__eq__, report.guesses, report.labels))
-    print(f"{report.accuracy:.2%} right: {right:,} of the {len(test):,} test images of "
-          f"{test.name}\n\nRows are labels, columns answers:\n")
-    rows = [[name, *counts, f"{counts[i] / max(sum(counts), 1):.1%}"]
-            for i, (name, counts) in enumerate(zip(names, report.confusion()))]
-    print(*table([["", *names, "right"], *rows]), sep="\n")
-    worst = report.worst_errors(5)
-    if worst:
-        print("\nThe most confident errors:")
-    for index in worst:
-        label, guess = names[report.labels[index]], names[report.guesses[index]]
-        print(f"  --index {index}: {label} taken for {guess} "
-              f"({max(report.answers[index]):.2%})")
+def show_files(ensemble: Ensemble, options: argparse.Namespace) -> int:
+    """Answer for each file; one that cannot be read costs a line and exit code 2."""
+    from image_loader import find_digits, read_picture
+    code = 0
+    for path in options.image:
+        try:
+            digits = find_digits(read_picture(path), path)
+        except DataError as error:
+            sys.stdout.flush()
+            print(f"predict.py: {error}", file=sys.stderr)
+            code = 2
+            continue
+        answers = list(map(ensemble.answers, digits))
+        if options.json:
+            for i, row in enumerate(answers):
+                place = {"position": i} if len(digits) > 1 else {}
+                print_json(answer_object(row, ensemble.names, file=path, **place))
+        else:
+            show_digits(ensemble, path, digits, answers, options)
+    if not options.json:
+        print(ensemble)
+    return code
+
+
+def show_digits(ensemble: Ensemble, path: str, digits: Sequence[bytes],
+                answers: Sequence[Sequence[float]], options: argparse.Namespace
+                ) -> None:
+    """Print what the digits of one picture are."""
+    names, several = ensemble.names, len(digits) > 1
+    print(path + (f": {len(digits)} digits, from left to right" if several else ""))
+    for i, digit in enumerate(digits, 1):
+        if several and (options.show or options.explain):
+            print(f"\nDigit {i} of {len(digits)}")
+        if options.show:
+            print("", *framed(seen(digit, ensemble.models[0].levels), SIDE), sep="\n")
+        if options.explain:
+            print("", explanation(ensemble, digit, SIDE, names, options.unit), sep="\n")
+    guesses = [names[best(row)] for row in answers]
+    if several:
+        joint = "" if max(map(len, names)) == 1 else " "
+        print("", *row_lines(answers, names), "", sep="\n")
+        print(f"Answer: {joint.join(guesses)}\n")
+    else:
+        if not options.explain:
+            print("", *bar_lines(answers[0], names), sep="\n")
+        print(f"\nAnswer: {guesses[0]} ({max(answers[0]):.2%})\n")
+
+
+# ---------------------------------------------------------------------------
+# The test set
+# ---------------------------------------------------------------------------
+
+def judge(ensemble: Ensemble, test: Dataset) -> Report:
+    """The answers to the test set, with a live line."""
+    live = LiveLine()
+    report = ensemble.judge(test, lambda done: live.show(
+        f"Reading {done:,}/{len(test):,} images"))
+    live.clear()
+    return report
+
+
+def show_test(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -> None:
+    """Print how the whole test set is read, or draw it, or both."""
+    report = judge(ensemble, test)
+    if options.json:
+        print_json(report_object(report, test, ensemble.paths))
+        return
+    if options.test:
+        columns = shutil.get_terminal_size().columns
+        print(*report_lines(report, test, columns), sep="\n")
+    if options.pictures:
+        draw_pictures(Path(options.pictures), ensemble.models[0], test, report)
+    print(ensemble)
+
+
+def draw_pictures(folder: Path, model: Model, test: Dataset, report: Report) -> None:
+    """Draw the model's pictures into a folder, made if need be, and say which."""
+    import plots
+    live = LiveLine()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        names = plots.draw_model(folder, model.network, test.with_levels(model.levels),
+                                 report, progress=live.show)
+    except ImportError as error:
+        raise OptionError(f"--pictures: found no matplotlib ({error}), expected it "
+                          "installed: python -m pip install matplotlib") from None
+    finally:
+        live.clear()
+    print(f"Pictures in {shown_path(folder)}: {', '.join(names)}")
+
+
+def show_shifts(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -> None:
+    """Print the accuracy of each model on images moved by 0, 1, ... pixels."""
+    live, columns = LiveLine(), []
+    for number, model in enumerate(ensemble.models, 1):
+        total = len(test) * (1 + 4 * options.shift)
+        columns.append(shift_accuracies(model, test, options.shift, lambda done: (
+            live.show(f"Model {number}: reading {done:,}/{total:,} images"))))
+    live.clear()
+    if options.json:
+        print_json(shift_object(columns, test, ensemble.paths))
+    else:
+        print(*shift_lines(columns, test, ensemble.paths), sep="\n")
 
 
 # ---------------------------------------------------------------------------
 # The command
 # ---------------------------------------------------------------------------
 
+def serve(ensemble: Ensemble, options: argparse.Namespace) -> int:
+    """The page to draw on, until Ctrl-C."""
+    import draw_page
+    model = ensemble.models[0]
+    draw_page.serve(model.network, model.levels, model.names, port=options.port or 0,
+                    open_browser=not options.no_browser,
+                    ready=lambda url: print(f"{ensemble}\nDraw on {url} (Ctrl-C ends)",
+                                            flush=True))
+    return 0
+
+
 def run(options: argparse.Namespace) -> int:
     """Answer as the options ask; returns the exit code."""
-    path = find_model(options.model)
+    ensemble = Ensemble.load(options.model or [find_model()])
+    if options.draw or options.image:
+        ensemble.check_form((SIDE * SIDE, len(ensemble.names)),
+                            f"for pictures of {SIDE} x {SIDE} pixels")
+        return (serve if options.draw else show_files)(ensemble, options)
     test, = load_data(options.data, parts=("t10k",))
-    network, levels = load_model(path, test)
-    test = test.with_levels(levels)
-    if options.test:
-        live = LiveLine()
-        live.show(f"Reading {len(test):,} images ...")
-        report = network.judge(test)
-        live.clear()
-        show_report(report, test)
+    ensemble.check_form((test.height * test.width, test.class_count),
+                        f"for {test.name}")
+    if options.index is not None:
+        show_index(ensemble, test, options)
+    elif options.shift:
+        show_shifts(ensemble, test, options)
     else:
-        show_one(network, test, options.index)
-    print(f"Model: {shown_path(path)}")
+        show_test(ensemble, test, options)
     return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    options = build_parser().parse_args(argv)
+    parser = build_parser()
+    options = parser.parse_args(argv)
+    conflict = find_conflict(options)
+    if conflict:
+        parser.error(conflict)
     return run_command("predict.py", lambda: run(options))
 
 

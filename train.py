@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 import plots
-from console import (MODEL, RUNS, OptionError, Parser, fraction, load_data,
-                     positive_number, run_command, shown_path, whole_number)
+from console import (MODEL, RUNS, OptionError, Parser, fraction, fraction_below_one,
+                     load_data, not_negative, positive_number, run_command, shown_path,
+                     whole_number)
 from data_loader import DataError
 from dataset import Dataset
 from network import ACTIVATIONS, LOSSES, Network, Report
 from packed_math import LaneOverflowError
 from parallel import WorkerError, available_cores, run_team
-from training import (DEFAULTS, RECIPES, DivergedError, load_checkpoint,
-                      random_for, resting_images, train_network)
+from optimizers import OPTIMIZERS
+from training import (DEFAULTS, RECIPES, DivergedError, Progress, load_checkpoint,
+                      random_for, train_network)
 
 
 EXAMPLES = """\
@@ -40,34 +42,56 @@ Each run has a folder of its own: model.npz (its checkpoint), history.csv, pictu
 # ---------------------------------------------------------------------------
 
 def hidden_sizes(text: str) -> list[int]:
-    """The sizes of the hidden layers from text such as "128" or "64-32".
+    """The sizes of the hidden layers from text such as "128", "64-32" or "none".
 
     >>> hidden_sizes("64-32")
     [64, 32]
     """
+    if text == "none":
+        return []
     try:
         sizes = [int(part) for part in text.split("-")]
     except ValueError:
         sizes = [0]
     if min(sizes) < 1:
         raise argparse.ArgumentTypeError(
-            f"found {text!r}, expected sizes such as 128 or 64-32")
+            f"found {text!r}, expected sizes such as 128 or 64-32, "
+            "or none")
     return sizes
+
+
+def batch_size(text: str) -> int:
+    """How many images a step takes; 0 for "all"."""
+    return 0 if text == "all" else whole_number(1)(text)
 
 
 def add_settings(add: Callable) -> None:
     """The options that decide what is learnt, and how."""
     add("--hidden", type=hidden_sizes, metavar="N[-N...]",
-        help="units of each hidden layer (128)")
+        help="units of each hidden layer, or none (128)")
     add("--activation", choices=ACTIVATIONS, help="of the hidden layers (relu)")
     add("--loss", choices=LOSSES, help="what is made small (cross-entropy)")
     add("--learning-rate", type=positive_number, metavar="X",
         help="how far a step goes down the slope (0.35)")
-    add("--schedule", choices=("linear", "cosine", "constant"), help="of the learning "
-        "rate: it falls to 0, along a line or a half cosine, or stays (linear)")
+    add("--schedule", choices=("linear", "cosine", "step", "constant"), help="of the "
+        "learning rate: it falls to 0, along a line or a half cosine, falls in steps, "
+        "or stays (linear)")
+    add("--decay", type=fraction, metavar="X",
+        help="a step of the schedule multiplies the learning rate by X (0.8) ...")
+    add("--decay-every", type=whole_number(1), metavar="N", help="... each N epochs (5)")
+    add("--optimizer", choices=OPTIMIZERS, help="how a step is made of a gradient (sgd)")
+    add("--momentum", type=fraction_below_one, metavar="X",
+        help="what momentum and nesterov keep of the last step (0.9)")
     add("--epochs", type=whole_number(1), metavar="N",
         help="passes over the images (40)")
-    add("--batch-size", type=whole_number(1), metavar="N", help="images a step (32)")
+    add("--batch-size", type=batch_size, metavar="N",
+        help='images a step, or "all" (32)')
+    add("--dropout", type=fraction_below_one, metavar="X",
+        help="leave out a part X of the hidden units for each image (0)")
+    add("--l2", type=not_negative, metavar="X",
+        help="add X / 2 times the sum of all squared weights to the loss (0)")
+    add("--label-smoothing", type=fraction_below_one, metavar="X",
+        help="take a part X of each target away and share it among all classes (0)")
     add("--augment", choices=("none", "shift", "affine", "elastic"), help="send each "
         "image through a random map: moved by a pixel; turned, stretched and slanted; "
         "bent as well (elastic)")
@@ -81,6 +105,9 @@ def add_settings(add: Callable) -> None:
         help="round pixels to N levels, 256 being all (4)")
     add("--validation", type=whole_number(0), metavar="N", help="hold the last N "
         "training images out and judge epochs by them, not by the test set (0)")
+    add("--patience", type=whole_number(0), metavar="N", help="stop after N epochs "
+        "without a better accuracy on the validation images, and take the best (0: "
+        "never stop)")
     add("--limit", type=whole_number(1), metavar="N",
         help="train on the first N images only (all)")
     add("--seed", type=whole_number(0), metavar="N",
@@ -114,8 +141,12 @@ def settings_from(options: argparse.Namespace) -> dict[str, Any]:
     """
     recipe = options.recipe or "default"
     given = {name: getattr(options, name) for name in DEFAULTS}
-    return {**DEFAULTS, **RECIPES[recipe], "recipe": recipe,
-            **{name: value for name, value in given.items() if value is not None}}
+    settings = {**DEFAULTS, **RECIPES[recipe], "recipe": recipe,
+                **{name: value for name, value in given.items() if value is not None}}
+    if settings["patience"] and not settings["validation"]:
+        raise OptionError("--patience needs images to judge by: give --validation too, "
+                          "such as --validation 10000")
+    return settings
 
 
 # ---------------------------------------------------------------------------
@@ -176,10 +207,11 @@ def load_parts(data: str | None, settings: dict) -> dict[str, Dataset]:
 
 
 def start_or_resume(options: argparse.Namespace
-                    ) -> tuple[Network | None, dict, list[dict]]:
-    """(network or None, settings, history) as the options ask for."""
+                    ) -> tuple[Network | None, dict, Progress | None]:
+    """(network, settings, progress) as the options ask for; no network, no progress
+    where a run begins."""
     if not options.resume:
-        return None, settings_from(options), []
+        return None, settings_from(options), None
     for name in ("recipe", "output", *DEFAULTS):
         if getattr(options, name) is not None:
             option = f"--{name.replace('_', '-')}"
@@ -188,9 +220,12 @@ def start_or_resume(options: argparse.Namespace
     return load_checkpoint(Path(options.resume))
 
 
-def check_same_data(network: Network, train: Dataset, settings: dict) -> None:
+def check_same_data(network: Network, train: Dataset, settings: dict,
+                    progress: Progress) -> None:
     """DataError where a run is resumed on other data than it was begun on."""
-    if settings["data"] != train.name or network.sizes[0] != train.height * train.width:
+    resting = len(progress.resting) or len(train)
+    if (settings["data"], network.sizes[0], resting) != (
+            train.name, train.height * train.width, len(train)):
         raise DataError(train.name, f"a run on {settings['data']}",
                         "to resume on the same data", "give its folder by --data")
 
@@ -228,14 +263,14 @@ def data_option(data: str | None) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Train as the options say; returns the exit code."""
-    network, settings, history = start_or_resume(options)
+    network, settings, progress = start_or_resume(options)
     workers = worker_count(options, settings)
     parts = load_parts(options.data, settings)
     train = parts["train"]
-    resting = resting_images(settings, len(train))
     if network:
-        check_same_data(network, train, settings)
+        check_same_data(network, train, settings, progress)
     else:
+        progress = Progress.none(len(train))
         settings["data"] = train.name
         sizes = [train.height * train.width, *settings["hidden"], train.class_count]
         network = Network(sizes, settings["activation"], settings["loss"],
@@ -245,11 +280,12 @@ def run(options: argparse.Namespace) -> int:
           f"batch {settings['batch_size']}, seed {settings['seed']}, "
           f"{settings['engine']} engine, {workers} "
           f"{'process' if workers == 1 else 'processes'}")
+    history = progress.history
     folder = (Path(options.resume) if options.resume
               else new_folder(options.output, settings["recipe"]))
     try:
         report = run_team(workers, train_network, network, parts, settings, folder,
-                          history, resting)
+                          progress)
     except KeyboardInterrupt:
         kept = _what_is_kept(folder, history, options.data)
         print(f"\nStopped: {kept}", file=sys.stderr)

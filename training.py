@@ -14,18 +14,25 @@ import math
 import random
 import time
 import zlib
+from functools import partial
 from itertools import chain, compress
 from pathlib import Path
+from typing import Callable, NamedTuple
 
 from console import MODEL, LiveLine, rate_text
 from data_loader import DataError
 from dataset import Dataset, RandomGather, affine_maps, shift_maps
+from dropout import Dropout
+from my_math import Matrix
 from network import Network, Report
 from npz import write_whole
-from parallel import (Team, judge, own_pixels, pack_network, prepared, train_batch,
-                      unpack_network)
+from optimizers import OPTIMIZERS
+from parallel import (How, Team, judge, optimizer_state, own_pixels, pack_network,
+                      prepared, restore_optimizer, train_batch, unpack_network)
 
 HISTORY = "history.csv"
+
+BEST = "best.npz"       # the best weights so far, where a run may end early
 
 # What a run is made of, beside its data.  On the packed engine the same data, settings
 # and seed give the same weights, bit for bit, whatever the number of workers; a resumed
@@ -34,26 +41,53 @@ DEFAULTS = {
     "hidden": [128],
     "activation": "relu",
     "loss": "cross-entropy",
+    "optimizer": "sgd",
+    "momentum": 0.9,            # of the optimizers momentum and nesterov
     "learning_rate": 0.35,
     "schedule": "linear",
+    "decay": 0.8,               # of the schedule step: times this ...
+    "decay_every": 5,           # ... each so many epochs
     "epochs": 40,
-    "batch_size": 32,
+    "batch_size": 32,           # 0: all images at once
     "augment": "elastic",
     "calm": 0.1,
     "sure": 0.01,
     "rest": 2,
+    "dropout": 0.0,
+    "l2": 0.0,
+    "label_smoothing": 0.0,
     "grey_levels": 4,
     "validation": 0,
+    "patience": 0,
     "limit": 0,
     "seed": 1,
     "engine": "packed",
 }
+
+# Training as the textbooks have it: every image, as it is, in every epoch.
+_PLAIN = {"schedule": "constant", "augment": "none", "sure": 0.0, "rest": 0}
+
+# What each recipe has otherwise than the defaults.  Those after `best` are what
+# well-known small projects and lessons do, so that they can be compared.
 RECIPES = {
     "default": {},
     "fast": {"epochs": 6},
     "best": {"epochs": 160},
+    "textbook": {**_PLAIN, "learning_rate": 0.1, "batch_size": 128, "epochs": 20},
+    "sigmoid": {**_PLAIN, "activation": "sigmoid", "loss": "bce", "learning_rate": 0.1,
+                "batch_size": 128, "epochs": 100},
+    "sigmoid-wide": {**_PLAIN, "hidden": [256], "activation": "sigmoid", "loss": "bce",
+                     "learning_rate": 0.2, "batch_size": 128, "epochs": 100},
+    "tiny": {**_PLAIN, "hidden": [10], "learning_rate": 0.1, "batch_size": 0,
+             "epochs": 500},
+    "two-layer": {**_PLAIN, "hidden": [16, 16], "activation": "sigmoid", "loss": "mse",
+                  "learning_rate": 1.0, "batch_size": 50, "epochs": 5},
+    "adam": {**_PLAIN, "hidden": [512], "optimizer": "adam", "learning_rate": 0.001,
+             "schedule": "step", "batch_size": 500, "dropout": 0.1, "l2": 1e-5,
+             "epochs": 40},
 }
 MAPS = 500      # random maps that images are sent through, made once a run
+_FINEST_DELTA = 1 / 64      # what dL/dZ of one image is times for Adam
 
 
 class DivergedError(Exception):
@@ -64,22 +98,43 @@ class DivergedError(Exception):
 # Checkpoints
 # ---------------------------------------------------------------------------
 
+class Progress(NamedTuple):
+    """How far a run has come, beside its network."""
+
+    history: list[dict]         # a row for each epoch done
+    resting: list[int]          # for each image the epochs that it still rests
+    best: Network | None        # the best so far, where the run may end early
+    memory: dict[str, Matrix]   # the optimizer's matrices
+    counts: dict[str, float]    # its numbers
+
+    @classmethod
+    def none(cls, images: int) -> Progress:
+        """That of a run on so many images that has not begun."""
+        return cls([], [0] * images, None, {}, {})
+
+
 def save_checkpoint(folder: Path, network: Network, settings: dict,
-                    history: list[dict], resting: list[int]) -> None:
+                    progress: Progress) -> None:
     """Write the network with its settings and history, and the history as CSV too.
 
     The model file alone is enough to resume, and it is replaced in one step.  Which
-    images rest matters only to a run that goes on.
+    images rest, and what the optimizer remembers, matters only to a run that goes on.
     """
+    history = progress.history
     text = io.StringIO()
     writer = csv.DictWriter(text, history[0], lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
-    state = {**settings, "history": history}
-    if len(history) < settings["epochs"]:
-        state["resting"] = base64.b64encode(zlib.compress(bytes(resting))).decode()
+    state, memory = {**settings, "history": history}, {}
+    if not is_over(history, settings):
+        packed = zlib.compress(bytes(progress.resting))
+        state["resting"] = base64.b64encode(packed).decode()
+        state["optimizer_counts"], memory = progress.counts, progress.memory
     try:
-        network.save(folder / MODEL, state)
+        if settings["patience"] and history[-1] is best_row(history):
+            network.save(folder / BEST, state)
+        network.save(folder / MODEL, state,
+                     {f"optimizer.{name}": m for name, m in memory.items()})
         write_whole(folder / HISTORY, text.getvalue().encode())
     except OSError as error:
         kept = "the checkpoint before it is kept" if len(history) > 1 else ""
@@ -87,22 +142,45 @@ def save_checkpoint(folder: Path, network: Network, settings: dict,
                         "a folder that can be written", kept) from None
 
 
-def load_checkpoint(folder: Path) -> tuple[Network, dict, list[dict]]:
-    """(network, settings, history) of a run; DataError where its folder has none."""
+def load_checkpoint(folder: Path) -> tuple[Network, dict, Progress]:
+    """(network, settings, progress) of a run; DataError where its folder has none."""
     path = folder / MODEL
-    network, saved = Network.load(path)
-    history = saved.pop("history", None)
+    network, saved, others = Network.load_all(path)
+    history, text = saved.pop("history", None), saved.pop("resting", None)
     if not set(DEFAULTS) <= set(saved) or not history:
         raise DataError(path, "a model without the settings of a run",
                         "a checkpoint of train.py")
-    return network, saved, history
+    try:
+        resting = list(zlib.decompress(base64.b64decode(text))) if text else []
+    except (TypeError, ValueError, zlib.error) as error:
+        raise DataError(path, f"a damaged list of resting images ({error})",
+                        "a checkpoint of train.py") from None
+    best = None
+    if saved["patience"]:
+        best, _ = Network.load(folder / BEST)
+    memory = {name[len("optimizer."):]: matrix for name, matrix in others.items()
+              if name.startswith("optimizer.")}
+    return network, saved, Progress(history, resting, best, memory,
+                                    saved.pop("optimizer_counts", {}))
 
 
-def resting_images(settings: dict, count: int) -> list[int]:
-    """For each of `count` images the epochs that it still rests, from a checkpoint."""
-    text = settings.pop("resting", None)
-    resting = zlib.decompress(base64.b64decode(text)) if text else bytes(count)
-    return list(resting)
+# ---------------------------------------------------------------------------
+# The end of a run
+# ---------------------------------------------------------------------------
+
+def best_row(history: list[dict]) -> dict:
+    """The epoch of the highest accuracy on the validation images, the first of equals.
+    """
+    return max(history, key=lambda row: row["validation_accuracy"])
+
+
+def is_over(history: list[dict], settings: dict) -> bool:
+    """Whether all epochs are done, or so many (`patience`) have brought nothing."""
+    if len(history) >= settings["epochs"]:
+        return True
+    patience = settings["patience"]
+    return bool(patience and history
+                and len(history) - best_row(history)["epoch"] >= patience)
 
 
 # ---------------------------------------------------------------------------
@@ -114,12 +192,16 @@ def learning_rate_at(settings: dict, progress: float) -> float:
 
     constant: lr.  linear: lr (1 - progress).  cosine: lr (1 + cos(pi progress)) / 2
     (Loshchilov and Hutter 2017, arXiv 1608.03983).  The last two fall to 0.
+    step: lr decay^k after k times `decay_every` epochs.
     """
     rate = settings["learning_rate"]
     if settings["schedule"] == "constant":
         return rate
     if settings["schedule"] == "linear":
         return rate * (1 - progress)
+    if settings["schedule"] == "step":
+        epoch = int(progress * settings["epochs"] + 1e-9)
+        return rate * settings["decay"] ** (epoch // settings["decay_every"])
     return rate * (1 + math.cos(math.pi * progress)) / 2
 
 
@@ -159,9 +241,12 @@ class Epoch:
     """
 
     def __init__(self, number: int, train: Dataset, settings: dict, team: Team,
-                 maps: list, resting: list[int]) -> None:
+                 maps: list, resting: list[int], dropout: Dropout | None) -> None:
         self.number, self.settings = number, settings
         self.team, self.resting = team, resting
+        self.how = How(settings["sure"], settings["label_smoothing"], dropout,
+                       random_for(settings, "dropout", number))
+        self.batch_size = settings["batch_size"] or len(train)
         shuffled = train.order(random_for(settings, "order", number))
         # Where all would rest, as with --sure 1 or very few images, none does.
         self.order = [i for i in shuffled if not resting[i]] or shuffled
@@ -170,7 +255,7 @@ class Epoch:
         if maps:
             augment = RandomGather(maps, random_for(settings, "augment", number),
                                    slice(team.rank, None, team.size))
-        self._batches = train.batches(settings["batch_size"], self.order, augment)
+        self._batches = train.batches(self.batch_size, self.order, augment)
 
     def train(self, network: Network, live: LiveLine) -> dict[str, float]:
         """Train the team's network; returns the epoch's line of the history.
@@ -184,10 +269,9 @@ class Epoch:
             progress = self.number - 1 + done / len(self.order)
             rate = learning_rate_at(self.settings, progress / self.settings["epochs"])
             # An image of a last, smaller batch moves the weights as far as others.
-            rate *= len(labels) / self.settings["batch_size"]
+            rate *= len(labels) / self.batch_size
             mine = self.team.share(len(labels))
-            result = train_batch(network, self.team, x, labels, rate,
-                                 self.settings["sure"])
+            result = train_batch(network, self.team, x, labels, rate, self.how)
             loss_sum += result.loss * len(labels[mine])
             right += result.right
             sure += compress(self.order[done:done + len(labels)][mine], result.sure)
@@ -212,37 +296,106 @@ def epoch_line(row: dict, epochs: int) -> str:
             f"{row['seconds']:.1f} s")
 
 
-def train_network(team: Team, network: Network, parts: dict[str, Dataset],
-                  settings: dict, folder: Path, history: list[dict],
-                  resting: list[int]) -> Report:
-    """Train the epochs that are not in the history yet, together with the team.
+class Run:
+    """All epochs of a run, together with the team; the leader prints and saves."""
 
-    The leader prints each and writes a checkpoint.  Returns the answers to the test
-    set.
-    """
-    live = LiveLine() if team.rank == 0 else LiveLine(shown=False)
-    if settings["engine"] == "packed":
-        network = pack_network(network, team, settings["grey_levels"],
-                               settings["learning_rate"] / settings["batch_size"])
-    judged = "validation" if "validation" in parts else "test"
-    train, maps, strength, report = parts["train"], [], 0.0, None
-    for number in range(len(history) + 1, settings["epochs"] + 1):
-        if strength != augmentation_strength(settings, number):
-            live.show("Making maps ...")
-            strength = augmentation_strength(settings, number)
-            maps = augmentation_maps(settings, strength, train.height, train.width)
-        row = Epoch(number, train, settings, team, maps, resting).train(network, live)
-        if team.rank == 0 and not math.isfinite(row["loss"]):
+    def __init__(self, team: Team, network: Network, parts: dict[str, Dataset],
+                 settings: dict, folder: Path, progress: Progress) -> None:
+        self.team, self.parts, self.settings = team, parts, settings
+        self.folder, self.progress, self.best = folder, progress, progress.best
+        self.live = LiveLine(shown=team.rank == 0)
+        self.judged = "validation" if "validation" in parts else "test"
+        self.network = self._on_engine(network)
+        if progress.history and progress.memory:
+            restore_optimizer(self.network, team, progress.memory)
+        if progress.history and progress.counts:
+            self.network.optimizer.restore_counts(progress.counts)
+        self.dropout = None
+        if settings["dropout"]:
+            self.dropout = Dropout(settings["dropout"], settings["hidden"],
+                                   random_for(settings, "masks"))
+
+    def _on_engine(self, network: Network) -> Network:
+        """The network in the engine's matrices, with its optimizer."""
+        settings, count = self.settings, len(self.parts["train"])
+        batch_size = settings["batch_size"] or count
+        make = optimizer_maker(settings, batch_size)
+        network.optimizer = make(network.layers)
+        if settings["engine"] == "packed":
+            scale = network.optimizer.scale(settings["learning_rate"])
+            network = pack_network(network, self.team, settings["grey_levels"],
+                                   scale / batch_size, make)
+        return network
+
+    def train(self) -> Report:
+        """Train the epochs that are not in the history yet.
+
+        Returns the answers to the test set, with the best weights where the run may
+        end early.
+        """
+        settings, history, train = self.settings, self.progress.history, self.parts["train"]
+        maps, strength, report = [], 0.0, None
+        while not is_over(history, settings):
+            number = len(history) + 1
+            if strength != augmentation_strength(settings, number):
+                self.live.show("Making maps ...")
+                strength = augmentation_strength(settings, number)
+                maps = augmentation_maps(settings, strength, train.height, train.width)
+            epoch = Epoch(number, train, settings, self.team, maps,
+                          self.progress.resting, self.dropout)
+            report = self._end_epoch(epoch.train(self.network, self.live))
+        if settings["patience"]:
+            self._restore_best()
+        if report is None or self.judged != "test":
+            report = judge(self.network, self.team, self.parts["test"])
+        return report
+
+    def _end_epoch(self, row: dict) -> Report:
+        """Judge the network, write a checkpoint, print the epoch's line."""
+        history = self.progress.history
+        if self.team.rank == 0 and not math.isfinite(row["loss"]):
             raise DivergedError("the loss is not finite")
-        live.show(f"Testing on {len(parts[judged]):,} images ...")
-        report = judge(network, team, parts[judged])
-        live.clear()
-        row[f"{judged}_accuracy"] = report.accuracy
+        self.live.show(f"Testing on {len(self.parts[self.judged]):,} images ...")
+        report = judge(self.network, self.team, self.parts[self.judged])
+        self.live.clear()
+        row[f"{self.judged}_loss"] = report.loss
+        row[f"{self.judged}_accuracy"] = report.accuracy
         history.append(row)
-        whole = unpack_network(network, team)
-        if team.rank == 0:
-            save_checkpoint(folder, whole, settings, history, resting)
-            print(epoch_line(row, settings["epochs"]), flush=True)
-    if report is None or judged != "test":
-        report = judge(network, team, parts["test"])
-    return report
+        whole = unpack_network(self.network, self.team)
+        if self.settings["patience"] and row is best_row(history):
+            self.best = whole.copy()
+        memory = optimizer_state(self.network, self.team)
+        if self.team.rank == 0:
+            progress = self.progress._replace(
+                memory=memory, counts=self.network.optimizer.counts)
+            save_checkpoint(self.folder, whole, self.settings, progress)
+            print(epoch_line(row, self.settings["epochs"]), flush=True)
+        return report
+
+    def _restore_best(self) -> None:
+        """Go back to the weights of the best epoch, in the model file too."""
+        row = best_row(self.progress.history)
+        if self.team.rank == 0:
+            print(f"The best epoch is {row['epoch']}, with "
+                  f"{row['validation_accuracy']:.2%} of the validation images right.")
+            self.best.save(self.folder / MODEL, {
+                **self.settings, "history": self.progress.history,
+                "best_epoch": row["epoch"]})
+        self.network = self._on_engine(self.best)
+
+
+def train_network(team: Team, network: Network, parts: dict[str, Dataset],
+                  settings: dict, folder: Path, progress: Progress) -> Report:
+    """Do the rest of a run, together with the team; returns its answers to the test set.
+    """
+    return Run(team, network, parts, settings, folder, progress).train()
+
+
+def optimizer_maker(settings: dict, batch_size: int) -> Callable:
+    """What makes the optimizer of a network from its layers."""
+    kind, more = settings["optimizer"], {}
+    if kind in ("momentum", "nesterov"):
+        more = {"momentum": settings["momentum"]}
+    elif kind == "adam":
+        more = {"gain": batch_size * _FINEST_DELTA}
+    return partial(OPTIMIZERS[kind], l2=settings["l2"], **more)

@@ -105,7 +105,7 @@ def _packed_pass(team: Team, dataset: Dataset) -> float:
     def train() -> None:
         batches = dataset.batches(BATCH, augment=own_pixels(team))
         for x, labels in prepared(team, batches):
-            train_batch(network, team, x, labels, RATE, sure=0.0)
+            train_batch(network, team, x, labels, RATE)
         team.gather(None)       # all have ended
     team.gather(None)           # all have started
     return timed(train)

@@ -10,6 +10,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 
+def pytest_addoption(parser):
+    """pytest --fuzz 50000: look longer for inputs that do harm."""
+    parser.addoption("--fuzz", type=int, default=2000, metavar="N",
+                     help="damaged inputs of each format to try (2000)")
+
+
 @pytest.fixture
 def rng():
     """A fresh generator, seeded alike for every test."""

@@ -33,6 +33,12 @@ RUNS = {
     "sigmoid": {**SHORT, "activation": "sigmoid", "loss": "mse", "augment": "shift"},
     "256 levels": {**SHORT, "grey_levels": 256, "activation": "tanh", "loss": "bce",
                    "augment": "shift", "learning_rate": 0.05},
+    "momentum": {**SHORT, "optimizer": "momentum", "learning_rate": 0.05, "l2": 0.003,
+                 "label_smoothing": 0.1, "augment": "none"},
+    "nesterov": {**SHORT, "hidden": [16, 16], "optimizer": "nesterov", "dropout": 0.2,
+                 "learning_rate": 0.05, "schedule": "step", "augment": "none"},
+    "adam": {**SHORT, "optimizer": "adam", "learning_rate": 0.01, "l2": 0.003,
+             "dropout": 0.1, "batch_size": 0, "epochs": 4, "augment": "none"},
 }
 MAPS = 20           # instead of 500: making those takes longer than all the rest
 
@@ -71,13 +77,12 @@ def train(settings, workers, folder):
     """
     folder = Path(folder)
     network, parts = begin(settings)
-    history, resting = [], [0] * len(parts["train"])
+    progress = training.Progress.none(len(parts["train"]))
     if (folder / "model.npz").exists():
-        network, saved, history = training.load_checkpoint(folder)
-        resting = training.resting_images(saved, len(parts["train"]))
+        network, settings, progress = training.load_checkpoint(folder)
     with redirect_stdout(io.StringIO()):
         run_team(workers, train_with_few_maps, network, parts, settings, folder,
-                 history, resting)
+                 progress)
     return digest(Network.load(folder / "model.npz")[0])
 
 

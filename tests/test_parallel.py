@@ -262,7 +262,13 @@ FROZEN = {
     "sigmoid":
         "e752ad9ac38fe34ffcfcf81e31885c07f3534c5e1d1bdea22757bbef6c330e21",
     "256 levels":
-        "f1a5ceb4f56adf789aba657732d72b10f08cc2ad9ad2e3cc39b9b3ab33fbcfdd",
+        "301397bd8d5c12035330158452379c95c1a6577e8e8d84292f0b35e585ae8e73",
+    "momentum":
+        "41c34b07a2bbeca5aca4c0dea102e9972bce1dfdab71cac089b0074192b68306",
+    "nesterov":
+        "c857b8bc507094de5ead8fd29aa1b5a4250d19332b7be72bde75be8ece80c351",
+    "adam":
+        "0529b751550169591828848f2c2fd4202468193ab989d04f8eaaac40adeae433",
 }
 
 
@@ -284,8 +290,8 @@ def test_images_rest_and_last_batches_are_small_in_these_runs(tmp_path):
         folder = tmp_path / run
         folder.mkdir()
         digest.train(settings, 1, folder)
-        _, _, history = training.load_checkpoint(folder)
-        counts = [row["images"] for row in history]
+        _, _, progress = training.load_checkpoint(folder)
+        counts = [row["images"] for row in progress.history]
         assert min(counts) < counts[0] == settings["limit"]
     assert settings["limit"] % settings["batch_size"] == 1
 
@@ -305,8 +311,8 @@ def test_the_digest_sees_every_change(settings, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("run, stop", [("elastic", 1), ("elastic", 2),
-                                       ("one layer", 3)])
+@pytest.mark.parametrize("run, stop", [("elastic", 1), ("elastic", 2), ("one layer", 3),
+                                       ("momentum", 1), ("nesterov", 1), ("adam", 2)])
 def test_a_resumed_run_ends_with_the_same_bits(run, stop, workers, tmp_path,
                                                monkeypatch):
     """Stopped in the midst of an epoch, resumed by another number of workers."""
@@ -322,7 +328,7 @@ def test_a_resumed_run_ends_with_the_same_bits(run, stop, workers, tmp_path,
     with pytest.raises(KeyboardInterrupt):
         digest.train(settings, workers, tmp_path)
     monkeypatch.setattr(training.Epoch, "train", real)
-    assert len(training.load_checkpoint(tmp_path)[2]) == stop
+    assert len(training.load_checkpoint(tmp_path)[2].history) == stop
     assert digest.train(settings, 3 - workers, tmp_path) == FROZEN[run]
 
 

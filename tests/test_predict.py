@@ -1,18 +1,32 @@
 """The prediction command from outside, on the sample and a small model of it."""
 import io
+import json
+import math
 import os
+import re
+import struct
+import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
+from conftest import ROOT
 
+import answers
 import data_loader
+import draw_page
+import image_loader
+import models
+import plots
 import predict
 import train
 from console import picture
-from my_math import Matrix
-from network import Network
-from npz import write_npz
+from dataset import Dataset
+from models import Ensemble
+from my_math import Matrix, SparseMatrix
+from network import Network, Report
+from npz import read_npz, write_npz
 
 SAMPLE = str(data_loader.SAMPLE_FOLDER)
 
@@ -28,11 +42,26 @@ def model(tmp_path_factory):
     return folder / "model.npz"
 
 
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """A folder with 150 of the sample's test images, to save time."""
+    folder = tmp_path_factory.mktemp("data") / "few"
+    folder.mkdir()
+    _, test = data_loader.load(SAMPLE)
+    for part in data_loader.PARTS:
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(
+            struct.pack(">4I", 2051, 150, 28, 28) + test.head(150).images)
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(
+            struct.pack(">2I", 2049, 150) + test.head(150).labels)
+    return folder
+
+
 @pytest.fixture
 def ask(model, capsys):
     """Run predict on the sample; (exit code, stdout, stderr)."""
-    def run(*options, use=None):
-        code = predict.main(["--data", SAMPLE, "--model", str(use or model), *options])
+    def run(*options, use=None, data=SAMPLE):
+        code = predict.main(["--data", str(data), "--model", str(use or model),
+                             *options])
         return (code, *capsys.readouterr())
     return run
 
@@ -69,10 +98,42 @@ def test_whole_test_set_is_counted(ask, model):
     report = network.judge(test.with_levels(4))
     assert code == 0 and f"{report.accuracy:.2%} right" in out
     assert "1,000 test images of sample" in out
-    lines = out.split("columns answers:\n")[1].split("\n\n")[0].split("\n")
-    counts = [list(map(int, line.split()[1:-1])) for line in lines if "%" in line]
+    lines = out.split("columns answers:\n\n")[1].split("\n\n")[0].splitlines()[1:]
+    counts = [list(map(int, line.split()[1:])) for line in lines]
     assert counts == report.confusion()
     assert sum(map(sum, counts)) == 1000
+
+
+def test_figures_of_each_class(ask, model):
+    _, out, _ = ask("--test")
+    _, test = data_loader.load(SAMPLE)
+    counts = Network.load(model)[0].judge(test.with_levels(4)).confusion()
+    lines = re.split(r"precision +F1\n", out)[1].split("\n\n")[0].splitlines()
+    assert len(lines) == 10
+    for i, line in enumerate(lines):
+        name, images, right, *percents = line.split()
+        assert (int(name), int(images), int(right)) == (i, sum(counts[i]), counts[i][i])
+        recall = counts[i][i] / sum(counts[i])
+        precision = counts[i][i] / sum(row[i] for row in counts)
+        f1 = 2 * precision * recall / (precision + recall)
+        assert percents == [f"{x:.2%}" for x in (recall, precision, f1)]
+
+
+def test_the_worst_errors_are_drawn(ask, model, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    _, out, _ = ask("--test")
+    _, test = data_loader.load(SAMPLE)
+    report = Network.load(model)[0].judge(test.with_levels(4))
+    part = out.split("The most confident errors:\n")[1]
+    worst = report.worst_errors(answers.WORST)
+    assert list(map(int, re.findall(r"--index (\d+): ", part))) == worst
+    for index in worst:
+        assert f"--index {index}: {test.label(index)}" in part
+        answer = f"{report.guesses[index]} ({max(report.answers[index]):.2%})"
+        assert f"read as {answer}" in part
+        for row in picture(test.image(index), 28, blocks=True):
+            assert row.strip() in part
+    assert max(map(len, part.splitlines())) <= 100
 
 
 def test_ascii_terminal_gets_ascii(model, monkeypatch):
@@ -91,13 +152,38 @@ def test_index_out_of_range_is_one_line_and_code_2(ask, index):
     assert index in err and "0 to 999" in err and out == ""
 
 
-@pytest.mark.parametrize("options", [["--index", "-1"], ["--index", "x"], [],
-                                     ["--index", "1", "--test"]])
-def test_nonsense_options_are_one_line_and_code_2(options, capsys):
+@pytest.mark.parametrize("options, words", [
+    ("--index -1", "from 0 up"), ("--index x", "'x'"), ("", "expected one of --index"),
+    ("--index 1 --test", "not allowed with"), ("--json", "expected one of --index"),
+    ("--test --explain", "--explain goes with --index or --image only"),
+    ("--draw --explain", "--explain goes with"),
+    ("--index 1 --unit 2", "--unit goes with --explain only"),
+    ("--index 1 --show", "--show goes with --image only"),
+    ("--test --show", "--show goes with"),
+    ("--index 1 --shift 2", "--shift goes with --test only"),
+    ("--pictures x --shift 2", "--shift goes with --test only"),
+    ("--test --shift 0", "from 1 to 27"), ("--test --shift 28", "from 1 to 27"),
+    ("--test --shift 2 --pictures x", "--pictures does not go with --shift"),
+    ("--index 1 --pictures x", "--pictures does not go with --index"),
+    ("--draw --json", "--json does not go with --draw"),
+    ("--image x --show --json", "--json does not go with --show"),
+    ("--index 1 --explain --json", "--json does not go with --explain"),
+    ("--test --pictures x --json", "--json does not go with --pictures"),
+    ("--image x --data y", "--data goes with"), ("--draw --data y", "--data goes with"),
+    ("--test --port 80", "--port goes with --draw only"),
+    ("--draw --port 65536", "from 0 to 65535"),
+    ("--index 1 --no-browser", "--no-browser goes with --draw only"),
+    ("--index 1 --explain --model a b", "--explain takes one model, found 2"),
+    ("--draw --model a b", "--draw takes one model"),
+    ("--pictures x --model a b", "--pictures takes one model"),
+    ("--image", "at least one"), ("--test --model", "at least one"),
+])
+def test_nonsense_options_are_one_line_and_code_2(options, words, capsys):
     with pytest.raises(SystemExit) as stop:
-        predict.main(options)
-    assert stop.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1
+        predict.main(options.split())
+    out, err = capsys.readouterr()
+    assert stop.value.code == 2 and out == ""
+    assert err.count("\n") == 1 and words in err and err.startswith("predict.py: ")
 
 
 def damaged(model: Path, tmp_path: Path, how: str) -> Path:
@@ -124,6 +210,20 @@ def test_damaged_model_is_one_line_and_code_2(ask, model, tmp_path, how):
     assert code == 2 and str(path) in err and err.count("\n") == 1 and out == ""
 
 
+@pytest.mark.parametrize("settings, words", [
+    ({"grey_levels": 1}, "grey_levels 1"), ({"grey_levels": 257}, "grey_levels 257"),
+    ({"grey_levels": "x"}, "grey_levels 'x'"), ({"grey_levels": 4.0}, "grey_levels"),
+    ({"grey_levels": None}, "grey_levels"), ({"class_names": "abc"}, "class_names"),
+    ({"class_names": ["a"]}, "class_names"), ({"class_names": [1] * 10}, "class_names"),
+])
+def test_settings_that_make_no_sense_are_one_line(ask, tmp_path, settings, words):
+    path = tmp_path / "model.npz"
+    write_npz(path, matrices(784, 10, 10), settings)
+    code, out, err = ask("--index", "1", use=path)
+    assert code == 2 and out == "" and err.count("\n") == 1
+    assert words in err and str(path) in err
+
+
 def matrices(inputs: int, outputs: int, bias: int) -> dict:
     return {"layer1.weights": Matrix.zeros(inputs, outputs),
             "layer1.bias": Matrix.zeros(1, bias)}
@@ -145,22 +245,427 @@ def test_model_of_another_shape_is_one_line_and_code_2(ask, tmp_path, arrays, wo
 
 
 def test_without_any_model_it_says_how_to_get_one(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(predict, "RUNS", tmp_path)
-    monkeypatch.setattr(predict, "SHIPPED_MODEL", tmp_path / "none.npz")
+    monkeypatch.setattr(models, "RUNS", tmp_path)
+    monkeypatch.setattr(models, "SHIPPED_MODEL", tmp_path / "none.npz")
     assert predict.main(["--index", "1"]) == 2
     err = capsys.readouterr().err
     assert "python train.py" in err and err.count("\n") == 1
 
 
 def test_newest_run_is_used(tmp_path, monkeypatch):
-    monkeypatch.setattr(predict, "RUNS", tmp_path)
+    monkeypatch.setattr(models, "RUNS", tmp_path)
     for age, name in enumerate(["old-1", "new-1"]):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.npz").write_bytes(b"")
         os.utime(tmp_path / name / "model.npz", (age, age))
-    assert predict.find_model(None) == tmp_path / "new-1" / "model.npz"
+    assert models.find_model() == tmp_path / "new-1" / "model.npz"
 
 
 def test_picture_has_a_pair_of_characters_a_pixel():
     assert picture(bytes([0, 0, 255, 128, 0, 0]), 2, blocks=True) == ["██▓▓"]
     assert picture(bytes(4), 2, blocks=False) == ["    "]
+
+
+@pytest.mark.parametrize("options", [["--index", "1"], ["--index", "1", "--json"],
+                                     ["--index", "1", "--explain"], ["--test"],
+                                     ["--test", "--shift", "1"]])
+def test_weights_beyond_all_measure_are_one_line(ask, few, tmp_path, options):
+    path = tmp_path / "model.npz"
+    network = Network([784, 4, 10])
+    for layer in network.layers:
+        layer.weights = layer.weights.map(lambda x: math.copysign(1e308, x))
+    network.save(path)
+    code, out, err = ask(*options, use=path, data=few)
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert str(path) in err and "no numbers" in err
+
+
+# --- --json
+
+def strict(text: str) -> list[dict]:
+    """The objects on the lines of a text; NaN and infinity are no JSON."""
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+
+
+def test_json_of_an_index(ask, model):
+    code, out, err = ask("--index", "42", "--json")
+    found, = strict(out)
+    _, test = data_loader.load(SAMPLE)
+    network, _ = Network.load(model)
+    expected = network.predict(SparseMatrix.from_images([test.image(42)], 4))[0]
+    assert (code, err) == (0, "")
+    assert found == {"file": None, "index": 42,
+                     "digit": expected.index(max(expected)),
+                     "probabilities": expected, "label": test.label(42)}
+
+
+def test_json_of_the_test_set(ask, model):
+    code, out, _ = ask("--test", "--json")
+    found, = strict(out)
+    _, test = data_loader.load(SAMPLE)
+    report = Network.load(model)[0].judge(test.with_levels(4))
+    assert code == 0 and found["confusion"] == report.confusion()
+    assert found["accuracy"] == report.accuracy == found["right"] / found["images"]
+    assert found["worst"] == report.worst_errors(answers.WORST)
+    assert [c["images"] for c in found["classes"]] == list(
+        map(sum, report.confusion()))
+    assert set(found["classes"][0]) == {"name", "images", "right", "precision",
+                                        "recall", "f1"}
+
+
+def test_a_class_that_never_comes_and_is_never_named_is_no_nan():
+    report = Report([[1.0, 0.0, 0.0]] * 2, bytes([0, 1]))
+    test = Dataset("two", bytes(8), bytes([0, 1]), 2, 2, ["a", "b", "c"])
+    text = json.dumps(answers.report_object(report, test, ["m"]), allow_nan=False)
+    assert strict(text)[0]["classes"][2]["images"] == 0
+    assert any(line.split()[:3] == ["c", "0", "0"]
+               for line in answers.report_lines(report, test, 80))
+
+
+def test_a_class_with_a_name_of_its_own_says_so():
+    assert answers.answer_object([0.2, 0.8], ["o", "ki"], index=3)["name"] == "ki"
+    assert "name" not in answers.answer_object([0.2, 0.8], ["0", "1"], index=3)
+
+
+# --- --explain
+
+def test_explain_of_an_index(ask, model):
+    code, out, err = ask("--index", "42", "--explain")
+    _, test = data_loader.load(SAMPLE)
+    assert code == 0 and err == "" and f"is labelled {test.label(42)}" in out
+    assert "(1 x 784)(784 x 16)" in out and "Answer: " in out
+    network, _ = Network.load(model)
+    x = SparseMatrix.from_images([test.image(42)], 4)
+    loss = network.mean_loss(x, [test.label(42)])
+    assert f" = {loss:.6f}" in out
+    assert "Z1[3] " in ask("--index", "42", "--explain", "--unit", "3")[1]
+
+
+def test_explain_of_a_unit_that_is_not_there(ask):
+    code, out, err = ask("--index", "42", "--explain", "--unit", "16")
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert "--unit" in err and "16" in err
+
+
+# --- --test --shift
+
+def test_accuracy_on_moved_images(ask, model, few):
+    code, out, _ = ask("--test", "--shift", "3", "--json", data=few)
+    found, = strict(out)
+    _, test = data_loader.load(few)
+    network, _ = Network.load(model)
+    assert code == 0 and found["shifts"] == [0, 1, 2, 3]
+    curve, = found["accuracies"]
+    assert curve[0] == network.accuracy(test.with_levels(4))
+    assert curve[0] > curve[2] > curve[3]
+    right = 0                                   # by 2 pixels, moved in another way
+    for down, across in ((0, 2), (0, -2), (2, 0), (-2, 0)):
+        moved = b"".join(by_hand(test.image(i), down, across) for i in range(len(test)))
+        shifted = Dataset("moved", moved, test.labels, 28, 28, levels=4)
+        right += network.accuracy(shifted) * 150
+    assert curve[2] == pytest.approx(right / 600)
+
+
+def by_hand(image: bytes, down: int, across: int) -> bytes:
+    """An image moved by cutting and pasting its rows."""
+    rows = [image[i:i + 28] for i in range(0, 784, 28)]
+    blank = [bytes(28)] * abs(down)
+    rows = blank + rows[:28 - down] if down > 0 else rows[-down:] + blank
+    return b"".join((bytes(across) + row[:28 - across]) if across > 0
+                    else row[-across:] + bytes(-across) for row in rows)
+
+
+def test_the_curve_has_a_column_for_each_model(model, few, capsys):
+    code = predict.main(["--data", str(few), "--test", "--shift", "1", "--model",
+                         str(model), str(models.SHIPPED_MODEL)])
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if re.match(r" +[01] ", line)]
+    assert code == 0 and [line.count("%") for line in lines] == [2, 2]
+    network, _ = Network.load(model)
+    _, test = data_loader.load(few)
+    accuracy = network.accuracy(test.with_levels(4))
+    assert f"| {accuracy:.2%}" in re.sub(" +", " ", lines[0])
+    assert f"Model 1: {model}" in out and "Model 2: " in out
+
+
+# --- several models
+
+@pytest.fixture
+def two_models(tmp_path, rng):
+    """Paths of two networks of different sizes, losses and grey levels."""
+    paths = [tmp_path / "a.npz", tmp_path / "b.npz"]
+    Network([784, 5, 10], rng=rng).save(paths[0], {"grey_levels": 2})
+    Network([784, 8, 6, 10], "tanh", "bce", rng).save(paths[1])
+    return paths
+
+
+def test_several_models_answer_with_their_mean(two_models, capsys):
+    _, test = data_loader.load(SAMPLE)
+    image = test.image(7)
+    a, b = (Network.load(path)[0] for path in two_models)
+    rows = (a.predict(SparseMatrix.from_images([image], 2))[0],
+            b.predict(SparseMatrix.from_images([image], 256))[0])
+    expected = [(p + q) / 2 for p, q in zip(*rows)]
+    options = ["--data", SAMPLE, "--model", *map(str, two_models)]
+    assert predict.main([*options, "--index", "7", "--json"]) == 0
+    found, = strict(capsys.readouterr().out)
+    assert found["probabilities"] == pytest.approx(expected, rel=1e-12)
+    assert predict.main([*options, "--index", "7"]) == 0
+    assert "the mean of their 2 answers" in capsys.readouterr().out
+
+
+def test_a_whole_set_is_read_as_its_images_are(two_models):
+    _, test = data_loader.load(SAMPLE)
+    ensemble, few, counts = Ensemble.load(two_models), test.head(150), []
+    report = ensemble.judge(few, counts.append)
+    assert counts == list(range(1, 151)) and report.labels == few.labels
+    for index in (0, 99, 100, 149):
+        assert report.answers[index] == pytest.approx(
+            ensemble.answers(few.image(index)), abs=1e-10)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-280, 1e-8, 1e12, 1e250])
+@pytest.mark.parametrize("levels", [2, 4, 256])
+def test_packed_reading_is_exact_whatever_the_size_of_the_weights(size, levels, rng):
+    network = Network([6, 4], rng=rng)
+    layer = network.layers[0]
+    layer.weights = layer.weights * size
+    images = bytes(rng.randrange(256) for _ in range(60))
+    few = Dataset("few", images, bytes(10), 2, 3, list("abcd"))
+    packed = models.PackedInput(layer, levels)
+    for x, _ in few.with_levels(levels).batches(5):
+        for row, expected in zip(packed.forward(x), layer.forward(x)):
+            assert row == pytest.approx(expected, rel=1e-9, abs=1e-9 * size)
+
+
+@pytest.mark.parametrize("sizes, settings, words", [
+    ([100, 10], {}, "100 inputs"), ([784, 3], {}, "3 classes"),
+    ([784, 10], {"class_names": list("abcdefghij")}, "classes a, b")])
+def test_models_that_do_not_go_together_are_one_line(two_models, tmp_path, capsys, rng,
+                                                     sizes, settings, words):
+    odd = tmp_path / "odd.npz"
+    Network(sizes, rng=rng).save(odd, settings)
+    code = predict.main(["--image", "x.png", "--model", str(two_models[0]), str(odd)])
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert words in err and str(odd) in err and str(two_models[0]) in err
+
+
+# --- --image
+
+@pytest.fixture(scope="module")
+def clear_digits():
+    """For each label the sample's image that the shipped model is surest of."""
+    _, test = data_loader.load(SAMPLE)
+    report = Ensemble.load([models.SHIPPED_MODEL]).judge(test.head(300))
+    return [test.image(max(range(300), key=lambda i: report.answers[i][label]))
+            for label in range(10)]
+
+
+@pytest.fixture
+def written(tmp_path, clear_digits):
+    """written(name, labels): the path of a picture of these digits, dark on white."""
+    def write(name: str, labels: str) -> str:
+        """A PGM file: 3 x 3 pixels for each, room between the digits."""
+        rows = []
+        for y in range(-10, 38):
+            row = b""
+            for label in labels:
+                image = clear_digits[int(label)]
+                part = image[28 * y:28 * y + 28] if 0 <= y < 28 else bytes(28)
+                row += bytes(10) + part + bytes(10)
+            wide = bytes(255 - grey for grey in row for _ in range(3))
+            rows += [wide] * 3
+        path = tmp_path / name
+        path.write_bytes(b"P5 %d %d 255\n" % (len(rows[0]), len(rows)) + b"".join(rows))
+        return str(path)
+    return write
+
+
+@pytest.fixture
+def ask_shipped(capsys, monkeypatch):
+    """Run predict with the shipped model where there is no data set at all."""
+    def nothing(*_, **__):
+        raise AssertionError("a picture needs no data set")
+    monkeypatch.setattr(predict, "load_data", nothing)
+
+    def run(*options):
+        code = predict.main(["--model", str(models.SHIPPED_MODEL), *options])
+        return (code, *capsys.readouterr())
+    return run
+
+
+def test_a_picture_of_a_digit(ask_shipped, written):
+    path = written("seven.pgm", "7")
+    code, out, err = ask_shipped("--image", path)
+    assert (code, err) == (0, "") and "\nAnswer: 7 (" in out and path in out
+    assert len([line for line in out.splitlines() if line.endswith("%")]) == 10
+
+
+def test_several_digits_are_read_from_left_to_right(ask_shipped, written):
+    code, out, _ = ask_shipped("--image", written("year.pgm", "2015"))
+    assert code == 0 and "4 digits" in out and "\nAnswer: 2015\n" in out
+    rows = [line.split() for line in out.splitlines() if re.match(" *[1-4] ", line)]
+    assert [row[-1] for row in rows] == list("2015")
+    for row in rows:
+        assert sum(map(float, row[1:-1])) == pytest.approx(100, abs=0.6)
+
+
+def test_json_of_pictures(ask_shipped, written, tmp_path):
+    one, two = written("one.pgm", "3"), written("two.pgm", "60")
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"<!DOCTYPE html>")
+    code, out, err = ask_shipped("--image", one, str(bad), two, "--json")
+    first, *others = strict(out)
+    assert code == 2 and err.count("\n") == 1 and str(bad) in err
+    assert (first["file"], first["digit"], first["label"]) == (one, 3, None)
+    assert "position" not in first and first["index"] is None
+    assert [(x["file"], x["position"], x["digit"]) for x in others] == [
+        (two, 0, 6), (two, 1, 0)]
+    assert all(math.fsum(x["probabilities"]) == pytest.approx(1)
+               for x in (first, *others))
+
+
+def test_one_bad_picture_does_not_keep_the_others_from_being_read(ask_shipped, written,
+                                                                  tmp_path):
+    empty = tmp_path / "blank.pgm"
+    empty.write_bytes(b"P5 40 40 255\n" + b"\xff" * 1600)
+    missing = str(tmp_path / "missing.png")
+    code, out, err = ask_shipped("--image", missing, written("4.pgm", "4"), str(empty))
+    assert code == 2 and "Answer: 4" in out
+    first, second = err.splitlines()
+    assert missing in first and str(empty) in second
+    assert all(line.startswith("predict.py: ") for line in (first, second))
+
+
+def test_show_prints_what_the_network_sees(ask_shipped, written):
+    path = written("8.pgm", "8")
+    _, out, _ = ask_shipped("--image", path, "--show")
+    edges = [i for i, line in enumerate(out.splitlines()) if line.startswith("+--")]
+    rows = out.splitlines()[edges[0] + 1:edges[1]]
+    digit, = image_loader.find_digits(image_loader.read_picture(path), path)
+    assert len(rows) == 28 and {len(row) for row in rows} == {58}
+    ink = sum(map(bool, models.seen(digit, 4)))
+    assert sum(c not in " |" for row in rows for c in row) == 2 * ink
+
+
+def test_explain_of_a_picture_knows_no_label(ask_shipped, written):
+    code, out, _ = ask_shipped("--image", written("1.pgm", "1"), "--explain")
+    assert code == 0 and "no gradient" in out and "Answer: 1" in out
+    assert "dZ" not in out
+
+
+def test_a_model_of_other_images_reads_no_pictures(tmp_path, capsys, rng):
+    path = tmp_path / "small.npz"
+    Network([100, 10], rng=rng).save(path)
+    code = predict.main(["--image", "x.png", "--model", str(path)])
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "") and "100 inputs" in err and err.count("\n") == 1
+
+
+# --- --draw and --pictures
+
+def test_draw_serves_the_page_with_this_model(model, capsys, monkeypatch):
+    serve = create_autospec(draw_page.serve, side_effect=lambda *_, ready, **__: ready(
+        "http://127.0.0.1:8000/"))
+    monkeypatch.setattr(draw_page, "serve", serve)
+    code = predict.main(["--draw", "--port", "8000", "--no-browser",
+                         "--model", str(model)])
+    assert code == 0 and "http://127.0.0.1:8000/" in capsys.readouterr().out
+    (network, levels, names), options = serve.call_args
+    assert network.sizes == [784, 16, 10] and levels == 4
+    assert list(names) == list("0123456789")
+    assert (options["port"], options["open_browser"]) == (8000, False)
+
+
+def test_pictures_are_drawn_into_a_new_folder(ask, few, tmp_path, monkeypatch):
+    draw = create_autospec(plots.draw_model, return_value=["a.png", "b.png"])
+    monkeypatch.setattr(plots, "draw_model", draw)
+    folder = tmp_path / "new" / "pictures"
+    code, out, err = ask("--pictures", str(folder), data=few)
+    assert (code, err) == (0, "") and folder.is_dir() and "right: " not in out
+    assert "a.png, b.png" in out and str(folder) in out
+    place, network, test, report = draw.call_args[0]
+    assert (place, network.sizes, test.levels) == (folder, [784, 16, 10], 4)
+    assert report.labels == test.labels and len(report.answers) == 150
+    _, out, _ = ask("--test", "--pictures", str(folder), data=few)
+    assert "right: " in out and "a.png, b.png" in out
+
+
+def test_without_matplotlib_pictures_are_one_line(ask, tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "draw_model", create_autospec(
+        plots.draw_model, side_effect=ImportError("No module named 'matplotlib'")))
+    code, _, err = ask("--pictures", str(tmp_path))
+    assert code == 2 and err.count("\n") == 1
+    assert "--pictures" in err and "pip install matplotlib" in err
+
+
+# --- handing over to NumPy, and back
+
+def five_lines(numpy, path, image):
+    """What a user of NumPy writes to read an image with a model of ours."""
+    with numpy.load(path) as model:
+        x = numpy.frombuffer(image, numpy.uint8) / 255
+        hidden = numpy.maximum(x @ model["layer1.weights"] + model["layer1.bias"], 0)
+        z = (hidden @ model["layer2.weights"] + model["layer2.bias"]).ravel()
+        return numpy.exp(z - z.max()) / numpy.exp(z - z.max()).sum()
+
+
+def test_numpy_reads_our_model_and_answers_alike(ask, model):
+    numpy = pytest.importorskip("numpy")
+    _, test = data_loader.load(SAMPLE)
+    found, = strict(ask("--index", "5", "--json")[1])
+    seen = models.seen(test.image(5), 4)
+    assert five_lines(numpy, model, seen) == pytest.approx(found["probabilities"],
+                                                           abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["<f8", ">f8", "<f4", ">f4", "<f2", ">f2"])
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_model_made_by_numpy_is_read(ask, model, tmp_path, kind, order, flat,
+                                       compressed):
+    numpy = pytest.importorskip("numpy")
+    arrays = {name: numpy.array(list(matrix)) for name, matrix
+              in read_npz(model)[0].items()}
+    arrays = {name: numpy.asarray(
+        array.ravel() if flat and name.endswith("bias") else array, kind, order)
+        for name, array in arrays.items()}
+    path = tmp_path / "numpy.npz"
+    (numpy.savez_compressed if compressed else numpy.savez)(path, **arrays)
+    code, out, err = ask("--index", "5", "--json", use=path)
+    _, test = data_loader.load(SAMPLE)
+    assert (code, err) == (0, "")
+    assert five_lines(numpy, path, test.image(5)) == pytest.approx(
+        strict(out)[0]["probabilities"], abs=1e-3 if kind[1:] == "f2" else 1e-6)
+
+
+# --- from a shell
+
+def run_alone(*options, **environment):
+    """predict.py in a process of its own, without installed packages."""
+    return subprocess.run(
+        [sys.executable, "-S", str(ROOT / "predict.py"), *options],
+        env={**os.environ, **environment}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("options", [["--test"], ["--index", "3", "--explain"],
+                                     ["--test", "--shift", "1"]])
+def test_ascii_terminals_get_ascii_for_every_form(model, few, options):
+    done = run_alone(*options, "--data", str(few), "--model", str(model),
+                     PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert done.returncode == 0 and done.stderr == b""
+    assert done.stdout.isascii() and b"\\u" not in done.stdout
+
+
+def test_starting_up_loads_nothing_that_is_not_needed(model):
+    code = ("import sys, predict; predict.main(sys.argv[1:]); "
+            "print(sorted(set(sys.modules) & {'image_loader', 'draw_page', 'plots', "
+            "'explain', 'charts', 'http.server', 'packed_math', 'numpy'}))")
+    done = subprocess.run([sys.executable, "-c", code, "--index", "1", "--data", SAMPLE,
+                           "--model", str(model)], cwd=ROOT, stdout=subprocess.PIPE)
+    assert done.stdout.split(b"\n")[-2] == b"[]"

@@ -9,9 +9,10 @@ import training
 from console import LiveLine
 from data_loader import DataError
 from dataset import Dataset
+from my_math import Matrix
 from network import BatchResult, Network
 from parallel import Team
-from training import DEFAULTS, Epoch, learning_rate_at
+from training import DEFAULTS, Epoch, Progress, learning_rate_at
 
 EVERY_PART = [0, 0.25, 0.5, 0.75, 1]
 
@@ -68,13 +69,13 @@ def one_epoch(monkeypatch):
     def run(number, resting):
         seen, rates = [], []
 
-        def step(network, team, x, labels, rate, sure):
-            assert sure == settings["sure"] and x.shape == (len(labels), 4)
+        def step(network, team, x, labels, rate, how):
+            assert how.sure == settings["sure"] and x.shape == (len(labels), 4)
             seen.extend(labels)
             rates.append(rate)
             return BatchResult(1.5, 1, [label % 2 == 0 for label in labels])
         monkeypatch.setattr(training, "train_batch", step)
-        row = Epoch(number, data, settings, Team(), [], resting).train(
+        row = Epoch(number, data, settings, Team(), [], resting, None).train(
             None, LiveLine(shown=False))
         return seen, rates, row
     return run
@@ -115,10 +116,11 @@ ROW = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3, "seconds": 
 
 def test_a_checkpoint_comes_back_whole(tmp_path, rng):
     net, resting = Network([4, 3, 2], rng=rng), [0, 2, 1]
-    training.save_checkpoint(tmp_path, net, SETTINGS, [ROW], resting)
-    loaded, settings, history = training.load_checkpoint(tmp_path)
-    assert history == [ROW]
-    assert training.resting_images(settings, 3) == resting
+    memory = {"goal1.bias": Matrix([[0.1, 0.2, 0.3]])}
+    progress = Progress([ROW], resting, None, memory, {"owed": 0.25})
+    training.save_checkpoint(tmp_path, net, SETTINGS, progress)
+    loaded, settings, found = training.load_checkpoint(tmp_path)
+    assert found == progress
     assert settings == json.loads(json.dumps(SETTINGS))
     assert [layer.weights for layer in loaded.layers] == [
         layer.weights for layer in net.layers]
@@ -127,8 +129,15 @@ def test_a_checkpoint_comes_back_whole(tmp_path, rng):
         "1,2.5,0.25,3,0.5,0.125\n")
 
 
-def test_without_a_checkpoint_no_image_rests():
-    assert training.resting_images({}, 3) == [0, 0, 0]
+@pytest.mark.parametrize("text", ["?", "YWJj", 7, "", "eJw=", "é"])
+def test_a_damaged_list_of_resting_images_is_refused(text, tmp_path):
+    Network([4, 2]).save(tmp_path / "model.npz",
+                         {**SETTINGS, "history": [ROW], "resting": text})
+    if text == "":      # none: a run that has ended
+        assert training.load_checkpoint(tmp_path)[2].resting == []
+    else:
+        with pytest.raises(DataError, match="damaged list of resting images"):
+            training.load_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("left_out", ["seed", "history", "grey_levels"])

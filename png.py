@@ -1,0 +1,385 @@
+"""PNG pictures in plain Python: chunks, checksums, the five filters and interlacing.
+
+A PNG file is eight bytes that no other file begins with, and then chunks:
+
+    4 bytes    length of the data, big-endian
+    4 bytes    type, letters; a capital at the start means that nobody may skip it
+    the data
+    4 bytes    CRC-32 of type and data
+
+    IHDR       width, height, bits a sample, colour type, 0, 0, interlaced: comes first
+    PLTE       up to 256 colours, three bytes each
+    tRNS       how opaque each of these colours is, or the one colour that is not there
+    IDAT       the pixels, one zlib stream cut into pieces that follow each other
+    IEND       the end
+
+The stream holds the rows from the top, in each the samples from the left, high bits
+first, and before each row the filter that it went through.  A filter takes from each
+byte a guess, made of the bytes a pixel to the left (a), above (b), and above left (c):
+smooth pictures turn into small numbers, and zlib packs those better.
+
+A file may be damaged, or made to do harm: 100 kB of zeros, well packed, are 100 MB of
+pixels.  So nothing is believed before it is checked, no more is unpacked than the
+header allows, and no header is allowed more than 50 million pixels.
+
+Source: W3C, "Portable Network Graphics (PNG) Specification".
+"""
+from __future__ import annotations
+
+import struct
+import sys
+import zlib
+from array import array
+from itertools import accumulate
+from typing import Callable, Iterable, Iterator, NamedTuple
+
+from data_loader import DataError
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+LARGEST = 50_000_000        # pixels
+
+_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}      # grey, RGB, palette, grey + A, RGB + A
+_PALETTE = 3
+_PIECE = 1 << 14            # bytes given to zlib at a time, which copies what it leaves
+
+# Adam7, the seven passes of an interlaced picture: first column, first row, steps.
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
+          (1, 0, 2, 2), (0, 1, 1, 2))
+_ONE_PASS = ((0, 0, 1, 1),)
+
+Planes = tuple      # a row's planes, a byte a pixel: grey or R, G, B, and perhaps alpha
+
+
+class PngError(ValueError):
+    """What is wrong with the bytes of a PNG file, in words."""
+
+
+# --- Chunks ---------------------------------------------------------------------------
+
+
+class Header(NamedTuple):
+    """The IHDR chunk: the size in pixels and how they are stored."""
+
+    width: int
+    height: int
+    depth: int          # bits a sample
+    colour: int
+    interlaced: int
+
+    @property
+    def bits(self) -> int:
+        """Bits a pixel."""
+        return self.depth * _CHANNELS[self.colour]
+
+
+def _chunks(content: bytes) -> Iterator[tuple[str, memoryview]]:
+    """Type and data of each chunk up to IEND, its length and its CRC verified."""
+    view, place, kind = memoryview(content), len(SIGNATURE), b""
+    while kind != b"IEND":
+        if len(content) < place + 12:
+            raise PngError("a file cut short: no IEND chunk")
+        size, kind = struct.unpack_from(">I4s", content, place)
+        if not kind.isalpha():
+            raise PngError(f"bytes that are no chunk at {place:,}")
+        name, end = kind.decode(), place + 8 + size
+        if len(content) < end + 4:
+            raise PngError(f"a file cut short in a chunk {name} of {size:,} bytes")
+        if zlib.crc32(view[place + 4:end]) != struct.unpack_from(">I", content, end)[0]:
+            raise PngError(f"a wrong CRC in chunk {name}")
+        yield name, view[place + 8:end]
+        place = end + 4
+
+
+def _parse_header(name: str, data: memoryview) -> Header:
+    """The first chunk, if it is a header of a picture that can be."""
+    if name != "IHDR" or len(data) != 13:
+        raise PngError(f"a first chunk {name} of {len(data):,} bytes, not IHDR of 13")
+    *fields, compression, filtering, interlaced = struct.unpack(">IIBBBBB", data)
+    header = Header(*fields, interlaced)
+    if not 0 < header.width * header.height <= LARGEST:
+        raise PngError(f"a header that claims {header.width:,} x {header.height:,} "
+                       f"pixels, where 1 to {LARGEST:,} are read")
+    if header.depth not in _DEPTHS.get(header.colour, ()):
+        raise PngError(f"colour type {header.colour} with {header.depth} bits a sample")
+    if compression or filtering or interlaced > 1:
+        raise PngError(f"methods {compression}, {filtering}, {interlaced}, "
+                       "of which only 0, 0, 0 and 0, 0, 1 are defined")
+    return header
+
+
+def _parse(content: bytes) -> tuple[Header, dict[str, bytes], list[memoryview]]:
+    """(header, PLTE and tRNS where there are such, IDATs): each one in its place."""
+    if not content.startswith(SIGNATURE):
+        raise PngError("other bytes than a PNG file's at the start")
+    chunks = _chunks(content)
+    header = _parse_header(*next(chunks))
+    extras: dict[str, bytes] = {}
+    pixels: list[memoryview] = []
+    previous = "IHDR"
+    for name, data in chunks:
+        misplaced = (bool(pixels) or name in extras
+                     or (name, *extras) == ("PLTE", "tRNS"))
+        if name == "IDAT":
+            misplaced = bool(pixels) and previous != "IDAT"
+            pixels.append(data)
+        elif name in ("PLTE", "tRNS"):
+            extras[name] = bytes(data)
+        else:
+            misplaced = name == "IHDR"
+            if name[0].isupper() and name not in ("IHDR", "IEND"):
+                raise PngError(f"an unknown chunk {name} that must not be skipped")
+        if misplaced:
+            raise PngError(f"a chunk {name} out of place")
+        previous = name
+    if not pixels or len(data):             # the last chunk is IEND
+        raise PngError("no IDAT chunk" if not pixels else "an IEND chunk with data")
+    _check_extras(header, extras)
+    return header, extras, pixels
+
+
+def _check_extras(header: Header, extras: dict[str, bytes]) -> None:
+    """Palette and transparency have the sizes that the colour type asks for."""
+    colours, rest = divmod(len(extras.get("PLTE", b"")), 3)
+    most = 1 << header.depth if header.colour == _PALETTE else 256
+    most = 0 if header.colour in (0, 4) else most           # grey
+    if "PLTE" in extras and (rest or not 0 < colours <= most):
+        raise PngError(f"a palette of {len(extras['PLTE']):,} bytes for colour type "
+                       f"{header.colour} with {header.depth} bits a sample")
+    if header.colour == _PALETTE and not colours:
+        raise PngError("no palette (PLTE chunk)")
+    sizes = {0: (2,), 2: (6,), _PALETTE: range(1, colours + 1)}.get(header.colour, ())
+    if "tRNS" in extras and len(extras["tRNS"]) not in sizes:
+        raise PngError(f"{len(extras['tRNS']):,} bytes of transparency (tRNS) for "
+                       f"colour type {header.colour}")
+
+
+class _Inflater:
+    """Unpacks a zlib stream in pieces, each as large as the reader asks for.
+
+    zlib compares the checksum of all that it unpacked (Adler-32) at the end.
+    """
+
+    def __init__(self, chunks: Iterable[memoryview]) -> None:
+        self._stream, self._left = zlib.decompressobj(), b""
+        self._pieces = (chunk[start:start + _PIECE] for chunk in chunks
+                        for start in range(0, len(chunk), _PIECE))
+
+    def take(self, size: int) -> bytes:
+        """The next `size` bytes."""
+        parts = []
+        while size:
+            part = self._stream.decompress(self._left, size)
+            self._left = self._stream.unconsumed_tail
+            parts.append(part)
+            size -= len(part)
+            if not part:
+                self._feed()
+        return b"".join(parts)
+
+    def finish(self) -> None:
+        """Check that all has been taken and nothing comes after it."""
+        while not self._stream.eof:
+            if self._stream.decompress(self._left, 1):
+                raise PngError("more pixels than the header says")
+            self._left = self._stream.unconsumed_tail
+            if not self._left and not self._stream.eof:
+                self._feed()
+        if self._stream.unused_data or next(self._pieces, None) is not None:
+            raise PngError("bytes behind the pixels in IDAT")
+
+    def _feed(self) -> None:
+        piece = None if self._stream.eof else next(self._pieces, None)
+        if piece is None:
+            raise PngError("fewer pixels than the header says")
+        self._left = piece
+
+
+# --- Filters --------------------------------------------------------------------------
+
+
+def _add_left(line: bytes, above: bytes, step: int) -> bytes:
+    """Filter 1: the guess is a.  Each channel is a running sum modulo 256."""
+    result = bytearray(len(line))
+    for channel in range(step):
+        # In memory the lowest of an integer's bytes is the sum modulo 256.
+        sums = array("Q", accumulate(line[channel::step]))
+        if sys.byteorder == "big":
+            sums.byteswap()
+        result[channel::step] = sums.tobytes()[::sums.itemsize]
+    return bytes(result)
+
+
+def _add_above(line: bytes, above: bytes, step: int) -> bytes:
+    """Filter 2: the guess is b.  All the row at once, as two large integers.
+
+    The low seven bits of each byte are added, which cannot carry into the next byte;
+    the highest bit of a sum is the exclusive or of both highest bits and that carry.
+    """
+    x, y = int.from_bytes(line, "little"), int.from_bytes(above, "little")
+    low = int.from_bytes(b"\x7f" * len(line), "little")
+    return (((x & low) + (y & low)) ^ ((x ^ y) & ~low)).to_bytes(len(line), "little")
+
+
+def _add_average(line: bytes, above: bytes, step: int) -> bytes:
+    """Filter 3: the guess is (a + b) / 2, rounded down."""
+    result = bytearray(len(line))
+    for channel in range(step):
+        a = 0
+        result[channel::step] = [a := (x + (a + b >> 1)) & 255 for x, b in zip(
+            line[channel::step], above[channel::step])]
+    return bytes(result)
+
+
+def _add_paeth(line: bytes, above: bytes, step: int) -> bytes:
+    """Filter 4: the guess is that of a, b and c which is nearest to p = a + b - c.
+
+    In a tie a goes before b and b before c (Paeth 1991).  Where c is not between a and
+    b, p is beyond the one that c is farther from, so that this one is nearest.  Where
+    it is, p is as far from a as b is from c, from b as a is from c, and from c as these
+    two distances differ: the definition, worked out, is two comparisons.
+    """
+    result = bytearray(len(line))
+    for channel in range(step):
+        a = c = 0
+        values = []
+        append = values.append
+        for x, b in zip(line[channel::step], above[channel::step]):
+            if a <= b:
+                if c <= a:
+                    a = b
+                elif c < b:
+                    if 2 * (c - a) <= b - c:
+                        a = b
+                    elif 2 * (b - c) > c - a:
+                        a = c
+            elif c >= a:
+                a = b
+            elif c > b:
+                if 2 * (a - c) <= c - b:
+                    a = b
+                elif 2 * (c - b) > a - c:
+                    a = c
+            a = (a + x) & 255           # a, so far the guess, is the next pixel's left
+            append(a)
+            c = b
+        result[channel::step] = values
+    return bytes(result)
+
+
+_FILTERS = {1: _add_left, 2: _add_above, 3: _add_average, 4: _add_paeth}
+
+
+def _lines(header: Header, inflater: _Inflater, columns: int, rows: int
+           ) -> Iterator[bytes]:
+    """The rows of one pass as they were before filtering, each in whole bytes."""
+    size, step = (columns * header.bits + 7) // 8, (header.bits + 7) // 8
+    line = bytes(size)
+    for _ in range(rows):
+        kind, *_ = filtered = inflater.take(size + 1)
+        if kind > 4:
+            raise PngError(f"filter {kind}, where 0 to 4 are defined")
+        line = _FILTERS[kind](filtered[1:], line, step) if kind else filtered[1:]
+        yield line
+
+
+# --- Pixels ---------------------------------------------------------------------------
+
+
+def _by_tables(header: Header, extras: dict[str, bytes]
+               ) -> Callable[[bytes, int], Planes]:
+    """How to paint grey up to 8 bits, and palettes: each plane is a table look-up."""
+    depth, top = header.depth, (1 << header.depth) - 1
+    if header.colour == _PALETTE:
+        palette, opaque = extras["PLTE"], extras.get("tRNS", b"")
+        tables = [palette[channel::3].ljust(256, b"\0") for channel in range(3)]
+        if opaque:
+            tables.append(opaque.ljust(256, b"\xff"))
+        known = bytes(range(len(palette) // 3))
+    else:
+        tables, known = [bytes(255 * (b & top) // top for b in range(256))], b""
+        if "tRNS" in extras:
+            gone = extras["tRNS"][1] & top
+            tables.append(bytes(255 * (b != gone) for b in range(256)))
+    samples = [bytes(b >> shift & top for shift in range(8 - depth, -1, -depth))
+               for b in range(256)]
+
+    def paint(line: bytes, width: int) -> Planes:
+        """Look the samples up in the tables."""
+        if depth < 8:
+            line = b"".join(map(samples.__getitem__, line))[:width]
+        if known and line.translate(None, known):
+            raise PngError(f"colour {max(line)} of a palette of {len(known)}")
+        return tuple(map(line.translate, tables))
+    return paint
+
+
+def _by_slices(header: Header, extras: dict[str, bytes]
+               ) -> Callable[[bytes, int], Planes]:
+    """How to paint samples of 8 or 16 bits: a plane is every so manieth byte.
+
+    Of 16 bits the upper 8 are taken, but for transparency all are compared.
+    """
+    size, step = header.depth // 8, header.bits // 8
+    key = extras.get("tRNS", b"")
+    if size == 1:
+        key = key[1::2]
+
+    def paint(line: bytes, width: int) -> Planes:
+        """Take the planes apart; alpha from the colour that is not there."""
+        planes = tuple(line[start::step] for start in range(0, step, size))
+        if not key:
+            return planes
+        if key not in line:
+            return *planes, b"\xff" * width
+        return *planes, bytes(255 * (line[i:i + step] != key)
+                              for i in range(0, len(line), step))
+    return paint
+
+
+def _rows(content: bytes) -> Iterator[Planes]:
+    """The planes of each row; PngError or zlib.error where the bytes are wrong."""
+    header, extras, chunks = _parse(content)
+    tabled = header.colour == _PALETTE or header.colour == 0 and header.depth <= 8
+    paint = (_by_tables if tabled else _by_slices)(header, extras)
+    inflater, (width, height) = _Inflater(chunks), header[:2]
+    picture: dict[int, list[bytearray]] = {}    # of an interlaced one, the rows so far
+    for left, top, across, down in _ADAM7 if header.interlaced else _ONE_PASS:
+        columns, places = len(range(left, width, across)), range(top, height, down)
+        if not columns:
+            continue
+        for y, line in zip(places, _lines(header, inflater, columns, len(places))):
+            planes = paint(line, columns)
+            if not header.interlaced:
+                yield planes
+                continue
+            for row, plane in zip(picture.setdefault(
+                    y, [bytearray(width) for _ in planes]), planes):
+                row[left::across] = plane
+    inflater.finish()
+    for y in sorted(picture):
+        yield tuple(map(bytes, picture[y]))
+
+
+def rows(content: bytes, path: object = "picture") -> Iterator[Planes]:
+    """Yield the rows of a PNG file from the top, each a tuple of planes.
+
+    A plane is a byte a pixel: (grey,), (grey, alpha), (red, green, blue) or (red,
+    green, blue, alpha), alpha from 0, not there, to 255, opaque.  Raises DataError,
+    whatever the bytes are: what is wrong at the end is found after the last row.
+
+    >>> def chunk(kind, data):
+    ...     return (struct.pack(">I", len(data)) + kind + data
+    ...             + struct.pack(">I", zlib.crc32(kind + data)))
+    >>> header = struct.pack(">IIBBBBB", 3, 2, 8, 0, 0, 0, 0)
+    >>> content = SIGNATURE + chunk(b"IHDR", header)
+    >>> content += chunk(b"IDAT", zlib.compress(bytes([0, 1, 2, 3, 2, 10, 10, 10])))
+    >>> [list(grey) for grey, in rows(content + chunk(b"IEND", b""))]
+    [[1, 2, 3], [11, 12, 13]]
+    """
+    try:
+        yield from _rows(content)
+    except PngError as error:
+        raise DataError(path, str(error), "a whole PNG file") from None
+    except zlib.error as error:
+        raise DataError(path, f"damaged pixels ({error})", "a whole PNG file") from None

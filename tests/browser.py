@@ -1,0 +1,225 @@
+"""A headless Chromium for the tests of the page, driven through its DevTools protocol.
+
+The protocol is JSON over a WebSocket (RFC 6455), of which so much is written out here
+as it takes: text both ways, no compression, a mask on what is sent.
+https://chromedevtools.github.io/devtools-protocol/
+"""
+import base64
+import hashlib
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+NAMES = "chromium", "chromium-browser", "google-chrome"
+OPTIONS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+    "--no-first-run", "--no-default-browser-check", "--disable-extensions",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--mute-audio", "--remote-debugging-port=0")
+PATIENCE = 20.0     # seconds until something that should come is given up
+
+
+def find_chromium():
+    """The path of a Chromium on this machine, or None."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+class WebSocket:
+    """A connection that carries whole texts."""
+
+    def __init__(self, url):
+        host, _, path = url.partition("://")[2].partition("/")
+        name, _, port = host.partition(":")
+        self._socket = socket.create_connection((name, int(port)), timeout=PATIENCE)
+        self._stream = self._socket.makefile("rb")
+        key = base64.b64encode(os.urandom(16)).decode()
+        self._socket.sendall((
+            f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
+            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
+            "Sec-WebSocket-Version: 13\r\n\r\n").encode())
+        magic = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        proof = base64.b64encode(hashlib.sha1(magic.encode()).digest())
+        headers = list(iter(self._stream.readline, b"\r\n"))
+        if b"101" not in headers[0] or not any(proof in line for line in headers):
+            raise ConnectionError(f"no WebSocket: {headers}")
+
+    def send(self, text):
+        """Send one text, in one frame."""
+        content, mask = text.encode(), os.urandom(4)
+        size = len(content)
+        if size < 126:
+            head = struct.pack(">BB", 0x81, 0x80 | size)
+        elif size < 1 << 16:
+            head = struct.pack(">BBH", 0x81, 0x80 | 126, size)
+        else:
+            head = struct.pack(">BBQ", 0x81, 0x80 | 127, size)
+        stretched = (mask * (size // 4 + 1))[:size]
+        number = int.from_bytes(content, "big") ^ int.from_bytes(stretched, "big")
+        self._socket.sendall(head + mask + number.to_bytes(size, "big"))
+
+    def receive(self):
+        """The next text, put together from its frames."""
+        content = b""
+        while True:
+            first, size = struct.unpack(">BB", self._stream.read(2))
+            if size == 126:
+                size, = struct.unpack(">H", self._stream.read(2))
+            elif size == 127:
+                size, = struct.unpack(">Q", self._stream.read(8))
+            part = self._stream.read(size)
+            if first & 15 == 8:
+                raise ConnectionError("the browser has closed the WebSocket")
+            if first & 15 < 3:
+                content += part
+                if first & 128:
+                    return content.decode()
+
+    def close(self):
+        """Close the connection."""
+        self._stream.close()
+        self._socket.close()
+
+
+class Browser:
+    """A Chromium with one page in it; `problems` are what the page's console said."""
+
+    def __init__(self, chromium, folder):
+        self._process = subprocess.Popen(
+            [chromium, *OPTIONS, f"--user-data-dir={folder}", "about:blank"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._number, self._replies, self.problems = 0, {}, []
+        try:
+            port = self._wait_for_port(Path(folder) / "DevToolsActivePort")
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as list_:
+                pages = [page for page in json.load(list_) if page["type"] == "page"]
+            self._web_socket = WebSocket(pages[0]["webSocketDebuggerUrl"])
+        except BaseException:       # even of Ctrl-C: no browser must be left running
+            self._process.kill()
+            self._process.wait()
+            raise
+        for domain in ("Page", "Runtime", "Log"):
+            self.send(f"{domain}.enable")
+
+    def _wait_for_port(self, path):
+        """The port in the file that Chromium writes when it listens."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and self._process.poll() is None:
+            if path.exists() and path.read_text().count("\n"):
+                return path.read_text().split("\n")[0]
+            time.sleep(0.02)
+        raise ConnectionError(f"{self._process.args[0]} did not start")
+
+    def close(self):
+        """End the browser."""
+        self._web_socket.close()
+        self._process.terminate()
+        self._process.wait(PATIENCE)
+
+    # --- the protocol
+
+    def post(self, method, **parameters):
+        """Send a command and do not wait; returns its number."""
+        self._number += 1
+        self._web_socket.send(json.dumps(
+            {"id": self._number, "method": method, "params": parameters}))
+        return self._number
+
+    def result(self, number):
+        """The result of the command of that number; RuntimeError where it failed."""
+        while number not in self._replies:
+            message = json.loads(self._web_socket.receive())
+            if "id" in message:
+                self._replies[message["id"]] = message
+            elif message["method"] == "Runtime.exceptionThrown":
+                self.problems.append(message["params"]["exceptionDetails"])
+            elif message["method"] == "Log.entryAdded":
+                self.problems.append(message["params"]["entry"])
+        reply = self._replies.pop(number)
+        if "error" in reply:
+            raise RuntimeError(reply["error"])
+        return reply["result"]
+
+    def send(self, method, **parameters):
+        """Send a command and wait for its result."""
+        return self.result(self.post(method, **parameters))
+
+    # --- what a person does
+
+    def look(self, width, height, dark=False, phone=False):
+        """Set the size of the window and the theme."""
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height,
+                  deviceScaleFactor=2 if phone else 1, mobile=phone)
+        self.send("Emulation.setTouchEmulationEnabled", enabled=phone)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.send("Emulation.setEmulatedMedia", features=[scheme])
+
+    def open(self, url, until):
+        """Open a page and wait until the JavaScript `until` is true in it."""
+        self.send("Page.navigate", url=url)
+        self.wait(until)
+
+    def ask(self, expression):
+        """The value of a JavaScript expression in the page; promises are waited for."""
+        reply = self.send("Runtime.evaluate", expression=expression, returnByValue=True,
+                          awaitPromise=True)
+        if "exceptionDetails" in reply:
+            raise RuntimeError(reply["exceptionDetails"])
+        return reply["result"].get("value")
+
+    def wait(self, expression):
+        """Wait until a JavaScript expression is true in the page."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if self.ask(f"!!({expression})"):
+                return
+            time.sleep(0.02)
+        raise TimeoutError(f"never true: {expression}; {self.problems}")
+
+    def box(self, selector):
+        """(left, top, width, height) of an element inside its border, on the page."""
+        return self.ask(f"""(() => {{
+            const element = document.querySelector({json.dumps(selector)});
+            const box = element.getBoundingClientRect();
+            return [box.left + element.clientLeft, box.top + element.clientTop,
+                    element.clientWidth, element.clientHeight]; }})()""")
+
+    def draw(self, selector, strokes):
+        """Draw strokes, lists of (x, y) from 0 to 1, over an element with the mouse."""
+        left, top, width, height = self.box(selector)
+        numbers = []
+        for stroke in strokes:
+            kinds = ["mousePressed", *["mouseMoved"] * (len(stroke) - 1)]
+            for kind, (x, y) in [*zip(kinds, stroke), ("mouseReleased", stroke[-1])]:
+                numbers.append(self.post(
+                    "Input.dispatchMouseEvent", type=kind, x=left + x * width,
+                    y=top + y * height, button="left", buttons=1, clickCount=1))
+        for number in numbers:
+            self.result(number)
+
+    def click(self, selector):
+        """Click into the middle of an element, which is scrolled to first."""
+        self.ask(f"document.querySelector({json.dumps(selector)})"
+                 ".scrollIntoView({block: 'center'})")
+        self.draw(selector, [[(0.5, 0.5)]])
+
+    def key(self, key, code=0, text="", modifiers=0):
+        """Press and release a key; `modifiers` 8 is Shift."""
+        for kind, typed in (("keyDown", text), ("keyUp", "")):
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, text=typed,
+                      modifiers=modifiers, windowsVirtualKeyCode=code)
+
+    def screenshot(self, path, selector=None):
+        """Save the window, or one element of the page, as PNG."""
+        options = {}
+        if selector:
+            left, top, width, height = self.box(selector)
+            options["clip"] = {"x": left, "y": top, "width": width, "height": height,
+                               "scale": 1}
+        shot = self.send("Page.captureScreenshot", format="png", **options)
+        Path(path).write_bytes(base64.b64decode(shot["data"]))

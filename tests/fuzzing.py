@@ -1,0 +1,287 @@
+"""Good files in, damaged files out: the mutators that test_fuzz.py draws on.
+
+Everything comes from one random.Random, so a number names an input.  Some damage is
+blind; some knows the format and mends the checksums afterwards, for without that zip,
+gzip and PNG would refuse nearly all of it at the door and nothing behind it be tried.
+"""
+import gzip
+import io
+import random
+import re
+import struct
+import zipfile
+import zlib
+
+# Numbers at which counts, lengths and offsets of all widths go wrong.
+EXTREMES = [0, 1, 2, 127, 128, 255, 256, 2**15, 2**16 - 1, 2**16, 2**31 - 1, 2**31,
+            2**32 - 1, 2**63 - 1, 2**64 - 1]
+
+
+def rng_for(purpose: str, number: int) -> random.Random:
+    """The random numbers of one input."""
+    return random.Random(f"{purpose} {number}")
+
+
+# ---------------------------------------------------------------------------
+# Blind damage: each takes (rng, data) and returns other bytes
+# ---------------------------------------------------------------------------
+
+def _two_places(rng, data: bytes, longest: int = 64) -> tuple:
+    start = rng.randrange(len(data) + 1)
+    return start, min(len(data), start + rng.randrange(1, longest))
+
+
+def flip_a_bit(rng, data: bytes) -> bytes:
+    """One bit turned over."""
+    return change_a_byte(rng, data, lambda old: old ^ 1 << rng.randrange(8))
+
+
+def change_a_byte(rng, data: bytes, change=None) -> bytes:
+    """One byte replaced by any other."""
+    if not data:
+        return data
+    place, changed = rng.randrange(len(data)), bytearray(data)
+    changed[place] = change(data[place]) if change else rng.randrange(256)
+    return bytes(changed)
+
+
+def cut(rng, data: bytes) -> bytes:
+    """The end lost."""
+    return data[:rng.randrange(len(data) + 1)]
+
+
+def lose_a_piece(rng, data: bytes) -> bytes:
+    """Some bytes out of the middle lost."""
+    start, stop = _two_places(rng, data)
+    return data[:start] + data[stop:]
+
+
+def repeat_a_piece(rng, data: bytes) -> bytes:
+    """Some bytes there twice, or many times."""
+    start, stop = _two_places(rng, data)
+    return data[:start] + data[start:stop] * rng.choice([2, 3, 100]) + data[stop:]
+
+
+def insert(rng, data: bytes) -> bytes:
+    """Random bytes put in."""
+    place = rng.randrange(len(data) + 1)
+    new = rng.randbytes(rng.randrange(1, 16))
+    return data[:place] + new + data[place:]
+
+
+def write_an_extreme(rng, data: bytes, places=None) -> bytes:
+    """A number at the edge of some range written over what was there."""
+    width, value = rng.choice([1, 2, 4, 8]), rng.choice(EXTREMES)
+    if len(data) < width:
+        return data
+    place = rng.choice(places) if places else rng.randrange(len(data) - width + 1)
+    number = (value % 256**width).to_bytes(width, rng.choice(["big", "little"]))
+    return data[:place] + number + data[place + width:]
+
+
+def write_an_extreme_early(rng, data: bytes) -> bytes:
+    """The same in the first bytes, where headers are."""
+    return write_an_extreme(rng, data, range(20))
+
+
+BLIND = [flip_a_bit, change_a_byte, cut, lose_a_piece, repeat_a_piece, insert,
+         write_an_extreme, write_an_extreme_early]
+
+
+def splice(rng, one: bytes, other: bytes) -> bytes:
+    """The head of one file and the tail of another."""
+    return (one[:rng.randrange(len(one) + 1)] + other[rng.randrange(len(other) + 1):])
+
+
+def damage(rng, seeds: list, tokens: tuple = ()) -> bytes:
+    """A seed damaged once to four times; now and then spliced, empty or unharmed.
+
+    `tokens` are pieces that mean something in the format, put in among the rest.
+    """
+    data, kind = rng.choice(seeds), rng.random()
+    if kind < 0.01:
+        return b"" if kind < 0.005 else data
+    if kind < 0.15:
+        data = splice(rng, data, rng.choice(seeds))
+    for _ in range(rng.randrange(1, 5)):
+        if tokens and rng.random() < 0.5:
+            start, stop = _two_places(rng, data, 8)
+            stop = rng.choice([start, stop])
+            data = data[:start] + rng.choice(tokens) + data[stop:]
+        else:
+            data = rng.choice(BLIND)(rng, data)
+    return data
+
+
+# ---------------------------------------------------------------------------
+# gzip
+# ---------------------------------------------------------------------------
+
+def damaged_gzip(rng, contents: list) -> bytes:
+    """A .gz file: what is inside damaged under a right checksum, or the file itself."""
+    kind = rng.randrange(4)
+    if kind == 0:       # inside
+        return gzip.compress(damage(rng, contents), rng.choice([1, 9]), mtime=0)
+    packed = [gzip.compress(content, mtime=0) for content in contents]
+    if kind == 1:       # in parts, each with a header and a checksum of its own
+        content = rng.choice(contents)
+        place = rng.randrange(len(content) + 1)
+        parts = [gzip.compress(part, mtime=0)
+                 for part in (content[:place], content[place:])]
+        rng.shuffle(parts)
+        return damage(rng, [b"".join(parts), bytes(9).join(parts)])
+    if kind == 2:       # flags that announce more header: extra field, name, comment
+        data = bytearray(rng.choice(packed))
+        data[3] = rng.randrange(32)
+        fields = struct.pack("<H", rng.choice([0, 3, 65535])) + b"abc\0name\0comment\0"
+        return damage(rng, [bytes(data), bytes(data[:10]) + fields + bytes(data[10:])])
+    return damage(rng, packed)
+
+
+# ---------------------------------------------------------------------------
+# zip and .npy
+# ---------------------------------------------------------------------------
+
+NPY_TOKENS = (b"(", b")", b"'", b"{", b"}", b",", b"<U4", b"|O", b">f2", b"<f8", b"u1",
+              b"True", b"(784, 128)", b"(99999999999, 2)", b"(-1,)", b"()", b"9" * 400,
+              b"0x" + b"f" * 300, b"1e999", b"\\d", b"\\N{", b"1if 2else 3", b"# ",
+              b"\n", b"\0", b"\x1b[31m", b"'shape': ", b"None", b"1_0", b"b''", b"...",
+              b"[[[[[[", b"-" * 500, b"NaN", b"Infinity", b"[" * 900, b"{}")
+
+# Where the fields are in the three headers of a zip archive, from their signatures on.
+ZIP_FIELDS = {b"PK\3\4": [4, 6, 8, 10, 14, 18, 22, 26, 28],
+              b"PK\1\2": [4, 6, 8, 10, 16, 20, 24, 28, 30, 32, 34, 38, 42],
+              b"PK\5\6": [4, 6, 8, 10, 12, 16, 20]}
+
+
+def zip_of(members: list, method: int = zipfile.ZIP_STORED) -> bytes:
+    """A zip archive of (name, content) pairs, whole and with right checksums."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, content in members:
+            archive.writestr(zipfile.ZipInfo(name), content, method)
+    return buffer.getvalue()
+
+
+def write_zip_field(rng, data: bytes) -> bytes:
+    """An extreme number in a field of a header, the rest of the archive as it was."""
+    places = [found.start() + offset for signature, offsets in ZIP_FIELDS.items()
+              for found in re.finditer(re.escape(signature), data)
+              for offset in offsets if found.start() + offset + 8 <= len(data)]
+    return write_an_extreme(rng, data, places) if places else data
+
+
+def damaged_npz(rng, seeds: list) -> bytes:
+    """An .npz file: its arrays, its list of members, its headers or its bytes damaged.
+
+    `seeds` are lists of (name, content), the members of good files.
+    """
+    members, kind = list(rng.choice(seeds)), rng.randrange(4)
+    method = rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+    if kind == 0:
+        chosen = rng.randrange(len(members))
+        name, content = members[chosen]
+        members[chosen] = name, damage(rng, [content], NPY_TOKENS)
+    elif kind == 1:
+        names = [name for name, _ in members]
+        rng.shuffle(names)
+        names[0] = rng.choice(
+            [names[0], "layer9.bias.npy", "\x1b[2J.npy", "", "n" * 999])
+        members = [(names[i % len(names)], content)
+                   for i, (_, content) in enumerate(members[rng.randrange(3):])]
+    data = zip_of(members, method)
+    if kind == 2:
+        for _ in range(rng.randrange(1, 4)):
+            data = write_zip_field(rng, data)
+    return damage(rng, [data]) if kind == 3 else data
+
+
+# ---------------------------------------------------------------------------
+# PNG
+# ---------------------------------------------------------------------------
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def png_of(chunks: list) -> bytes:
+    """A PNG file of (type, content) pairs, each under its right length and checksum."""
+    return PNG_SIGNATURE + b"".join(
+        struct.pack(">I", len(content)) + kind + content
+        + struct.pack(">I", zlib.crc32(kind + content)) for kind, content in chunks)
+
+
+def png_chunks(rng, colour: int, depth: int, interlaced: bool = False) -> list:
+    """The chunks of a small good PNG; `colour` is 0, 2, 3, 4 or 6 as in its header."""
+    width, height = rng.randrange(1, 40), rng.randrange(1, 40)
+    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    starts = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
+              (1, 0, 2, 2), (0, 1, 1, 2)] if interlaced else [(0, 0, 1, 1)]
+    lines = b""
+    for left, top, across, down in starts:
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        if columns > 0:
+            size = (columns * bits + 7) // 8
+            lines += b"".join(bytes([rng.randrange(5)]) + rng.randbytes(size)
+                              for _ in range(rows))
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
+    packed = zlib.compress(lines)
+    half = len(packed) // 2
+    extras = {0: [(b"tRNS", bytes(2))], 3: [(b"PLTE", rng.randbytes(3 << depth % 16))]}
+    return [(b"IHDR", header), *extras.get(colour, []),
+            (b"IDAT", packed[:half]), (b"IDAT", packed[half:]), (b"IEND", b"")]
+
+
+def damaged_png(rng, seeds: list) -> bytes:
+    """A PNG file with a damaged header, pixels, list of chunks, chunk, or bytes.
+
+    `seeds` are lists of chunks; all damage but the last has right checksums.
+    """
+    chunks, kind = list(rng.choice(seeds)), rng.randrange(5)
+    chosen = rng.randrange(len(chunks))
+    if kind == 0:
+        chunks[0] = b"IHDR", damage(rng, [chunks[0][1]])
+    elif kind == 1:     # the pixels: what is packed, then packed again
+        lines = zlib.decompress(b"".join(c for name, c in chunks if name == b"IDAT"))
+        chunks = [chunk for chunk in chunks if chunk[0] != b"IDAT"]
+        chunks.insert(-1, (b"IDAT", zlib.compress(damage(rng, [lines]))))
+    elif kind == 2:
+        other = rng.choice(rng.choice(seeds))
+        rng.choice([lambda: chunks.pop(chosen), lambda: rng.shuffle(chunks),
+                    lambda: chunks.insert(chosen, other),
+                    lambda: chunks.insert(chosen, (b"zTXt", bytes(9)))])()
+    elif kind == 3:
+        name, content = chunks[chosen]
+        chunks[chosen] = damage(rng, [name])[:4].ljust(4), damage(rng, [content])
+    data = png_of(chunks)
+    return damage(rng, [data]) if kind == 4 else data
+
+
+# ---------------------------------------------------------------------------
+# Requests to the page
+# ---------------------------------------------------------------------------
+
+HTTP_TOKENS = (b"\r\n", b"\r\n\r\n", b"\n", b" ", b":", b"%", b"?damage=", b"/unit/",
+               b"99999999", b"-1", b"../", b"%2e%2e/", b"\0", b"\xff", b"HTTP/9.9",
+               b"HTTP/0.9", b"HEAD", b"PUT", b"Content-Length: 5\r\n",
+               b"Content-Length: 99999999999999999999\r\n", b"Content-Length: -1\r\n",
+               b"Transfer-Encoding: chunked\r\n", b"Expect: 100-continue\r\n",
+               b"Host: elsewhere\r\n", b"Origin: null\r\n", b"a: b\r\n" * 101,
+               b"x" * 66000, b"\r\n a folded line\r\n", "\u0663".encode())
+
+
+def request(method: str, path: str, host: str, content: bytes = b"") -> bytes:
+    """A request as the page's own script makes it."""
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
+    if method == "POST":
+        lines += [f"Origin: http://{host}", "Content-Type: application/octet-stream",
+                  f"Content-Length: {len(content)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+def damaged_request(rng, seeds: list) -> bytes:
+    """A request damaged in its head, where most of its meaning is, or anywhere."""
+    data = rng.choice(seeds)
+    if rng.random() < 0.2:
+        return damage(rng, [data])
+    head, blank, content = data.partition(b"\r\n\r\n")
+    return damage(rng, [head], HTTP_TOKENS) + blank + content
