@@ -112,6 +112,11 @@ class LiveLine:
         self._shown = shown and self._stream.isatty()
         self._interval, self._next, self._width = interval, 0.0, 0
 
+    @property
+    def is_due(self) -> bool:
+        """Whether a text given now would be shown."""
+        return self._shown and time.monotonic() >= self._next
+
     def show(self, text: str) -> None:
         """Replace the line, unless it was replaced a moment ago."""
         now = time.monotonic()

@@ -68,15 +68,14 @@ _PNM = re.compile(rb"P([1-6])" + 2 * (_GAP + rb"(\d{1,9})\b"))
 _PNM_TOP = re.compile(_GAP + rb"(\d{1,5})\b")
 
 _KINDS = {b"\xff\xd8\xff": "a JPEG picture", b"GIF8": "a GIF picture",
-          b"BM": "a BMP picture", b"II*\0": "a TIFF picture",
-          b"MM\0*": "a TIFF picture",
-          b"RIFF": "a WebP picture", b"%PDF": "a PDF file", b"PK": "a zip archive",
-          b"\x1f\x8b": "a .gz file", b"<": "a page of HTML or an SVG drawing"}
+          b"BM": "a BMP picture", b"RIFF": "a WebP picture",
+          b"II*\0": "a TIFF picture", b"MM\0*": "a TIFF picture",
+          b"%PDF": "a PDF file", b"PK": "a zip archive", b"\x1f\x8b": "a .gz file",
+          b"<": "a page of HTML or an SVG drawing"}
 
 # Pillow's readers raise whatever they stumble over in a damaged file.
-_PILLOW_ERRORS = (ArithmeticError, EOFError, LookupError, OSError,
-                  RuntimeError, SyntaxError, TypeError, ValueError, struct.error,
-                  zlib.error)
+_PILLOW_ERRORS = (ArithmeticError, EOFError, LookupError, OSError, RuntimeError,
+                  SyntaxError, TypeError, ValueError, struct.error, zlib.error)
 
 
 def _describe(start: bytes) -> str:

@@ -125,6 +125,8 @@ def build_parser() -> Parser:
     add("--recipe", choices=RECIPES, help="a set of settings; options given beside it "
         "change them (default)")
     add_settings(add)
+    add("--save-every", type=positive_number, metavar="S", help="write a checkpoint "
+        "within an epoch after S seconds too (60)")
     add("--engine", choices=("packed", "lists"), help="how a matrix keeps its numbers: "
         "a row in one integer, or lists of floats (packed)")
     add("--workers", type=whole_number(1), metavar="N", help="processes that share the "

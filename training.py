@@ -17,7 +17,7 @@ import zlib
 from functools import partial
 from itertools import chain, compress
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 from console import MODEL, LiveLine, rate_text
 from data_loader import DataError
@@ -62,6 +62,7 @@ DEFAULTS = {
     "limit": 0,
     "seed": 1,
     "engine": "packed",
+    "save_every": 60.0,         # seconds between checkpoints within an epoch
 }
 
 # Training as the textbooks have it: every image, as it is, in every epoch.
@@ -88,6 +89,7 @@ RECIPES = {
 }
 MAPS = 500      # random maps that images are sent through, made once a run
 _FINEST_DELTA = 1 / 64      # what dL/dZ of one image is times for Adam
+_BATCHES_BETWEEN_LOOKS = 50     # at the clock, whether to save
 
 
 class DivergedError(Exception):
@@ -98,6 +100,16 @@ class DivergedError(Exception):
 # Checkpoints
 # ---------------------------------------------------------------------------
 
+class Part(NamedTuple):
+    """What has been done of an epoch."""
+
+    done: int = 0               # images trained
+    loss_sum: float = 0.0       # over these
+    right: int = 0              # of these
+    sure: list = []             # which of these the network was sure of
+    seconds: float = 0.0
+
+
 class Progress(NamedTuple):
     """How far a run has come, beside its network."""
 
@@ -106,6 +118,7 @@ class Progress(NamedTuple):
     best: Network | None        # the best so far, where the run may end early
     memory: dict[str, Matrix]   # the optimizer's matrices
     counts: dict[str, float]    # its numbers
+    part: Part = Part()         # of the epoch after those of the history
 
     @classmethod
     def none(cls, images: int) -> Progress:
@@ -120,48 +133,91 @@ def save_checkpoint(folder: Path, network: Network, settings: dict,
     The model file alone is enough to resume, and it is replaced in one step.  Which
     images rest, and what the optimizer remembers, matters only to a run that goes on.
     """
-    history = progress.history
-    text = io.StringIO()
-    writer = csv.DictWriter(text, history[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
+    history, part = progress.history, progress.part
     state, memory = {**settings, "history": history}, {}
     if not is_over(history, settings):
         packed = zlib.compress(bytes(progress.resting))
         state["resting"] = base64.b64encode(packed).decode()
+        state["part"] = part._asdict()
         state["optimizer_counts"], memory = progress.counts, progress.memory
+    there_is_one = (folder / MODEL).exists()
     try:
-        if settings["patience"] and history[-1] is best_row(history):
+        if settings["patience"] and not part.done and history[-1] is best_row(history):
             network.save(folder / BEST, state)
         network.save(folder / MODEL, state,
                      {f"optimizer.{name}": m for name, m in memory.items()})
-        write_whole(folder / HISTORY, text.getvalue().encode())
+        if history:
+            write_whole(folder / HISTORY, _as_csv(history))
     except OSError as error:
-        kept = "the checkpoint before it is kept" if len(history) > 1 else ""
+        kept = "the checkpoint before it is kept" if there_is_one else ""
         raise DataError(folder, error.strerror or str(error),
                         "a folder that can be written", kept) from None
+
+
+def _as_csv(rows: list[dict]) -> bytes:
+    """Rows with the same names as the text of a CSV file."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 def load_checkpoint(folder: Path) -> tuple[Network, dict, Progress]:
     """(network, settings, progress) of a run; DataError where its folder has none."""
     path = folder / MODEL
     network, saved, others = Network.load_all(path)
-    history, text = saved.pop("history", None), saved.pop("resting", None)
-    if not set(DEFAULTS) <= set(saved) or not history:
+    if not set(DEFAULTS) <= set(saved) or "history" not in saved:
         raise DataError(path, "a model without the settings of a run",
                         "a checkpoint of train.py")
     try:
+        _check_settings(saved)
+        history = _checked_history(saved.pop("history"))
+        text, part = saved.pop("resting", ""), saved.pop("part", {})
         resting = list(zlib.decompress(base64.b64decode(text))) if text else []
-    except (TypeError, ValueError, zlib.error) as error:
-        raise DataError(path, f"a damaged list of resting images ({error})",
+        part = _checked_part(part, len(resting))
+        if not (resting or is_over(history, saved)):
+            raise TypeError("nothing about resting images")
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
+        raise DataError(path, f"damaged settings ({error})",
                         "a checkpoint of train.py") from None
     best = None
-    if saved["patience"]:
+    if saved["patience"] and history:
         best, _ = Network.load(folder / BEST)
     memory = {name[len("optimizer."):]: matrix for name, matrix in others.items()
               if name.startswith("optimizer.")}
     return network, saved, Progress(history, resting, best, memory,
-                                    saved.pop("optimizer_counts", {}))
+                                    saved.pop("optimizer_counts", {}), part)
+
+
+def _check_settings(saved: dict) -> None:
+    """TypeError where a setting is not of the kind of its default."""
+    for name, default in DEFAULTS.items():
+        kinds = (int, float) if isinstance(default, float) else type(default)
+        if not isinstance(saved[name], kinds):
+            raise TypeError(f"{name} is {saved[name]!r}")
+
+
+def _checked_history(history: Any) -> list[dict]:
+    """The history; TypeError where that is no list of epochs."""
+    rows = {"epoch", "loss", "train_accuracy", "images", "seconds"}
+    if not (isinstance(history, list)
+            and all(isinstance(row, dict) and rows <= set(row) for row in history)):
+        raise TypeError("the history is no list of epochs")
+    return history
+
+
+def _checked_part(saved: Any, images: int) -> Part:
+    """What was done of an epoch over so many images; TypeError where it is nonsense."""
+    if not isinstance(saved, dict):
+        raise TypeError("the part that is done of an epoch is none")
+    part = Part(**saved)
+    counts = [part.done, part.right, *part.sure]
+    if not (all(isinstance(n, int) and 0 <= n <= images for n in counts)
+            and part.sure == [i for i in part.sure if i < images]
+            and isinstance(part.loss_sum + part.seconds, (int, float))):
+        raise TypeError("the part that is done of an epoch is none")
+    return part
 
 
 # ---------------------------------------------------------------------------
@@ -251,40 +307,72 @@ class Epoch:
         # Where all would rest, as with --sure 1 or very few images, none does.
         self.order = [i for i in shuffled if not resting[i]] or shuffled
         resting[:] = [max(0, epochs - 1) for epochs in resting]
-        augment = own_pixels(team)
+        self._train, self._augment = train, own_pixels(team)
+        self._augment_rng = random_for(settings, "augment", number)
         if maps:
-            augment = RandomGather(maps, random_for(settings, "augment", number),
-                                   slice(team.rank, None, team.size))
-        self._batches = train.batches(self.batch_size, self.order, augment)
+            self._augment = RandomGather(maps, self._augment_rng,
+                                         slice(team.rank, None, team.size))
 
-    def train(self, network: Network, live: LiveLine) -> dict[str, float]:
+    def train(self, network: Network, live: LiveLine, part: Part = Part(),
+              save: Callable[[Part], None] | None = None) -> dict[str, float]:
         """Train the team's network; returns the epoch's line of the history.
 
-        Loss and accuracy are of the images as they came, each from just before the step
-        that it took part in.
+        Begins after the part that has been done already, and now and then has the
+        part done by then saved.  Loss and accuracy are of the images as they came, each
+        from just before the step that it took part in.
         """
-        start, done, sure = time.perf_counter(), 0, []
-        loss_sum, right = 0.0, 0
-        for x, labels in prepared(self.team, self._batches):
-            progress = self.number - 1 + done / len(self.order)
-            rate = learning_rate_at(self.settings, progress / self.settings["epochs"])
-            # An image of a last, smaller batch moves the weights as far as others.
-            rate *= len(labels) / self.batch_size
+        start, done, sure = time.perf_counter() - part.seconds, part.done, []
+        loss_sum, right, saved = 0.0, 0, time.perf_counter()
+        batches = prepared(self.team, self._batches_after(done))
+        for number, (x, labels) in enumerate(batches, 1):
             mine = self.team.share(len(labels))
-            result = train_batch(network, self.team, x, labels, rate, self.how)
+            result = train_batch(network, self.team, x, labels,
+                                 self._rate(done, len(labels)), self.how)
             loss_sum += result.loss * len(labels[mine])
             right += result.right
             sure += compress(self.order[done:done + len(labels)][mine], result.sure)
             done += len(labels)
-            live.show(f"Epoch {self.number:2}/{self.settings['epochs']}: "
-                      + rate_text(done, len(self.order), time.perf_counter() - start))
+            if live.is_due:
+                rate = rate_text(done, len(self.order), time.perf_counter() - start)
+                live.show(f"Epoch {self.number:2}/{self.settings['epochs']}: {rate}")
+            if save and number % _BATCHES_BETWEEN_LOOKS == 0 and self._is_due(saved):
+                save(self._gathered(part, done, loss_sum, right, sure, start))
+                saved = time.perf_counter()
         live.clear()
-        losses, rights, sures = zip(*self.team.gather((loss_sum, right, sure)))
-        for i in chain(*sures):
+        whole = self._gathered(part, done, loss_sum, right, sure, start)
+        for i in whole.sure:
             self.resting[i] = self.settings["rest"]
-        return {"epoch": self.number, "loss": sum(losses) / done,
-                "train_accuracy": sum(rights) / done, "images": done,
-                "seconds": round(time.perf_counter() - start, 3)}
+        return {"epoch": self.number, "loss": whole.loss_sum / done,
+                "train_accuracy": whole.right / done, "images": done,
+                "seconds": round(whole.seconds, 3)}
+
+    def _batches_after(self, done: int) -> Iterator:
+        """The batches that come after so many images."""
+        for _ in range(done):       # as if these had been drawn for
+            self._augment_rng.random()
+            for _ in self.settings["hidden"] if self.how.dropout else ():
+                self.how.rng.random()
+        return self._train.batches(self.batch_size, self.order[done:], self._augment)
+
+    def _rate(self, done: int, images: int) -> float:
+        """The learning rate of a batch of so many images after so many others.
+
+        An image of a last, smaller batch moves the weights as far as others.
+        """
+        progress = (self.number - 1 + done / len(self.order)) / self.settings["epochs"]
+        return learning_rate_at(self.settings, progress) * images / self.batch_size
+
+    def _is_due(self, saved: float) -> bool:
+        """Whether the leader finds it time to save again."""
+        late = time.perf_counter() - saved >= self.settings["save_every"]
+        return self.team.gather(late)[0]
+
+    def _gathered(self, part: Part, done: int, loss_sum: float, right: int, sure: list,
+                  start: float) -> Part:
+        """What the whole team has done of the epoch, `part` of it earlier."""
+        losses, rights, sures = zip(*self.team.gather((loss_sum, right, sure)))
+        return Part(done, sum(losses, part.loss_sum), sum(rights, part.right),
+                    [*part.sure, *chain(*sures)], time.perf_counter() - start)
 
 
 def epoch_line(row: dict, epochs: int) -> str:
@@ -306,9 +394,9 @@ class Run:
         self.live = LiveLine(shown=team.rank == 0)
         self.judged = "validation" if "validation" in parts else "test"
         self.network = self._on_engine(network)
-        if progress.history and progress.memory:
+        if progress.memory:
             restore_optimizer(self.network, team, progress.memory)
-        if progress.history and progress.counts:
+        if progress.counts:
             self.network.optimizer.restore_counts(progress.counts)
         self.dropout = None
         if settings["dropout"]:
@@ -341,9 +429,13 @@ class Run:
                 self.live.show("Making maps ...")
                 strength = augmentation_strength(settings, number)
                 maps = augmentation_maps(settings, strength, train.height, train.width)
+            rested = self.progress.resting[:]       # as an epoch that goes on needs it
             epoch = Epoch(number, train, settings, self.team, maps,
                           self.progress.resting, self.dropout)
-            report = self._end_epoch(epoch.train(self.network, self.live))
+            row = epoch.train(self.network, self.live, self.progress.part,
+                              partial(self._save, rested))
+            self.progress = self.progress._replace(part=Part())
+            report = self._end_epoch(row)
         if settings["patience"]:
             self._restore_best()
         if report is None or self.judged != "test":
@@ -361,16 +453,22 @@ class Run:
         row[f"{self.judged}_loss"] = report.loss
         row[f"{self.judged}_accuracy"] = report.accuracy
         history.append(row)
-        whole = unpack_network(self.network, self.team)
+        whole = self._save(self.progress.resting, Part())
         if self.settings["patience"] and row is best_row(history):
             self.best = whole.copy()
-        memory = optimizer_state(self.network, self.team)
         if self.team.rank == 0:
-            progress = self.progress._replace(
-                memory=memory, counts=self.network.optimizer.counts)
-            save_checkpoint(self.folder, whole, self.settings, progress)
             print(epoch_line(row, self.settings["epochs"]), flush=True)
         return report
+
+    def _save(self, resting: list[int], part: Part) -> Network:
+        """Have the leader write a checkpoint; returns the network in floats."""
+        whole = unpack_network(self.network, self.team)
+        memory = optimizer_state(self.network, self.team)
+        if self.team.rank == 0:
+            save_checkpoint(self.folder, whole, self.settings, self.progress._replace(
+                resting=resting, part=part, memory=memory,
+                counts=self.network.optimizer.counts))
+        return whole
 
     def _restore_best(self) -> None:
         """Go back to the weights of the best epoch, in the model file too."""

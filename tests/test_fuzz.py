@@ -325,6 +325,16 @@ def test_a_bomb_in_the_form_of_a_data_set_is_refused(tmp_path):
     assert "unpacks to over 67,108,864 bytes" in error.found
 
 
+@pytest.mark.parametrize("width, height", [(2, 50_000), (50_000, 2), (1, 9999)])
+def test_long_pictures_take_no_longer_than_others(width, height, tmp_path):
+    path = tmp_path / "long.pgm"
+    pixels = random.Random(1).randbytes(width * height)
+    path.write_bytes(b"P5 %d %d 255\n" % (width, height) + pixels)
+    with within_limits(weighed=False):
+        assert error_of(lambda: image_loader.find_digits(
+            image_loader.read_picture(path), path))
+
+
 # ---------------------------------------------------------------------------
 # The page's server
 # ---------------------------------------------------------------------------

@@ -315,14 +315,13 @@ def test_the_digest_sees_every_change(settings, tmp_path):
                                        ("momentum", 1), ("nesterov", 1), ("adam", 2)])
 def test_a_resumed_run_ends_with_the_same_bits(run, stop, workers, tmp_path,
                                                monkeypatch):
-    """Stopped in the midst of an epoch, resumed by another number of workers."""
+    """Stopped in a later epoch, resumed by another number of workers."""
     real = training.Epoch.train
 
-    def interrupted(epoch, network, live):
+    def interrupted(epoch, network, live, *more):
         if epoch.number == stop + 1 and epoch.team.rank == 0:
-            next(epoch._batches)
             raise KeyboardInterrupt
-        return real(epoch, network, live)
+        return real(epoch, network, live, *more)
     settings = {**training.DEFAULTS, **digest.RUNS[run]}
     monkeypatch.setattr(training.Epoch, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):
