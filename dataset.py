@@ -90,6 +90,15 @@ class Dataset:
         border = len(self) - count
         return self._part(0, border), self._part(border, len(self))
 
+    def pick(self, indices: Sequence[int]) -> Dataset:
+        """The images of these indices, in their order.
+
+        Raises IndexError where one is outside 0..n-1.
+        """
+        return Dataset(self.name, b"".join(map(self.image, indices)),
+                       bytes(map(self.label, indices)), self.height, self.width,
+                       self.class_names, self.levels)
+
     def order(self, rng) -> list[int]:
         """0..n-1 shuffled (Fisher and Yates): every permutation is equally likely.
 
@@ -143,14 +152,17 @@ class RandomGather:
                  ) -> None:
         """`pixels` are those of the new image that are wanted: all, unless told."""
         maps = [sources[pixels] for sources in maps]
-        if not maps or any(len(sources) < 2 for sources in maps):
-            raise ValueError("needs at least one map, and two pixels in each")
+        if not maps or not all(maps):
+            raise ValueError("needs at least one map, and a pixel in each")
         self._rng = rng
-        self._getters = [itemgetter(*sources) for sources in maps]
+        # of one item itemgetter makes no tuple, so a single pixel is taken twice
+        self._getters = [itemgetter(*sources, *sources[:len(sources) < 2])
+                         for sources in maps]
+        self._pixels = len(maps[0])
 
     def __call__(self, image: bytes) -> bytes:
         getter = self._getters[int(self._rng.random() * len(self._getters))]
-        return bytes(getter(image + b"\0"))
+        return bytes(getter(image + b"\0")[:self._pixels])
 
 
 def shift_maps(height: int, width: int, reach: int = 1) -> list[list[int]]:

@@ -21,7 +21,8 @@ from network import ACTIVATIONS, LOSSES, Network, Report
 from packed_math import LaneOverflowError
 from parallel import WorkerError, available_cores, run_team
 from optimizers import OPTIMIZERS
-from training import (DEFAULTS, RECIPES, DivergedError, Progress, load_checkpoint,
+from training import (CHOICES, DEFAULTS, RECIPES, DivergedError, Progress, check_learnable,
+                      load_checkpoint,
                       random_for, train_network)
 
 
@@ -73,7 +74,7 @@ def add_settings(add: Callable) -> None:
     add("--loss", choices=LOSSES, help="what is made small (cross-entropy)")
     add("--learning-rate", type=positive_number, metavar="X",
         help="how far a step goes down the slope (0.35)")
-    add("--schedule", choices=("linear", "cosine", "step", "constant"), help="of the "
+    add("--schedule", choices=CHOICES["schedule"], help="of the "
         "learning rate: it falls to 0, along a line or a half cosine, falls in steps, "
         "or stays (linear)")
     add("--decay", type=fraction, metavar="X",
@@ -92,14 +93,14 @@ def add_settings(add: Callable) -> None:
         help="add X / 2 times the sum of all squared weights to the loss (0)")
     add("--label-smoothing", type=fraction_below_one, metavar="X",
         help="take a part X of each target away and share it among all classes (0)")
-    add("--augment", choices=("none", "shift", "affine", "elastic"), help="send each "
+    add("--augment", choices=CHOICES["augment"], help="send each "
         "image through a random map: moved by a pixel; turned, stretched and slanted; "
         "bent as well (elastic)")
     add("--calm", type=fraction, metavar="X",
         help="the last part X of the epochs has maps half as strong (0.1)")
     add("--sure", type=fraction, metavar="X", help="an image whose answers are all "
         "within X of right takes no part in the step (0.01) ...")
-    add("--rest", type=whole_number(0), metavar="N",
+    add("--rest", type=whole_number(0, 255), metavar="N",
         help="... and is left out of the next N epochs (2)")
     add("--grey-levels", type=whole_number(2, 256), metavar="N",
         help="round pixels to N levels, 256 being all (4)")
@@ -127,7 +128,7 @@ def build_parser() -> Parser:
     add_settings(add)
     add("--save-every", type=positive_number, metavar="S", help="write a checkpoint "
         "within an epoch after S seconds too (60)")
-    add("--engine", choices=("packed", "lists"), help="how a matrix keeps its numbers: "
+    add("--engine", choices=CHOICES["engine"], help="how a matrix keeps its numbers: "
         "a row in one integer, or lists of floats (packed)")
     add("--workers", type=whole_number(1), metavar="N", help="processes that share the "
         "work, with the same result for any number (as many as there are cores)")
@@ -202,6 +203,7 @@ def load_parts(data: str | None, settings: dict) -> dict[str, Dataset]:
             raise OptionError(f"--validation {settings['validation']}: expected fewer "
                               f"than the {len(train):,} training images")
         parts["train"], parts["validation"] = train.split(settings["validation"])
+    check_learnable(parts["train"])
     words = {"train": "to train on", "test": "to test", "validation": "to validate on"}
     sizes = ", ".join(f"{len(part):,} {words[name]}" for name, part in parts.items())
     print(f"Data: {train.name}, {sizes}")
@@ -273,7 +275,7 @@ def run(options: argparse.Namespace) -> int:
         check_same_data(network, train, settings, progress)
     else:
         progress = Progress.none(len(train))
-        settings["data"] = train.name
+        settings["data"], settings["class_names"] = train.name, list(train.class_names)
         sizes = [train.height * train.width, *settings["hidden"], train.class_count]
         network = Network(sizes, settings["activation"], settings["loss"],
                           random_for(settings, "weights"))

@@ -12,19 +12,20 @@ import csv
 import io
 import math
 import random
+import sys
 import time
 import zlib
 from functools import partial
 from itertools import chain, compress
 from pathlib import Path
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple, Sequence, TextIO
 
 from console import MODEL, LiveLine, rate_text
 from data_loader import DataError
 from dataset import Dataset, RandomGather, affine_maps, shift_maps
 from dropout import Dropout
 from my_math import Matrix
-from network import Network, Report
+from network import ACTIVATIONS, LOSSES, Network, Report
 from npz import write_whole
 from optimizers import OPTIMIZERS
 from parallel import (How, Team, judge, optimizer_state, own_pixels, pack_network,
@@ -65,6 +66,21 @@ DEFAULTS = {
     "save_every": 60.0,         # seconds between checkpoints within an epoch
 }
 
+# What settings may be: names, or numbers from 0 up, or in these ranges.
+CHOICES = {
+    "activation": tuple(ACTIVATIONS), "loss": tuple(LOSSES),
+    "optimizer": tuple(OPTIMIZERS), "engine": ("packed", "lists"),
+    "schedule": ("linear", "cosine", "step", "constant"),
+    "augment": ("none", "shift", "affine", "elastic"),
+}
+_BELOW_1, _ABOVE_0 = (0, math.nextafter(1, 0)), (math.ulp(0), sys.float_info.max)
+RANGES = {
+    "momentum": _BELOW_1, "dropout": _BELOW_1, "label_smoothing": _BELOW_1,
+    "learning_rate": _ABOVE_0, "save_every": _ABOVE_0, "l2": (0, sys.float_info.max),
+    "decay": (0, 1), "calm": (0, 1), "sure": (0, 1), "epochs": (1, math.inf),
+    "decay_every": (1, math.inf), "rest": (0, 255), "grey_levels": (2, 256),
+}
+
 # Training as the textbooks have it: every image, as it is, in every epoch.
 _PLAIN = {"schedule": "constant", "augment": "none", "sure": 0.0, "rest": 0}
 
@@ -87,6 +103,7 @@ RECIPES = {
              "schedule": "step", "batch_size": 500, "dropout": 0.1, "l2": 1e-5,
              "epochs": 40},
 }
+ABSURD_LOSS = 100.0     # guessing among ten classes has 2.3
 MAPS = 500      # random maps that images are sent through, made once a run
 _FINEST_DELTA = 1 / 64      # what dL/dZ of one image is times for Adam
 _BATCHES_BETWEEN_LOOKS = 50     # at the clock, whether to save
@@ -94,6 +111,32 @@ _BATCHES_BETWEEN_LOOKS = 50     # at the clock, whether to save
 
 class DivergedError(Exception):
     """Training has left the range in which it can learn."""
+
+
+def check_learnable(train: Dataset) -> None:
+    """DataError where there is nothing to tell apart: no ink, or a single class."""
+    if not any(train.images):
+        raise DataError(train.name, f"no ink in any of {len(train):,} training images",
+                        "images that differ")
+    if len(set(train.labels)) < 2:
+        raise DataError(train.name, f"the label {train.labels[0]} on all {len(train):,} "
+                        "training images", "at least two classes")
+
+
+def advice(history: list[dict], labels: Sequence[int]) -> str:
+    """What to try where the first epoch has brought no more than guessing does; ""
+    where it has.
+
+    Guessing is to give the commonest label to all images.  The first epoch on a few
+    images says nothing.
+    """
+    guessing = max(map(labels.count, set(labels))) / len(labels)
+    if (len(history) != 1 or history[0]["images"] < 1000
+            or history[0]["train_accuracy"] > guessing * 1.2):
+        return ""
+    return (f"After an epoch {history[0]['train_accuracy']:.1%} of the training images "
+            f"are read right, and guessing gives {guessing:.1%}: if the next epochs do "
+            "not change that, try another --learning-rate, first a tenth of it.")
 
 
 # ---------------------------------------------------------------------------
@@ -191,11 +234,18 @@ def load_checkpoint(folder: Path) -> tuple[Network, dict, Progress]:
 
 
 def _check_settings(saved: dict) -> None:
-    """TypeError where a setting is not of the kind of its default."""
+    """TypeError or ValueError where a setting is not what its option would accept."""
     for name, default in DEFAULTS.items():
+        value = saved[name]
         kinds = (int, float) if isinstance(default, float) else type(default)
-        if not isinstance(saved[name], kinds):
-            raise TypeError(f"{name} is {saved[name]!r}")
+        least, most = RANGES.get(name, (0, math.inf))
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r}")
+        if (name in CHOICES and value not in CHOICES[name]
+                or isinstance(value, (int, float)) and not least <= value <= most):
+            raise ValueError(f"{name} is {value!r}")
+    if not all(isinstance(units, int) and units > 0 for units in saved["hidden"]):
+        raise ValueError(f"hidden is {saved['hidden']!r}")
 
 
 def _checked_history(history: Any) -> list[dict]:
@@ -415,11 +465,11 @@ class Run:
                                    scale / batch_size, make)
         return network
 
-    def train(self) -> Report:
+    def train(self) -> Report | None:
         """Train the epochs that are not in the history yet.
 
-        Returns the answers to the test set, with the best weights where the run may
-        end early.
+        Returns the answers to the test set, if there is one, with the best weights
+        where the run may end early.
         """
         settings, history, train = self.settings, self.progress.history, self.parts["train"]
         maps, strength, report = [], 0.0, None
@@ -438,15 +488,14 @@ class Run:
             report = self._end_epoch(row)
         if settings["patience"]:
             self._restore_best()
-        if report is None or self.judged != "test":
+        if "test" in self.parts and (report is None or self.judged != "test"):
             report = judge(self.network, self.team, self.parts["test"])
         return report
 
     def _end_epoch(self, row: dict) -> Report:
         """Judge the network, write a checkpoint, print the epoch's line."""
         history = self.progress.history
-        if self.team.rank == 0 and not math.isfinite(row["loss"]):
-            raise DivergedError("the loss is not finite")
+        self._check(row["loss"])
         self.live.show(f"Testing on {len(self.parts[self.judged]):,} images ...")
         report = judge(self.network, self.team, self.parts[self.judged])
         self.live.clear()
@@ -457,11 +506,16 @@ class Run:
         if self.settings["patience"] and row is best_row(history):
             self.best = whole.copy()
         if self.team.rank == 0:
-            print(epoch_line(row, self.settings["epochs"]), flush=True)
+            self.say(epoch_line(row, self.settings["epochs"]))
+            note = advice(history, self.parts["train"].labels)
+            if note:
+                self.say(note, sys.stderr)
         return report
 
     def _save(self, resting: list[int], part: Part) -> Network:
         """Have the leader write a checkpoint; returns the network in floats."""
+        if part.done:
+            self._check(part.loss_sum / part.done)
         whole = unpack_network(self.network, self.team)
         memory = optimizer_state(self.network, self.team)
         if self.team.rank == 0:
@@ -470,16 +524,32 @@ class Run:
                 counts=self.network.optimizer.counts))
         return whole
 
+    def _check(self, loss: float) -> None:
+        """DivergedError, in the leader, where a mean loss is beyond all sense."""
+        if self.team.rank == 0 and not loss < ABSURD_LOSS:
+            raise DivergedError(f"a mean loss of {loss:.4g}")
+
     def _restore_best(self) -> None:
         """Go back to the weights of the best epoch, in the model file too."""
         row = best_row(self.progress.history)
         if self.team.rank == 0:
-            print(f"The best epoch is {row['epoch']}, with "
-                  f"{row['validation_accuracy']:.2%} of the validation images right.")
+            self.say(f"The best epoch is {row['epoch']}, with "
+                     f"{row['validation_accuracy']:.2%} of the validation images right.")
             self.best.save(self.folder / MODEL, {
                 **self.settings, "history": self.progress.history,
                 "best_epoch": row["epoch"]})
         self.network = self._on_engine(self.best)
+
+    def say(self, text: str, stream: TextIO | None = None) -> None:
+        """Tell the user how the run goes on: a line on stdout, or on the stream."""
+        print(text, file=stream, flush=True)
+
+
+def new_network(settings: dict, train: Dataset) -> Network:
+    """The network that a run begins with, its weights drawn by the seed."""
+    sizes = [train.height * train.width, *settings["hidden"], train.class_count]
+    return Network(sizes, settings["activation"], settings["loss"],
+                   random_for(settings, "weights"))
 
 
 def train_network(team: Team, network: Network, parts: dict[str, Dataset],

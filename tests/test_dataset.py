@@ -184,10 +184,16 @@ def test_no_shift_gives_an_equal_image():
     assert RandomGather(maps, random.Random(1))(IMAGE) == IMAGE
 
 
+def test_a_map_of_one_pixel():
+    mapped = RandomGather([[1]], random.Random(1))
+    assert mapped(bytes([10, 20])) == bytes([20])
+    assert mapped(bytes([10])) == bytes([0])        # paper
+
+
 def test_augmentations_that_cannot_be():
     with pytest.raises(ValueError, match="-1 pixels"):
         shift_maps(5, 6, -1)
-    for maps in ([], [[]], [[0]]):
+    for maps in ([], [[]], [[0], []]):
         with pytest.raises(ValueError, match="at least one map"):
             RandomGather(maps, random.Random(1))
 

@@ -153,7 +153,7 @@ def test_a_checkpoint_cut_in_half_is_refused(half_run):
 
 @pytest.mark.parametrize("name, value", [
     ("epochs", "many"), ("hidden", 12), ("batch_size", None), ("schedule", 3),
-    ("history", {}), ("history", [1]), ("part", {"done": -1}), ("part", {"sure": [5]}),
+    ("history", {}), ("history", [1]), ("part", {"done": -1}), ("part", {"sure": [500]}),
     ("part", 7), ("resting", "?"), ("resting", "")])
 def test_nonsense_in_the_settings_is_refused(name, value, half_run):
     matrices, settings = npz.read_npz(half_run / "model.npz")

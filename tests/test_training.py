@@ -107,6 +107,26 @@ def test_an_epoch_in_which_all_would_rest(one_epoch):
     assert sorted(seen) == list(range(10)) and row["images"] == 10
 
 
+# --- what cannot be learnt
+
+@pytest.mark.parametrize("images, labels, found", [
+    (bytes(40), bytes(range(10)), "no ink in any of 10"),
+    (bytes(range(40)), bytes([3] * 10), "the label 3 on all 10")])
+def test_data_without_anything_to_tell_apart_is_refused(images, labels, found):
+    with pytest.raises(DataError, match=found):
+        training.check_learnable(Dataset("dull", images, labels, 2, 2))
+
+
+def test_a_first_epoch_no_better_than_guessing_gets_advice():
+    labels = bytes([0] * 60 + [1] * 40)
+    row = {"train_accuracy": 0.61, "images": 5000}
+    assert "61.0%" in training.advice([row], labels)
+    assert "60.0%" in training.advice([row], labels)
+    for quiet in ([{**row, "train_accuracy": 0.75}], [row, row],
+                  [{**row, "images": 100}]):
+        assert training.advice(quiet, labels) == ""
+
+
 # --- checkpoints
 
 SETTINGS = {**DEFAULTS, "recipe": "default", "data": "ten", "epochs": 3}

@@ -1,0 +1,398 @@
+"""Optimizers: numbers from PyTorch, slopes of the loss with L2, both engines, memory.
+"""
+from functools import partial
+
+import pytest
+
+from my_math import Matrix, ShapeError, SparseMatrix
+from network import ACTIVATIONS, LOSSES, Dense, Gradient, Network
+from optimizers import OPTIMIZERS, SGD, Adam, Momentum, Nesterov
+from parallel import Team, optimizer_state, pack_network, restore_optimizer
+
+
+def parameters(net):
+    return [matrix for layer in net.layers for matrix in (layer.weights, layer.bias)]
+
+
+def as_floats(net):
+    """Copies of all weights and biases, whatever the engine."""
+    return [Matrix(matrix) for matrix in parameters(net)]
+
+
+def close(a, b, tolerance=1e-12):
+    return a.shape == b.shape and (a - b).norm() <= tolerance * max(1, b.norm())
+
+
+# --- numbers from outside
+
+IMAGES = [bytes([0, 85, 255]), bytes([170, 0, 85]), bytes([255, 255, 0]),
+          bytes([85, 170, 170])]                # four grey levels: thirds
+LABELS = [0, 1, 1, 0]
+STEPS = 5
+
+
+def small_network():
+    """3-4-2, ReLU and softmax, with the weights that PyTorch was given."""
+    return Network.of_layers([
+        Dense(Matrix([[.5, -.4, .3, .8], [-.7, .6, .2, .1], [.9, .3, -.5, .4]]),
+              Matrix([[.05, -.1, .15, .2]])),
+        Dense(Matrix([[.6, -.5], [-.3, .7], [.4, .2], [-.8, .9]]),
+              Matrix([[.1, -.2]]))], "relu", "cross-entropy")
+
+
+# optimizer, its options, learning rate, smoothing, then what PyTorch found: the loss
+# before and after, and the first row of W1, b1, the first row of W2, b2.
+FROZEN = {
+    "sgd": (SGD, {}, 0.25, 0, [
+        [0.7389633644768542, 0.41378815816852194],
+        [0.408654236984761, -0.43299731485994974, 0.28289989604932814,
+         0.9987172800765913],
+        [0.15432214902583505, -0.3128999284982741, 0.14274478938123603,
+         0.11206076490943978],
+        [0.6591859946819563, -0.5591859946819563],
+        [0.15219877547554508, -0.25219877547554503]]),
+    "sgd, smoothing": (SGD, {}, 0.25, 0.2, [
+        [0.7515883644768542, 0.5160846815615858],
+        [0.43408813453691714, -0.4389396025961425, 0.286865114635349,
+         0.9343881351775213],
+        [0.13965778224810052, -0.3081594097770164, 0.14598747756614047,
+         0.10615503083110134],
+        [0.6421544872113326, -0.5421544872113326],
+        [0.15565148333885215, -0.2556514833388521]]),
+    "sgd, l2": (SGD, {"l2": 0.1}, 0.25, 0, [
+        [0.7389633644768542, 0.4505343240728418],
+        [0.35205398659044357, -0.3818015925726897, 0.24839315498736952,
+         0.8977033817283635],
+        [0.14933523303730256, -0.3060448994338237, 0.14245203387358446,
+         0.12148159012001752],
+        [0.5842685789572863, -0.4961590096213488],
+        [0.14596456851984108, -0.24596456851984108]]),
+    "momentum": (Momentum, {}, 0.05, 0, [
+        [0.7389633644768542, 0.49558012380228833],
+        [0.481460067653408, -0.41151033044382024, 0.2913353308676503,
+         0.8776292356341134],
+        [0.17879046671930962, -0.26451045898570186, 0.15065938449420543,
+         0.05559822987788436],
+        [0.6547289672554223, -0.5547289672554223],
+        [0.18546346008751025, -0.2854634600875103]]),
+    "momentum 0.5, l2": (Momentum, {"momentum": 0.5, "l2": 0.1}, 0.1, 0, [
+        [0.7389633644768542, 0.4846317425623179],
+        [0.4141937857150276, -0.38825632629430473, 0.2646832987317091,
+         0.8499173940616627],
+        [0.1567786308019199, -0.28107763088738247, 0.14700351705231454,
+         0.08708108470186136],
+        [0.6038025108059596, -0.5116792538159596],
+        [0.16716234858823023, -0.2671623485882302]]),
+    "momentum, l2, smoothing": (Momentum, {"l2": 0.1}, 0.05, 0.2, [
+        [0.7515883644768542, 0.5771341060235727],
+        [0.45628816660828375, -0.3919039922133524, 0.2756499732797641,
+         0.7904185640594014],
+        [0.1611530920770514, -0.2444990428586018, 0.15341112442939692,
+         0.05801854829336451],
+        [0.6069415588609349, -0.5134364140737475],
+        [0.18452730912335127, -0.2845273091233512]]),
+    "nesterov": (Nesterov, {}, 0.05, 0, [
+        [0.7389633644768542, 0.46535254068074017],
+        [0.45633265686310087, -0.41220218319192004, 0.28796663190416594,
+         0.9135977882080755],
+        [0.17656376533438026, -0.29013338938243766, 0.14820704936772175,
+         0.05993814810949603],
+        [0.659605048459288, -0.559605048459288],
+        [0.182956757308597, -0.28295675730859704]]),
+    "nesterov, l2, smoothing": (Nesterov, {"l2": 0.1}, 0.05, 0.2, [
+        [0.7515883644768542, 0.5642848820706124],
+        [0.4354795286795902, -0.3856381609682434, 0.2675770198137659,
+         0.8033863686643716],
+        [0.16507879357933994, -0.2639233212240501, 0.1512387707906806,
+         0.06347207643465147],
+        [0.5977337846721555, -0.5059787629939146],
+        [0.18125402508322222, -0.2812540250832222]]),
+    "adam": (Adam, {}, 0.02, 0, [
+        [0.7389633644768542, 0.5094243700932772],
+        [0.4055448907329094, -0.491299612750656, 0.20183985877910407,
+         0.9001764086646052],
+        [0.14671715211238007, -0.1986039564072139, 0.19707574064224362,
+         0.10866064071785941],
+        [0.6971799418396547, -0.5971799418396547],
+        [0.19187171245377926, -0.2918717124537793]]),
+    "adam, l2, smoothing": (Adam, {"l2": 0.1}, 0.02, 0.2, [
+        [0.7515883644768542, 0.588735781457409],
+        [0.3997971842204339, -0.3050659603321858, 0.20007189684129767,
+         0.7618460659557177],
+        [0.1449760104094271, -0.19600604502955618, 0.21199540479047596,
+         0.1108608410142388],
+        [0.6450988775077351, -0.5639056869760783],
+        [0.18965008175589446, -0.2896500817558945]]),
+}
+every_case = pytest.mark.parametrize("case", FROZEN)
+
+
+def first_numbers(net):
+    """The first row of each parameter, as FROZEN has them."""
+    return [matrix[0] for matrix in as_floats(net)]
+
+
+@every_case
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+def test_five_steps_are_those_of_pytorch(case, sparse):
+    """Frozen: made once with PyTorch 2 in float64, on `small_network`.
+
+        groups = [{"params": weights, "weight_decay": l2},
+                  {"params": biases, "weight_decay": 0.0}]
+        optimizer = torch.optim.SGD(groups, lr=lr)      # momentum=0.9, nesterov=True
+        optimizer = torch.optim.Adam(groups, lr=lr)
+        loss = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)
+        for _ in range(5):
+            optimizer.zero_grad()
+            loss(net(X), Y).backward()
+            optimizer.step()
+    """
+    kind, options, rate, smoothing, (losses, *rows) = FROZEN[case]
+    net, x = small_network(), SparseMatrix.from_images(IMAGES)
+    x = x if sparse else x.to_matrix()
+    net.optimizer = kind(net.layers, **options)
+    found = [net.train_batch(x, LABELS, rate, smoothing=smoothing).loss
+             for _ in range(STEPS)]
+    assert found[0] == pytest.approx(losses[0], rel=1e-12)
+    assert net.mean_loss(x, LABELS, smoothing) == pytest.approx(losses[1], rel=1e-11)
+    for row, expected in zip(first_numbers(net), rows):
+        assert row == pytest.approx(expected, rel=1e-10)
+
+
+@every_case
+def test_a_step_by_the_gradients_is_the_step_of_a_batch(case):
+    """`step` and `train_batch` take the learning rate in at different places."""
+    kind, options, rate, smoothing, _ = FROZEN[case]
+    one, two, x = small_network(), small_network(), SparseMatrix.from_images(IMAGES)
+    for net in (one, two):
+        net.optimizer = kind(net.layers, **options)
+    for _ in range(3):
+        one.train_batch(x, LABELS, rate, smoothing=smoothing)
+        two.step(two.loss_and_gradients(x, LABELS, smoothing)[1], rate)
+    assert all(map(close, parameters(one), parameters(two)))
+
+
+# What 5 steps on the packed engine may be off by, in a weight or the loss, for so many
+# grey levels.  With 4 the activations lose what is below 1/512; with either, errors in
+# dZ have 10 bits, and shares of a way 8.
+TOLERANCES = {4: 1e-3, 256: 3e-4}
+
+
+def packed_network(kind, options, rate, count, levels):
+    """`small_network` on the packed engine, for batches of so many images."""
+    if kind is Adam:
+        options = {**options, "gain": count / 64}
+    make = partial(kind, **options)
+    step_size = make(small_network().layers).scale(rate) / count
+    return pack_network(small_network(), Team(), levels, step_size, make)
+
+
+@every_case
+@pytest.mark.parametrize("levels", TOLERANCES)
+@pytest.mark.parametrize("times", [1, 250], ids=["batch of 4", "batch of 1000"])
+def test_five_packed_steps_are_close_to_those_of_pytorch(case, levels, times):
+    """The mean slope over 250 copies is that over the four images, but the step of one
+    is 250 times smaller, as with all images at once: these are added up in finer units.
+    """
+    kind, options, rate, smoothing, (losses, *rows) = FROZEN[case]
+    net = packed_network(kind, options, rate, 4 * times, levels)
+    fine = net.optimizer.targets[0][0].fine
+    assert (fine is not None) == (times == 250 and kind is not Adam)
+    x, labels = SparseMatrix.from_images(IMAGES * times, levels), LABELS * times
+    found = [net.train_batch(x, labels, rate, smoothing=smoothing).loss
+             for _ in range(STEPS)]
+    found = [found[0], net.mean_loss(x, labels, smoothing)]
+    assert found == pytest.approx(losses, abs=TOLERANCES[levels])
+    for row, expected in zip(first_numbers(net), rows):
+        assert row == pytest.approx(expected, abs=TOLERANCES[levels])
+
+
+# --- L2
+
+def weight_sum(net):
+    """The sum of all squared weights, without the biases."""
+    return sum(w * w for layer in net.layers for row in layer.weights for w in row)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("hidden", [[], [4], [4, 3]], ids=str)
+def test_a_step_with_l2_is_down_the_slope_of_the_loss_and_half_the_squares(
+        activation, loss, hidden, rng):
+    """Of loss + l2 / 2 sum w^2, measured for every parameter."""
+    net = Network([3, *hidden, 2], activation, loss, rng)
+    for layer in net.layers:
+        layer.bias = Matrix.random_normal(*layer.bias.shape, rng)
+    x, l2, rate, step = SparseMatrix.from_images(IMAGES), 0.3, 0.2, 1e-4
+
+    def whole_loss(matrix, i, j, value):
+        before, matrix[i, j] = matrix[i, j], value
+        found = net.mean_loss(x, LABELS) + l2 / 2 * weight_sum(net)
+        matrix[i, j] = before
+        return found
+    slopes = [Matrix([[(whole_loss(m, i, j, w + step) - whole_loss(m, i, j, w - step))
+                       / (2 * step) for j, w in enumerate(row)]
+                      for i, row in enumerate(m)]) for m in parameters(net)]
+    before = as_floats(net)
+    net.optimizer = SGD(net.layers, l2)
+    net.train_batch(x, LABELS, rate)
+    for now, was, slope in zip(parameters(net), before, slopes):
+        assert close(now, was - rate * slope, 1e-6)
+
+
+@pytest.mark.parametrize("share, applied", [(1 / 128, [1, 2, 3, 4]),
+                                            (1 / 512, [0, 2, 2, 4]),
+                                            (1 / 768, [0, 0, 3, 3])])
+def test_rounded_weights_feel_l2_once_it_is_worth_it(share, applied):
+    """What is too small for one batch is owed, and taken off in one go: 1/256 at least.
+    """
+    net = packed_network(SGD, {"l2": share}, 1, 4, 4)
+    before, factor, seen = as_floats(net), 1.0, 0
+    for number, count in enumerate(applied, 1):
+        net.optimizer.settle(1)
+        factor, seen = factor * (1 - (count - seen) * share), count
+        owed = (number - count) * share
+        assert net.optimizer.counts["owed"] == pytest.approx(owed, abs=1e-12)
+        for now, was, is_bias in zip(as_floats(net), before, [False, True] * 2):
+            expected = was if is_bias else was * factor
+            assert (now - expected).map(abs).max() < (1e-6 if is_bias else 3e-5)
+
+
+def test_lists_owe_nothing():
+    net = small_network()
+    net.optimizer = SGD(net.layers, l2=1e-9)
+    before = net.layers[0].weights.copy()
+    net.optimizer.settle(1)
+    assert close(net.layers[0].weights, before * (1 - 1e-9), 1e-15)
+    assert net.layers[0].weights != before
+    assert net.optimizer.counts == {"owed": 0.0}
+
+
+# --- momentum
+
+@pytest.mark.parametrize("kind", [Momentum, Nesterov])
+def test_without_momentum_these_are_plain_descent(kind):
+    x = SparseMatrix.from_images(IMAGES)
+    plain, other = small_network(), small_network()
+    other.optimizer = kind(other.layers, momentum=0.0)
+    for _ in range(3):
+        for net in (plain, other):
+            net.train_batch(x, LABELS, 0.2)
+    assert all(map(close, parameters(other), parameters(plain)))
+
+
+@pytest.mark.parametrize("kind, far", [(Momentum, [1, 1.5, 1.75, 1.875]),
+                                       (Nesterov, [1.5, 1.75, 1.875, 1.9375])])
+def test_one_push_is_felt_for_long(kind, far):
+    """After one gradient and none more W goes on by half of each move before it."""
+    layer = Dense(Matrix([[5.0]]), Matrix([[0.0]]))
+    optimizer = kind([layer], momentum=0.5)
+    optimizer.take([Gradient(Matrix([[1.0]]), Matrix([[optimizer.scale(1.0)]]))])
+    for distance in far:
+        optimizer.settle(1.0)
+        assert layer.weights == Matrix([[5.0 - distance]])
+        assert layer.bias == Matrix([[-distance]])
+
+
+# --- Adam
+
+def adam_by_hand(slopes, rate, b1=0.9, b2=0.999, epsilon=1e-8):
+    """The way of one parameter, by the formulas of the paper."""
+    mean = square = way = 0.0
+    for t, slope in enumerate(slopes, 1):
+        mean = b1 * mean + (1 - b1) * slope
+        square = b2 * square + (1 - b2) * slope * slope
+        way -= rate * (mean / (1 - b1 ** t)) / ((square / (1 - b2 ** t)) ** 0.5
+                                                + epsilon)
+    return way
+
+
+@pytest.mark.parametrize("gain", [1.0, 7.8125, 1 / 64])
+@pytest.mark.parametrize("slopes", [[1.0], [1e-8, -3e-8], [0.0, 0.0], [2.0, -1.0, 0.5],
+                                    [1e-5] * 20], ids=str)
+def test_adam_is_that_of_the_paper_whatever_the_gain(slopes, gain):
+    layer = Dense(Matrix([[0.0]]), Matrix([[0.0]]))
+    optimizer = Adam([layer], gain=gain)
+    for slope in slopes:
+        scale = optimizer.scale(0.3)
+        optimizer.take([Gradient(Matrix([[1.0]]), Matrix([[slope * scale]]))])
+        optimizer.settle(0.3)
+    expected = pytest.approx(adam_by_hand(slopes, 0.3), rel=1e-12, abs=1e-300)
+    assert layer.weights[0, 0] == expected and layer.bias[0, 0] == expected
+    assert optimizer.counts == {"steps": len(slopes)}
+
+
+def test_adam_has_other_betas_and_epsilon_where_told():
+    layer = Dense(Matrix([[0.0]]), Matrix([[0.0]]))
+    optimizer = Adam([layer], betas=(0.5, 0.75), epsilon=0.25)
+    for slope in (1.0, -3.0):
+        optimizer.take([Gradient(Matrix([[1.0]]), Matrix([[slope]]))])
+        optimizer.settle(0.1)
+    assert layer.weights[0, 0] == pytest.approx(
+        adam_by_hand([1.0, -3.0], 0.1, 0.5, 0.75, 0.25), rel=1e-12)
+
+
+# --- what a resumed run needs
+
+OPTIONS = {"sgd": {"l2": 0.001}, "momentum": {"l2": 0.001}, "nesterov": {"l2": 0.001},
+           "adam": {"l2": 0.001}}
+
+
+def fresh(name, engine):
+    if engine == "packed":
+        return packed_network(OPTIMIZERS[name], OPTIONS[name], 0.05, 4, 4)
+    net = small_network()
+    net.optimizer = OPTIMIZERS[name](net.layers, **OPTIONS[name])
+    return net
+
+
+@pytest.mark.parametrize("engine", ["lists", "packed"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_what_is_remembered_and_restored_goes_on_with_the_same_bits(name, engine):
+    x, team = SparseMatrix.from_images(IMAGES, 4), Team()
+
+    def train(net, steps):
+        for _ in range(steps):
+            net.train_batch(x, LABELS, 0.05)
+    whole, first, second = (fresh(name, engine) for _ in range(3))
+    train(whole, 7)
+    train(first, 4)
+    state, counts = optimizer_state(first, team), first.optimizer.counts
+    assert all(type(matrix) is Matrix for matrix in state.values())
+    kept = {key: matrix.copy() for key, matrix in state.items()}
+    for new, old in zip(parameters(second), as_floats(first)):
+        new.stored.fill(old if new is new.stored else old.T)
+    train(first, 1)                        # what was kept shares nothing with it
+    assert state == kept
+    restore_optimizer(second, team, state)
+    second.optimizer.restore_counts(counts)
+    train(second, 3)
+    assert as_floats(second) == as_floats(whole)
+    assert optimizer_state(second, team) == optimizer_state(whole, team)
+    assert second.optimizer.counts == whole.optimizer.counts
+
+
+MEMORY = {"sgd": [], "momentum": ["goal"], "nesterov": ["goal", "plain"],
+          "adam": ["mean", "square"]}
+
+
+@pytest.mark.parametrize("engine", ["lists", "packed"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_memory_has_a_matrix_of_each_kind_for_each_parameter(name, engine):
+    net = fresh(name, engine)
+    state = optimizer_state(net, Team())
+    assert list(state) == [f"{kind}{number}.{part}" for kind in MEMORY[name]
+                           for number in (1, 2) for part in ("weights", "bias")]
+    for key, matrix in state.items():
+        parameter = getattr(net.layers[int(key.split(".")[0][-1]) - 1],
+                            key.split(".")[1])
+        assert matrix.shape == parameter.stored.shape
+
+
+@pytest.mark.parametrize("engine", ["lists", "packed"])
+def test_memory_of_another_shape_is_refused(engine):
+    net = fresh("momentum", engine)
+    state = optimizer_state(net, Team())
+    state["goal2.bias"] = Matrix.zeros(1, 3)
+    with pytest.raises(ShapeError, match=r"\(1 x 2\) fill \(1 x 3\)"):
+        restore_optimizer(net, Team(), state)
