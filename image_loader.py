@@ -11,6 +11,7 @@ dark on light or drawn with a hair is none to it, so all of that is undone first
 """
 from __future__ import annotations
 
+import os
 import re
 import struct
 import warnings
@@ -24,7 +25,7 @@ from typing import Iterator, Sequence
 
 import png
 from data_loader import DataError
-from ink import Piece, find_ink, find_pieces, group_pieces, shrink_to
+from ink import INVERT, Piece, find_ink, find_pieces, group_pieces, shrink_to
 
 SIZE, BOX = 28, 20          # MNIST's image, and the box in it that a digit fills
 
@@ -56,9 +57,25 @@ def _grey(planes: Sequence[bytes]) -> bytes:
     """A row of grey from one to four planes (see png.rows), on white paper."""
     grey = _luma(*planes[:3]) if len(planes) > 2 else planes[0]
     if len(planes) % 2 == 0 and planes[-1].strip(b"\xff"):
-        grey = bytes((g * alpha + 255 * (255 - alpha) + 127) // 255
-                     for g, alpha in zip(grey, planes[-1]))
+        grey = _on_white(grey, planes[-1])
     return grey
+
+
+def _on_white(grey: bytes, alpha: bytes) -> bytes:
+    """(g alpha + 255 (255 - alpha)) / 255, rounded, for a whole row.
+
+    That is 255 - x / 255 with x = alpha (255 - g), and with 127 added to x for rounding
+    the division is  (x + 1 + x / 256) / 256  in each of the lanes of 16 bits.
+
+    >>> list(_on_white(b"\0\x64\x64\x09", b"\xff\0\x80\x40"))
+    [0, 255, 177, 193]
+    """
+    x = int.from_bytes(struct.pack(f"<{len(grey)}H", *map(
+        mul, grey.translate(INVERT), alpha)), "little")
+    ones = int.from_bytes(b"\1\0" * len(grey), "little")
+    x += 127 * ones
+    x += ones + (x >> 8 & 255 * ones)
+    return x.to_bytes(2 * len(grey), "little")[1::2].translate(INVERT)
 
 
 # --- Reading files --------------------------------------------------------------------
@@ -93,20 +110,36 @@ def read_picture(path: str | Path) -> list[bytes]:
 
     PNG, PGM, PPM and PBM are read here, others by Pillow where that is installed.
     Colours become their luma, and what is see-through is seen on white.  Raises
-    DataError for a file that is damaged, no picture, or of more than 50 million pixels.
+    DataError for a file that is damaged, no picture, or of more than 50 million pixels
+    or 65,536 on a side.
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise DataError(path, error.strerror or str(error), _EXPECTED) from None
-    if len(content) > _LARGEST_FILE:
-        raise DataError(path, "a very large file", f"at most {_LARGEST_FILE:,} bytes")
+    content = _read_whole(path)
     if b"PNG" in content[:8]:
         return list(map(_grey, png.rows(content, path)))
     if _PNM.match(content):
         return list(map(_grey, _pnm_rows(content, path)))
     return _read_with_pillow(path, content[:16])
+
+
+def _read_whole(path: str | Path) -> bytes:
+    """The bytes of a file that is not too large.
+
+    They are read in pieces, because read(n) takes n bytes of memory first, however few
+    there are; and a pipe does not say how many will come.
+    """
+    content, too_large = bytearray(), DataError(
+        path, "a very large file", f"at most {_LARGEST_FILE:,} bytes")
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size > _LARGEST_FILE:
+                raise too_large
+            while piece := file.read(1 << 16):
+                content += piece
+                if len(content) > _LARGEST_FILE:
+                    raise too_large
+    except OSError as error:
+        raise DataError(path, error.strerror or str(error), _EXPECTED) from None
+    return bytes(content)
 
 
 def _pnm_rows(content: bytes, path: object) -> Iterator[tuple]:
@@ -120,10 +153,10 @@ def _pnm_rows(content: bytes, path: object) -> Iterator[tuple]:
     if kind not in (1, 4):
         match = _PNM_TOP.match(content, place)
         top, place = (int(match[1]), match.end()) if match else (0, place)
-    if not 0 < width * height <= png.LARGEST or not 0 < top < 65536:
+    if not png.fits(width, height) or not 0 < top < 65536:
         raise DataError(path, f"a header that claims {width:,} x {height:,} pixels and "
-                        f"the largest value {top:,}", f"1 to {png.LARGEST:,} pixels "
-                        "and a largest value from 1 to 65,535")
+                        f"the largest value {top:,}", f"{png.LIMITS}, and a largest "
+                        "value from 1 to 65,535")
     channels = 3 if kind in (3, 6) else 1
     samples = _plain_samples if kind < 4 else _packed_samples
     for row in samples(content, place, kind, width * channels, height, top):
@@ -177,10 +210,10 @@ def _read_with_pillow(path: str | Path, start: bytes) -> list[bytes]:
             warnings.simplefilter("ignore")         # of sizes that are refused here
             with Image.open(path) as image:
                 width, height = image.size
-                if width * height > png.LARGEST or image.format == "EPS":
+                if not png.fits(width, height) or image.format == "EPS":
                     raise DataError(    # EPS is a program, which Pillow would run
                         path, f"{image.format}, {width:,} x {height:,} pixels",
-                        f"a photograph of at most {png.LARGEST:,} pixels")
+                        f"a photograph, {png.LIMITS}")
                 if image.mode.startswith("I"):      # 16 bits; the upper 8 are taken
                     image = image.convert("I").point(lambda v: v * (1 / 256))
                     image = image.convert("L")
@@ -352,6 +385,7 @@ def _centre(box: Sequence[bytes]) -> bytes:
 # --- Finding digits -------------------------------------------------------------------
 
 _WORKING_SIZE = 400     # pixels of the longer side, or up to twice that
+_LONGEST_LINE = 50      # times the shorter side: of more digits than are read in one
 _MOST_PIECES, _MOST_STROKES = 60, 10    # of ink in a picture, and for each digit
 
 
@@ -362,6 +396,10 @@ def find_digits(rows: Sequence[bytes], path: object = "picture") -> list[bytes]:
     and with grain; they have to stand in one line and apart.  Raises DataError, which
     names `path`, for a picture with no digits in it, as far as that can be told.
     """
+    shorter, longer = sorted((len(rows), len(rows[0])))
+    if longer > _LONGEST_LINE * shorter:
+        raise DataError(path, f"{len(rows[0]):,} x {len(rows):,} pixels", "a picture "
+                        f"that is at most {_LONGEST_LINE} times as long as wide")
     rows, _ = shrink_to(rows, _WORKING_SIZE)
     ink, noise = find_ink(rows)
     peak, level = _levels(ink, noise)

@@ -21,7 +21,7 @@ from typing import Iterable, NamedTuple, Sequence
 
 _GRID = 48      # cells along the longer side of a picture in which paper is judged
 _DARKEST = 32   # paper in deeper shade is taken for so bright, or its grain were ink
-_INVERT = bytes(range(255, -1, -1))
+INVERT = bytes(range(255, -1, -1))
 
 
 def shrink(rows: Sequence[bytes], factor: int) -> list[bytes]:
@@ -49,9 +49,12 @@ def shrink(rows: Sequence[bytes], factor: int) -> list[bytes]:
 
 
 def shrink_to(rows: Sequence[bytes], size: int) -> tuple[list[bytes], int]:
-    """(rows shrunk, factor): the longer side gets `size` pixels, up to twice that."""
-    height, width = len(rows), len(rows[0])
-    factor = max(1, min(max(height, width) // size, height, width))
+    """(rows shrunk, factor): the longer side gets `size` pixels, up to twice that.
+
+    In a row of many digits it gets more, so that the shorter side has a sixth of `size`.
+    """
+    shorter, longer = sorted((len(rows), len(rows[0])))
+    factor = max(1, min(longer, 6 * shorter) // size)
     return shrink(rows, factor), factor
 
 
@@ -76,8 +79,8 @@ def _is_light_on_dark(rows: Sequence[bytes]) -> bool:
     skew, step = 0, max(1, cell // 8)       # one in 64 pixels is enough of a large cell
     for y in range(height):
         for x in range(width):
-            up = min(height // 4, y, height - 1 - y)
-            side = min(width // 4, x, width - 1 - x)
+            up = min(height // 4, 8, y, height - 1 - y)
+            side = min(width // 4, 8, x, width - 1 - x)
             paper = _middle(chain.from_iterable(
                 row[x - side:x + side + 1] for row in grid[y - up:y + up + 1]))
             cubes = [(value - paper) ** 3 for value in range(256)]
@@ -132,7 +135,7 @@ def find_ink(rows: Sequence[bytes]) -> tuple[list[bytes], float]:
     Ink may be darker or lighter than the paper; 0 is paper, 255 all of the light gone.
     """
     if _is_light_on_dark(rows):
-        rows = [row.translate(_INVERT) for row in rows]
+        rows = [row.translate(INVERT) for row in rows]
     grid, cell = shrink_to(rows, _GRID)
     paper = _paper(grid)
     tables = {level: bytes(255 * max(0, level - value) // max(_DARKEST, level)

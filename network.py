@@ -371,7 +371,8 @@ class Network:
         """One step of the optimizer down these slopes."""
         optimizer = self.optimizer
         scale = optimizer.scale(learning_rate)
-        optimizer.take([Gradient(g.inputs, g.delta * scale) for g in gradients])
+        optimizer.take([Gradient(g.inputs, g.delta * scale) for g in gradients],
+                       learning_rate)
         optimizer.settle(learning_rate)
 
     def train_batch(self, x: Matrix | SparseMatrix, labels: Sequence[int],
@@ -393,7 +394,7 @@ class Network:
                            for row, skip in zip(delta, is_sure))
         optimizer = self.optimizer
         scale = optimizer.scale(learning_rate) / x.shape[0]
-        optimizer.take(self._backward(trace, delta * scale))
+        optimizer.take(self._backward(trace, delta * scale), learning_rate)
         optimizer.settle(learning_rate)
         right = sum(map(int.__eq__, answers.argmax(axis=1), labels))
         return BatchResult(loss, right, is_sure)

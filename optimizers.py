@@ -37,8 +37,9 @@ class SGD:
         """What dL/dZ is multiplied by on its way to `take`."""
         return learning_rate
 
-    def take(self, gradients: Sequence[Any]) -> None:
+    def take(self, gradients: Sequence[Any], learning_rate: float) -> None:
         """Take up a batch: -inputs^T dZ for the weights, -(sum of dZ) for the bias."""
+        self.decay(learning_rate)
         for (weights, bias), gradient in zip(self.targets, gradients):
             weights.add_matmul(gradient.inputs.T, gradient.delta, -1)
             bias.add_column_sums(gradient.delta, -1)
@@ -46,11 +47,10 @@ class SGD:
     def settle(self, learning_rate: float) -> None:
         """Finish the batch, when the steps of all processes have been taken up."""
         self.flush()
-        self.decay(learning_rate * self.l2)
 
-    def decay(self, share: float) -> None:
-        """W <- W - share W, the part of L2, now or when it is worth it."""
-        self.owed += share
+    def decay(self, learning_rate: float) -> None:
+        """The part of L2: W <- W - lr l2 W, now or when it is worth it."""
+        self.owed += self.scale(learning_rate) * self.l2
         if self.owed and self.owed >= self.layers[0].weights.grain:
             for layer, (target, _) in zip(self.layers, self.targets):
                 target.stored.add_scaled(layer.weights.stored, -self.owed)
@@ -102,7 +102,6 @@ class Momentum(SGD):
     def settle(self, learning_rate: float) -> None:
         """Let the weights follow."""
         self.flush()
-        self.decay(self.scale(learning_rate) * self.l2)
         for followers, targets in zip(self._followers(), self.targets):
             for follower, target in zip(followers, targets):
                 follower.stored.become(follower.stored, target.stored, self.share)
@@ -173,6 +172,9 @@ class Adam(SGD):
     def scale(self, learning_rate: float) -> float:
         """The gain: the learning rate comes in later."""
         return self.gain
+
+    def decay(self, learning_rate: float) -> None:
+        """L2 is part of G here."""
 
     def settle(self, learning_rate: float) -> None:
         """One step by the gradients of all processes."""

@@ -328,6 +328,7 @@ def train_batch(network: Network, team: Team, x: SparseMatrix, labels: Sequence[
         return network.train_batch(x, mine, learning_rate, how.sure, how.smoothing,
                                    masks)
     network.layers[0].forward(x)        # fewer images than workers
+    network.optimizer.decay(learning_rate)
     _add_nothing(network, x)
     network.optimizer.settle(learning_rate)
     return BatchResult(0.0, 0, [])

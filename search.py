@@ -24,7 +24,6 @@ import multiprocessing
 import os
 import shlex
 import signal
-import statistics
 import sys
 import threading
 from contextlib import contextmanager
@@ -73,7 +72,10 @@ def value_text(value: Any, name: str = "") -> str:
     for word_for, special, word in _WORDS:
         if (name, value) == (word_for, special):
             return word
-    return "-".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return "-".join(map(str, value))
+    short = f"{value:g}" if isinstance(value, float) else ""
+    return short if short and float(short) == value else str(value)
 
 
 def in_words(settings: Mapping[str, Any]) -> str:
@@ -83,13 +85,13 @@ def in_words(settings: Mapping[str, Any]) -> str:
 
 
 def as_options(settings: Mapping[str, Any]) -> list[str]:
-    """Settings as options of the training command.
+    """Settings as options of the training command, in the order of DEFAULTS.
 
-    >>> as_options({"hidden": [64, 32], "learning_rate": 0.1})
+    >>> as_options({"learning_rate": 0.1, "hidden": [64, 32]})
     ['--hidden 64-32', '--learning-rate 0.1']
     """
-    return [f"--{name.replace('_', '-')} {value_text(value, name)}"
-            for name, value in settings.items()]
+    return [f"--{name.replace('_', '-')} {value_text(settings[name], name)}"
+            for name in DEFAULTS if name in settings]
 
 
 # ---------------------------------------------------------------------------
@@ -173,7 +175,7 @@ class Plan(NamedTuple):
         names = names | {"validation"} if whole["patience"] else names - {"validation"}
         recipe = [f"--recipe {whole['recipe']}"] * (whole["recipe"] != "default")
         return " ".join(["python train.py", *recipe, *as_options(
-            {name: whole[name] for name in DEFAULTS if name in names})])
+            {name: whole[name] for name in names})])
 
     def save(self, folder: Path) -> None:
         """Write it into the folder of the search."""
@@ -182,7 +184,15 @@ class Plan(NamedTuple):
     @classmethod
     def load(cls, folder: Path) -> Plan:
         """That of a search begun earlier; DataError where there is none."""
-        return cls(**_read_json(folder / PLAN, "the plan of a search", cls._fields))
+        path, expected = folder / PLAN, "the plan of a search"
+        plan = cls(**_read_json(path, expected, cls._fields))
+        kinds = dict, dict, int, list, str, int
+        if not (all(map(isinstance, plan, kinds))
+                and {*DEFAULTS, "recipe"} <= set(plan.settings)
+                and set(plan.grid) <= set(DEFAULTS)
+                and all(isinstance(v, list) and v for v in plan.grid.values())):
+            raise DataError(path, "damaged settings", expected)
+        return plan
 
 
 def _read_json(path: Path, expected: str, *names: Collection[str]) -> dict:
@@ -206,7 +216,8 @@ def _read_json(path: Path, expected: str, *names: Collection[str]) -> dict:
 class QuietRun(Run):
     """A run that prints nothing and tells how many epochs are done."""
 
-    def __init__(self, team: Team, *arguments: Any, tell: Callable[[int], None]) -> None:
+    def __init__(self, team: Team, *arguments: Any, tell: Callable[[int], None]
+                 ) -> None:
         super().__init__(team, *arguments)
         self.live, self._tell = LiveLine(shown=False), tell
 
@@ -271,8 +282,7 @@ class _Job:
         self._process = multiprocessing.Process(
             target=_work, args=(far_end, trial, images, folder / trial.name),
             daemon=True)
-        with _ctrl_c_ignored():     # a new process takes over what is ignored here
-            self._process.start()
+        self._process.start()
         far_end.close()             # so that a process that ends closes the pipe
 
     def end(self) -> None:
@@ -288,13 +298,20 @@ class _Job:
 
 
 @contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    """Ctrl-C is for the process that leads the search, which ends the others."""
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _ctrl_c_later() -> Iterator[None]:
+    """Ctrl-C is for the process that leads the search, which ends the others.
+
+    So it waits while one is started, which takes over what is blocked here.  (Ignoring
+    it for that time would lose it.)
+    """
+    if not hasattr(signal, "pthread_sigmask"):      # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(connection: Connection, trial: Trial, images: Dataset, folder: Path) -> None:
@@ -341,8 +358,9 @@ def train_all(trials: Sequence[Trial], images: Dataset, folder: Path, at_once: i
     try:
         while waiting or jobs:
             while waiting and len(jobs) < at_once:
-                job = _Job(waiting.pop(), images, folder)
-                jobs[job.connection] = job
+                with _ctrl_c_later():
+                    job = _Job(waiting.pop(), images, folder)
+                    jobs[job.connection] = job
             show({job.trial.name: job.epochs for job in jobs.values()})
             for connection in wait(list(jobs)):
                 word, value = _hear(jobs[connection])
@@ -399,18 +417,28 @@ def _over_folds(results: list[dict]) -> dict[str, Any]:
     if diverged or len(results) == 1:
         return (diverged or results)[0]
 
-    def mean(name: str) -> float:
-        return math.fsum(result[name] for result in results) / len(results)
-
     return {"epochs_run": results[0]["epochs_run"], "epoch": results[0]["epoch"],
-            "validation_accuracy": mean("validation_accuracy"),
-            "deviation": deviation(results), "validation_loss": mean("validation_loss"),
-            "seconds": round(mean("seconds") * len(results), 3), "outcome": "done"}
+            "validation_accuracy": mean_accuracy(results),
+            "deviation": deviation(results),
+            "validation_loss": _mean([row["validation_loss"] for row in results]),
+            "seconds": round(math.fsum(row["seconds"] for row in results), 3),
+            "outcome": "done"}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def mean_accuracy(rows: Rows) -> float:
+    """The mean of their accuracies."""
+    return _mean([row["validation_accuracy"] for row in rows])
 
 
 def deviation(rows: Rows) -> float:
-    """The standard deviation of the accuracies, sqrt(sum (a_i - mean)^2 / (k - 1))."""
-    return statistics.stdev(row["validation_accuracy"] for row in rows)
+    """Their standard deviation, sqrt(sum (accuracy_i - mean)^2 / (k - 1))."""
+    mean = mean_accuracy(rows)
+    return math.sqrt(math.fsum((row["validation_accuracy"] - mean) ** 2
+                               for row in rows) / (len(rows) - 1))
 
 
 def summed_up(plan: Plan, rows: Rows) -> tuple[Survey, dict[str, Any]] | None:
@@ -427,8 +455,7 @@ def summed_up(plan: Plan, rows: Rows) -> tuple[Survey, dict[str, Any]] | None:
              if all(row["outcome"] == "done" for row in group)]
     if not sound:
         return None
-    best = max(sound, key=lambda group: statistics.fmean(
-        row["validation_accuracy"] for row in group))[0]
+    best = max(sound, key=mean_accuracy)[0]
     plainly = [{**row, **{name: word for name, value, word in _WORDS
                           if row.get(name) == value}}
                for group in sound for row in group]

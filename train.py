@@ -7,149 +7,28 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import sys
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any, Mapping, Sequence
 
+import charts
+import figures
 import plots
-from console import (MODEL, RUNS, OptionError, Parser, fraction, fraction_below_one,
-                     load_data, not_negative, positive_number, run_command, shown_path,
-                     whole_number)
+from console import (MODEL, RUNS, LiveLine, OptionError, load_data, run_command,
+                     shown_path)
 from data_loader import DataError
 from dataset import Dataset
-from network import ACTIVATIONS, LOSSES, Network, Report
+from network import Network, Report
 from packed_math import LaneOverflowError
 from parallel import WorkerError, available_cores, run_team
-from optimizers import OPTIMIZERS
-from training import (CHOICES, DEFAULTS, RECIPES, DivergedError, Progress, check_learnable,
-                      load_checkpoint,
-                      random_for, train_network)
-
-
-EXAMPLES = """\
-examples:
-  python train.py                             train on MNIST, downloaded if need be
-  python train.py --recipe fast               over in half a minute
-  python train.py --recipe best               the most accurate
-  python train.py --hidden 64-32 --augment shift --learning-rate 0.2
-  python train.py --resume runs/default-1     go on where a run was stopped
-
-Each run has a folder of its own: model.npz (its checkpoint), history.csv, pictures.
-"""
-
-
-# ---------------------------------------------------------------------------
-# Options
-# ---------------------------------------------------------------------------
-
-def hidden_sizes(text: str) -> list[int]:
-    """The sizes of the hidden layers from text such as "128", "64-32" or "none".
-
-    >>> hidden_sizes("64-32")
-    [64, 32]
-    """
-    if text == "none":
-        return []
-    try:
-        sizes = [int(part) for part in text.split("-")]
-    except ValueError:
-        sizes = [0]
-    if min(sizes) < 1:
-        raise argparse.ArgumentTypeError(
-            f"found {text!r}, expected sizes such as 128 or 64-32, "
-            "or none")
-    return sizes
-
-
-def batch_size(text: str) -> int:
-    """How many images a step takes; 0 for "all"."""
-    return 0 if text == "all" else whole_number(1)(text)
-
-
-def add_settings(add: Callable) -> None:
-    """The options that decide what is learnt, and how."""
-    add("--hidden", type=hidden_sizes, metavar="N[-N...]",
-        help="units of each hidden layer, or none (128)")
-    add("--activation", choices=ACTIVATIONS, help="of the hidden layers (relu)")
-    add("--loss", choices=LOSSES, help="what is made small (cross-entropy)")
-    add("--learning-rate", type=positive_number, metavar="X",
-        help="how far a step goes down the slope (0.35)")
-    add("--schedule", choices=CHOICES["schedule"], help="of the "
-        "learning rate: it falls to 0, along a line or a half cosine, falls in steps, "
-        "or stays (linear)")
-    add("--decay", type=fraction, metavar="X",
-        help="a step of the schedule multiplies the learning rate by X (0.8) ...")
-    add("--decay-every", type=whole_number(1), metavar="N", help="... each N epochs (5)")
-    add("--optimizer", choices=OPTIMIZERS, help="how a step is made of a gradient (sgd)")
-    add("--momentum", type=fraction_below_one, metavar="X",
-        help="what momentum and nesterov keep of the last step (0.9)")
-    add("--epochs", type=whole_number(1), metavar="N",
-        help="passes over the images (40)")
-    add("--batch-size", type=batch_size, metavar="N",
-        help='images a step, or "all" (32)')
-    add("--dropout", type=fraction_below_one, metavar="X",
-        help="leave out a part X of the hidden units for each image (0)")
-    add("--l2", type=not_negative, metavar="X",
-        help="add X / 2 times the sum of all squared weights to the loss (0)")
-    add("--label-smoothing", type=fraction_below_one, metavar="X",
-        help="take a part X of each target away and share it among all classes (0)")
-    add("--augment", choices=CHOICES["augment"], help="send each "
-        "image through a random map: moved by a pixel; turned, stretched and slanted; "
-        "bent as well (elastic)")
-    add("--calm", type=fraction, metavar="X",
-        help="the last part X of the epochs has maps half as strong (0.1)")
-    add("--sure", type=fraction, metavar="X", help="an image whose answers are all "
-        "within X of right takes no part in the step (0.01) ...")
-    add("--rest", type=whole_number(0, 255), metavar="N",
-        help="... and is left out of the next N epochs (2)")
-    add("--grey-levels", type=whole_number(2, 256), metavar="N",
-        help="round pixels to N levels, 256 being all (4)")
-    add("--validation", type=whole_number(0), metavar="N", help="hold the last N "
-        "training images out and judge epochs by them, not by the test set (0)")
-    add("--patience", type=whole_number(0), metavar="N", help="stop after N epochs "
-        "without a better accuracy on the validation images, and take the best (0: "
-        "never stop)")
-    add("--limit", type=whole_number(1), metavar="N",
-        help="train on the first N images only (all)")
-    add("--seed", type=whole_number(0), metavar="N",
-        help="of all that is random: weights, order, maps (1)")
-
-
-def build_parser() -> Parser:
-    """The options of the command; those not given are None, see DEFAULTS."""
-    parser = Parser(prog="train.py", epilog=EXAMPLES,
-                    formatter_class=argparse.RawDescriptionHelpFormatter,
-                    description="Train a network on handwritten digits.")
-    add = parser.add_argument
-    add("--data", metavar="DIR", help="folder with the four IDX files, or a .csv file "
-        "(default: $MNIST_DIR, else data/mnist, else downloaded)")
-    add("--recipe", choices=RECIPES, help="a set of settings; options given beside it "
-        "change them (default)")
-    add_settings(add)
-    add("--save-every", type=positive_number, metavar="S", help="write a checkpoint "
-        "within an epoch after S seconds too (60)")
-    add("--engine", choices=CHOICES["engine"], help="how a matrix keeps its numbers: "
-        "a row in one integer, or lists of floats (packed)")
-    add("--workers", type=whole_number(1), metavar="N", help="processes that share the "
-        "work, with the same result for any number (as many as there are cores)")
-    add("--output", metavar="DIR",
-        help="new folder of the run (runs/<recipe>-<number>)")
-    add("--resume", metavar="DIR", help="go on with the run in this folder")
-    add("--no-plots", action="store_true", help="draw no pictures")
-    return parser
-
-
-def settings_from(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings of a new run: what was given, else the recipe's, else the defaults.
-    """
-    recipe = options.recipe or "default"
-    given = {name: getattr(options, name) for name in DEFAULTS}
-    settings = {**DEFAULTS, **RECIPES[recipe], "recipe": recipe,
-                **{name: value for name, value in given.items() if value is not None}}
-    if settings["patience"] and not settings["validation"]:
-        raise OptionError("--patience needs images to judge by: give --validation too, "
-                          "such as --validation 10000")
-    return settings
+from search import (FOLDS, GRID, PLAN, Plan, Rows, Trial, deviation, done_before,
+                    fold_rows, grid_rows, in_words, mean_accuracy, save_rows, summed_up,
+                    train_all, value_text)
+from train_options import (build_parser, grid_from, recipe_lines, refuse_beside_resume,
+                           settings_from)
+from training import (DEFAULTS, DivergedError, Progress, check_learnable,
+                      load_checkpoint, new_network, train_network)
 
 
 # ---------------------------------------------------------------------------
@@ -199,9 +78,7 @@ def load_parts(data: str | None, settings: dict) -> dict[str, Dataset]:
         train = train.head(settings["limit"])
     parts = {"train": train, "test": test}
     if settings["validation"]:
-        if settings["validation"] >= len(train):
-            raise OptionError(f"--validation {settings['validation']}: expected fewer "
-                              f"than the {len(train):,} training images")
+        check_validation(settings["validation"], train)
         parts["train"], parts["validation"] = train.split(settings["validation"])
     check_learnable(parts["train"])
     words = {"train": "to train on", "test": "to test", "validation": "to validate on"}
@@ -210,17 +87,20 @@ def load_parts(data: str | None, settings: dict) -> dict[str, Dataset]:
     return parts
 
 
+def check_validation(count: int, train: Dataset) -> None:
+    """OptionError where no image would be left to train on."""
+    if count >= len(train):
+        raise OptionError(f"--validation {count}: expected fewer than the "
+                          f"{len(train):,} training images")
+
+
 def start_or_resume(options: argparse.Namespace
                     ) -> tuple[Network | None, dict, Progress | None]:
     """(network, settings, progress) as the options ask for; no network, no progress
     where a run begins."""
     if not options.resume:
         return None, settings_from(options), None
-    for name in ("recipe", "output", *DEFAULTS):
-        if getattr(options, name) is not None:
-            option = f"--{name.replace('_', '-')}"
-            raise OptionError(f"{option} cannot be given with --resume: a resumed run "
-                              "keeps its settings and its folder")
+    refuse_beside_resume(options)
     return load_checkpoint(Path(options.resume))
 
 
@@ -276,9 +156,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         progress = Progress.none(len(train))
         settings["data"], settings["class_names"] = train.name, list(train.class_names)
-        sizes = [train.height * train.width, *settings["hidden"], train.class_count]
-        network = Network(sizes, settings["activation"], settings["loss"],
-                          random_for(settings, "weights"))
+        network = new_network(settings, train)
     print(f"Network: {'-'.join(map(str, network.sizes))}, {network.activation}, "
           f"{network.loss}, {network.parameter_count:,} parameters; "
           f"batch {settings['batch_size']}, seed {settings['seed']}, "
@@ -312,14 +190,216 @@ def _what_is_kept(folder: Path, history: list[dict], data: str | None) -> str:
     if not history:
         return "nothing to keep before the first epoch is done"
     epochs = f"{len(history)} epoch{'s are' if len(history) > 1 else ' is'} kept"
-    return (f"{epochs}; go on with: python train.py "
-            f"--resume {shlex.quote(shown_path(folder))}{data_option(data)}")
+    return f"{epochs}; {_how_to_go_on(folder, data)}"
+
+
+def _how_to_go_on(folder: Path, data: str | None) -> str:
+    return (f"go on with: python train.py --resume {shlex.quote(shown_path(folder))}"
+            f"{data_option(data)}")
+
+
+# ---------------------------------------------------------------------------
+# Searches
+# ---------------------------------------------------------------------------
+
+def plan_from(options: argparse.Namespace) -> Plan:
+    """The search that the options ask for, its data unknown as yet."""
+    settings, grid = settings_from(options), grid_from(options.grid or [])
+    given = [name for name in DEFAULTS if getattr(options, name) is not None]
+    for name in grid:
+        if name in given:
+            option = f"--{name.replace('_', '-')}"
+            raise OptionError(f"{option} cannot be given with a --grid of its values")
+    if options.folds and settings["validation"]:
+        raise OptionError("--validation cannot be given with --folds: each fold is "
+                          "judged by a part of its own")
+    if options.folds and (settings["patience"] or "patience" in grid):
+        raise OptionError("--patience cannot be given with --folds: the images that "
+                          "say when to stop could not judge any more")
+    return Plan(settings, grid, options.folds or 0, given, "", 0)
+
+
+def plan_line(plan: Plan, at_once: int) -> str:
+    """What is going to be done, in one line."""
+    varied = [f"{charts.plain(name)} "
+              f"({', '.join(value_text(value, name) for value in values)})"
+              for name, values in plan.grid.items()]
+    found = [f"{_count(len(plan.combinations), 'combination')} of " + ", ".join(varied)
+             ] * bool(varied) + [f"{plan.folds} folds"] * bool(plan.folds)
+    return (f"Search: {', each by '.join(found)}; {_count(len(plan.trials), 'run')}, "
+            f"{min(at_once, len(plan.trials))} at once")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def fold_lines(plan: Plan, rows: Rows) -> list[str]:
+    """Mean and standard deviation over the folds of each combination."""
+    return [f"{in_words(chosen)}: "
+            + (f"mean {row['validation_accuracy']:.2%}, standard deviation "
+               f"{100 * row['deviation']:.2f} points" if "deviation" in row
+               else row["outcome"])
+            for chosen, row in zip(plan.combinations, rows)]
+
+
+def trial_line(plan: Plan, trial: Trial, result: Mapping[str, Any]) -> str:
+    """The result of one run in one line."""
+    parts = []
+    if plan.grid:
+        count = len(plan.combinations)
+        parts += [f"Run {trial.number:{len(str(count))}}/{count}"]
+    if plan.folds:
+        parts += [f"Fold {trial.fold:{len(str(plan.folds))}}/{plan.folds}"]
+    if plan.grid:
+        parts += [in_words(plan.combinations[trial.number - 1])]
+    if result["outcome"] == "diverged":
+        return " | ".join([*parts, f"diverged: {result['why']}"])
+    return " | ".join([*parts, f"Val Acc: {result['validation_accuracy']:.2%}",
+                       f"epoch {result['epoch']}", f"{result['seconds']:.1f} s"])
+
+
+def under_way(done: int, plan: Plan, epochs: Mapping[str, int]) -> str:
+    """How far a search is, for a live line."""
+    running = ", ".join(f"{name} ({count})" for name, count in epochs.items())
+    return f"{done}/{len(plan.trials)} runs done; epochs of those under way: {running}"
+
+
+def load_images(plan: Plan, data: str | None) -> tuple[Plan, Dataset]:
+    """(the plan with its data, the images of all runs); the test set is not loaded."""
+    images, = load_data(data, parts=("train",))
+    settings = plan.settings
+    if settings["limit"]:
+        images = images.head(settings["limit"])
+    if plan.images and (plan.data, plan.images) != (images.name, len(images)):
+        raise DataError(images.name, f"a search on {plan.images:,} images of "
+                        f"{plan.data}", "to resume on the same data",
+                        "give its folder by --data")
+    check_learnable(images)
+    if plan.folds > len(images):
+        raise OptionError(f"--folds {plan.folds}: expected no more than the "
+                          f"{len(images):,} training images")
+    judged_by = f"in {plan.folds} parts"
+    if not plan.folds:
+        count = settings["validation"] or max(1, len(images) // 6)
+        check_validation(count, images)
+        judged_by = f"{len(images) - count:,} to train on, {count:,} to validate on"
+        if not settings["validation"]:
+            judged_by += " (the last sixth, as no --validation is given)"
+        settings = {**settings, "validation": count}
+    print(f"Data: {images.name}, {len(images):,} training images, {judged_by}")
+    plan = plan._replace(settings=settings, data=images.name, images=len(images))
+    return plan, images
+
+
+def run_search(options: argparse.Namespace) -> int:
+    """Search as the options say; returns the exit code."""
+    if options.resume:
+        refuse_beside_resume(options)
+        folder = Path(options.resume)
+        plan, images = load_images(Plan.load(folder), options.data)
+    else:
+        plan, images = load_images(plan_from(options), options.data)
+        folder = new_folder(options.output, "grid" if plan.grid else "folds")
+        plan.save(folder)
+    workers = options.workers or available_cores()
+    results = done_before(plan, folder)
+    print(plan_line(plan, workers))
+    if results:
+        print(f"{len(results)} of them were done before.")
+    try:
+        train_the_rest(plan, images, folder, workers, results)
+    except KeyboardInterrupt:
+        print(f"\nStopped: {len(results)} of {len(plan.trials)} runs are done; "
+              f"{_how_to_go_on(folder, options.data)}", file=sys.stderr)
+        return 130
+    except WorkerError as error:
+        raise OptionError(f"{error}: expected each run to end by itself; "
+                          f"{_how_to_go_on(folder, options.data)}") from None
+    if plan.folds:
+        report_folds(plan, results, folder)
+    if plan.grid:
+        report_grid(plan, results, folder, options)
+    return 0
+
+
+def train_the_rest(plan: Plan, images: Dataset, folder: Path, workers: int,
+                   results: dict[str, dict]) -> None:
+    """Train what has no result yet, print a line as each run ends, add its result."""
+    live, width = LiveLine(), shutil.get_terminal_size().columns - 1
+
+    def done(trial: Trial, result: dict) -> None:
+        """Take up a result."""
+        results[trial.name] = result
+        live.clear()
+        print(trial_line(plan, trial, result), flush=True)
+
+    try:
+        train_all([trial for trial in plan.trials if trial.name not in results], images,
+                  folder, workers,
+                  lambda epochs: live.show(
+                      under_way(len(results), plan, epochs)[:width]), done)
+    finally:
+        live.clear()
+
+
+def report_folds(plan: Plan, results: dict[str, dict], folder: Path) -> None:
+    """Write the table of all folds; where there is no grid, print what they say."""
+    rows = fold_rows(plan, results)
+    save_rows(folder / FOLDS, rows)
+    if plan.grid:
+        return
+    diverged = [row for row in rows if row["outcome"] == "diverged"]
+    if diverged:
+        raise OptionError(f"training diverged in {len(diverged)} of {plan.folds} folds "
+                          f"({diverged[0]['why']}): expected the loss to fall; lower "
+                          "--learning-rate")
+    mean = mean_accuracy(rows)
+    print(f"\nMean of {plan.folds} folds: {mean:.2%}, standard deviation "
+          f"{100 * deviation(rows):.2f} points\nTable: {shown_path(folder / FOLDS)}")
+
+
+def report_grid(plan: Plan, results: dict[str, dict], folder: Path,
+                options: argparse.Namespace) -> None:
+    """Write and print the table of all combinations, draw it and name the best."""
+    rows = grid_rows(plan, results)
+    save_rows(folder / GRID, rows)
+    found = summed_up(plan, rows)
+    if found is None:
+        raise OptionError(f"training diverged in all of {len(rows)} combinations: "
+                          "expected the loss to fall; lower --learning-rate")
+    if plan.folds:
+        print("", *fold_lines(plan, rows), sep="\n")
+    print("", *charts.grid_lines(found[0]), "", sep="\n")
+    diverged = sum(row["outcome"] == "diverged" for row in rows)
+    if diverged:
+        print(f"Not in it: {diverged} of {len(rows)} combinations, which diverged")
+    tables = [GRID] + [FOLDS] * bool(plan.folds)
+    print("Table:", ", ".join(shown_path(folder / name) for name in tables))
+    if not options.no_plots:
+        try:
+            figures.grid_search(found[0]).savefig(folder / "heatmap.png")
+            print("Picture: heatmap.png")
+        except ImportError:
+            print("No picture drawn: matplotlib is not installed.")
+    print(f"Train the best: {plan.command(found[1])}{data_option(options.data)}")
+
+
+def follow(options: argparse.Namespace) -> int:
+    """Do what the options ask for: list recipes, search, or train."""
+    if options.recipe == "list":
+        print(*recipe_lines(shutil.get_terminal_size((88, 24)).columns), sep="\n")
+        return 0
+    resumes_search = options.resume and (Path(options.resume) / PLAN).exists()
+    if options.grid or options.folds or resumes_search:
+        return run_search(options)
+    return run(options)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     options = build_parser().parse_args(argv)
-    return run_command("train.py", lambda: run(options))
+    return run_command("train.py", lambda: follow(options))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ sys.path.insert(0, str(ROOT))
 
 
 def pytest_addoption(parser):
-    """pytest --fuzz 50000: look longer for inputs that do harm."""
+    """pytest --fuzz 50000: look longer for inputs that do harm; --long: do it all."""
     parser.addoption("--fuzz", type=int, default=2000, metavar="N",
                      help="damaged inputs of each format to try (2000)")
+    parser.addoption("--long", action="store_true",
+                     help="run the README's commands that take more than 10 s too")
 
 
 @pytest.fixture

@@ -518,7 +518,7 @@ def test_where_all_mirrors_fail_nothing_stays(tmp_path, server, kind, monkeypatc
     monkeypatch.setattr(data_loader, "_LARGEST_DOWNLOAD", 10**5)
     error = error_of(data_loader.download, tmp_path, mirrors(server, kind, "missing"))
     assert isinstance(error, data_loader.DownloadError) and error.path == tmp_path
-    assert BAD[kind] in error.found and error.found.count("404") == 1
+    assert BAD[kind] in error.found and error.found.count("Error 404") == 1
     assert "no mirror of 2" in error.found
     if kind != "missing":       # a reason that they share is said once, without them
         assert all(url in error.found for url in mirrors(server, kind, "missing"))

@@ -253,3 +253,12 @@ def test_an_elastic_bend_has_the_size_asked_for():
     squares = [(new % 28 - old % 28) ** 2
                for new, old in zip(plain[0], bent[0]) if new < 784 and old < 784]
     assert 1 < math.sqrt(sum(squares) / len(squares)) < 3
+
+
+def test_pick_takes_images_and_labels_in_the_order_named():
+    data = Dataset("abc", b"aabbcc", bytes([3, 4, 5]), 1, 2).with_levels(4)
+    some = data.pick([2, 0, 2])
+    assert (some.images, some.labels) == (b"ccaacc", bytes([5, 3, 5]))
+    assert (some.name, some.levels, some.width) == ("abc", 4, 2)
+    with pytest.raises(IndexError):
+        data.pick([0, 3])

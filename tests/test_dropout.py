@@ -3,6 +3,7 @@
 import math
 import random
 from fractions import Fraction
+from functools import lru_cache
 from itertools import product
 
 import pytest
@@ -18,10 +19,15 @@ UNIT = Fraction(1, 1024)
 every_rate = pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.9])
 
 
-def masks_for(count, units, rate, seed=1):
+@lru_cache(maxsize=None)
+def stock(units, rate):
+    """Dropout for one layer."""
+    return Dropout(rate, [units], random.Random(1))
+
+
+def masks_for(count, units, rate):
     """Masks for so many images and one layer."""
-    rng = random.Random(seed)
-    return Dropout(rate, [units], rng).draw(count, rng)[0]
+    return stock(units, rate).draw(count, random.Random(2))[0]
 
 
 # --- masks
@@ -180,9 +186,9 @@ def test_both_engines_leave_out_the_same_units(activation, hidden, rate, dropout
     lists = Network([4, *hidden, 3], activation, rng=rng)
     packed = pack_network(lists.copy(), Team(), 4, rate / 3)
     before = [m.copy() for layer in lists.layers for m in (layer.weights, layer.bias)]
-    stock = Dropout(dropout, hidden, rng)
+    masks = Dropout(dropout, hidden, rng)
     for net in (lists, packed):
-        how = How(smoothing=0.1, dropout=stock, rng=random.Random(7))
+        how = How(smoothing=0.1, dropout=masks, rng=random.Random(7))
         for _ in range(3):
             train_batch(net, Team(), X, LABELS, rate, how)
     packed = unpack_network(packed, Team())

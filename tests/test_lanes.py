@@ -119,3 +119,31 @@ def test_a_layout_is_made_once():
     assert lanes_of(128, 32) is lanes_of(128, 32)
     assert lanes_of(128, 32) is not lanes_of(128, 64)
     assert Lanes(2, 32).ones == 1 + (1 << 32)
+
+
+@every_layout
+@pytest.mark.parametrize("count", [1, 2, 7])
+@pytest.mark.parametrize("width", [1, 2])
+def test_flip_makes_columns_of_rows_in_as_wide_lanes_or_wider(layout, count, width):
+    rng, bits = random.Random(10), min(WIDE, layout.bits * width)
+    columns, all_rows = lanes_of(count, bits), rows_of(layout)
+    least = -1 << layout.bits - 1
+    chosen = [rng.choices(all_rows, k=count) for _ in range(10)]
+    for rows in [*chosen, [(least,) * layout.count] * count]:
+        encoded = list(map(layout.encode, rows))
+        flipped = layout.flip(encoded, bits)
+        assert [columns.decode(column) for column in flipped] == list(zip(*rows))
+        if bits == layout.bits:
+            assert columns.flip(flipped, bits) == encoded          # and back
+
+
+@every_layout
+def test_measure_takes_any_rows_together(layout):
+    """Lanes of both signs, next to one another, in different rows."""
+    rng, rows = random.Random(11), rows_of(layout)
+    for _ in range(20):
+        some = rng.choices(rows, k=3)
+        shifted = [[v >> rng.randint(0, layout.bits) for v in row] for row in some]
+        largest = max(abs(v) for row in shifted for v in row)
+        measured = layout.measure(map(layout.encode, shifted))
+        assert measured >> 1 <= largest <= measured or largest <= measured == 1

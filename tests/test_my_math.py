@@ -682,3 +682,66 @@ def test_a_sparse_product_refuses_what_does_not_fit():
 def test_the_repr_of_a_sparse_matrix_counts_its_numbers():
     assert repr(SparseMatrix.from_images(IMAGES)) == (
         "<SparseMatrix 3 x 4, 6 numbers not zero>")
+
+
+# --- what an optimizer needs
+
+def test_changes_in_place_are_the_formulas(random_rows):
+    rows, others = random_rows(3, 4, Fraction), random_rows(3, 4, Fraction)
+    a, b, factor = Matrix(rows), Matrix(others), Fraction(2, 7)
+    changed = a.copy()
+    changed.add_scaled(b, factor)
+    assert changed == a + b * factor
+    changed.become(a, b, factor)
+    assert changed == a * (1 - factor) + b * factor
+    changed.become(changed, b, 1)          # from where it is, all the way
+    assert changed == b == Matrix(others) and a == Matrix(rows)
+
+
+def test_a_copy_shares_nothing(random_rows):
+    a = Matrix(random_rows(2, 3))
+    twin, before = a.copy(), list(a)
+    for change in (lambda: a.__setitem__((0, 0), 77), lambda: a.add_scaled(a, 2),
+                   a.clear, lambda: a.fill([[5, 6, 7]] * 2)):
+        change()
+        assert list(twin) == before != list(a)
+
+
+def test_clear_and_fill_keep_the_shape(random_rows):
+    a = Matrix(random_rows(2, 3))
+    a.clear()
+    assert a == Matrix.zeros(2, 3)
+    rows = [[1, 2, 3], [4, 5, 6]]
+    a.fill(rows)
+    rows[0][0] = 9
+    assert list(a) == [[1, 2, 3], [4, 5, 6]]
+    for wrong in ([[1, 2, 3]], [[1, 2], [3, 4]]):
+        with pytest.raises(ShapeError, match=r"\(2 x 3\) fill"):
+            a.fill(wrong)
+    assert list(a) == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_a_list_is_stored_as_it_is_and_has_no_grain(random_rows):
+    a = Matrix(random_rows(2, 3))
+    assert a.stored is a and a.to_matrix() is a and a.grain == 0
+    made = a.accumulator()
+    assert made == Matrix.zeros(2, 3) and made is not a
+
+
+def test_rows_are_mapped_beside_those_of_others(random_rows):
+    a, b, c = (Matrix(random_rows(3, 4)) for _ in range(3))
+    found = a.map_rows(lambda x, y, z: [u * v - w for u, v, w in zip(x, y, z)], b, c)
+    assert found == a * b - c
+    assert a.map_rows(lambda x: [sum(x)]) == a.sum(axis=1)
+
+
+class Kept:
+    """Stands for `dropout.Masks`."""
+
+    def __init__(self, factors):
+        self.factors = lambda: factors
+
+
+def test_dropped_multiplies_by_the_factors_of_the_masks(random_rows):
+    a = Matrix(random_rows(2, 3))
+    assert a.dropped(Kept([[0, 2, 1], [4, 0, 0]])) == a * [[0, 2, 1], [4, 0, 0]]

@@ -477,3 +477,90 @@ def test_a_damaged_model_is_refused_in_one_line(content, tmp_path):
     path.write_bytes(path.read_bytes()[:700] if content is None else content)
     with pytest.raises(DataError, match=r"model\.npz: found .*, expected a model"):
         Network.load(path)
+
+
+# --- label smoothing, dropout, copies
+
+class Kept:
+    """Stands for `dropout.Masks`: factors for each row of a hidden layer."""
+
+    def __init__(self, rng, units, count=3):
+        rows = [[rng.choice([0, 1.25]) for _ in range(units)] for _ in range(count)]
+        self.factors = lambda: rows
+
+
+@every_activation
+@every_loss
+@pytest.mark.parametrize("hidden", [[], [4], [4, 3]], ids=str)
+def test_gradients_are_slopes_with_smoothing_and_masks_too(activation, loss, hidden,
+                                                           rng):
+    net = random_network([5, *hidden, 3], rng, activation=activation, loss=loss)
+    x, labels = SparseMatrix.from_images(random_images(rng, 3, 5, ink=0.7)), [2, 0, 2]
+    masks = [Kept(rng, units) for units in hidden]
+    for smoothing, some in ((0.3, ()), (0.0, masks), (0.3, masks)):
+        assert gradient_check(net, x, labels, 1e-3, smoothing, some) < 1e-6
+        mean = net.mean_loss(x, labels, smoothing, some)
+        found = net.loss_and_gradients(x, labels, smoothing, some)[0]
+        assert found == mean and (mean != net.mean_loss(x, labels)) == bool(
+            smoothing or some)
+
+
+@every_loss
+def test_smoothing_gives_a_part_of_each_target_to_all_classes(loss, rng):
+    """The loss is linear in the targets, but for mse."""
+    net = random_network([5, 4, 3], rng, loss=loss)
+    x = Matrix.random_normal(2, 5, rng)
+    targets = Matrix([[0.1, 0.1, 0.8], [0.8, 0.1, 0.1]])         # 1 - s + s / c, s / c
+    answers, logits = net.predict(x), net.forward(x).logits
+    losses = [LOSSES[loss].of_sample(*rows) for rows in zip(logits, answers, targets)]
+    assert net.mean_loss(x, [2, 0], 0.3) == pytest.approx(sum(losses) / 2, rel=1e-12)
+    if loss != "mse":
+        mixed = [0.1 * net.mean_loss(x, [a, b]) * (7 * (a == 2) + 1)
+                 for a, b in ((2, 0), (0, 1), (1, 2))]
+        assert net.mean_loss(x, [2, 0], 0.3) == pytest.approx(sum(mixed), rel=1e-12)
+
+
+@every_activation
+def test_a_batch_with_smoothing_and_masks_is_its_gradient_and_a_step(activation, rng):
+    images, labels = random_images(rng, 3, 9), [0, 1, 2]
+    x, masks = SparseMatrix.from_images(images), [Kept(rng, 6)]
+    one, two = (random_network([9, 6, 3], random.Random(3), activation=activation)
+                for _ in range(2))
+    loss, gradients = one.loss_and_gradients(x, labels, 0.2, masks)
+    one.step(gradients, 0.1)
+    result = two.train_batch(x, labels, 0.1, smoothing=0.2, masks=masks)
+    assert result.loss == loss
+    assert all(map(close, parameters(one), parameters(two)))
+    plain = random_network([9, 6, 3], random.Random(3), activation=activation)
+    plain.train_batch(x, labels, 0.1)
+    assert not close(plain.layers[0].weights, two.layers[0].weights)
+
+
+def test_predict_and_judge_gives_both_in_one_pass(rng):
+    net, x = random_network([5, 4, 3], rng), Matrix.random_normal(3, 5, rng)
+    answers, loss = net.predict_and_judge(x, [2, 0, 1])
+    assert answers == net.predict(x) and loss == net.mean_loss(x, [2, 0, 1])
+    with pytest.raises(ShapeError, match="one label is needed for each sample"):
+        net.predict_and_judge(x, [2, 0])
+    assert math.isnan(REPORT.loss) and Report([[1.0]], [0], 0.5).loss == 0.5
+
+
+@every_activation
+def test_a_copy_learns_without_the_network_it_was_made_from(activation, rng):
+    net = random_network([5, 4, 3], rng, activation=activation, loss="mse")
+    twin, before = net.copy(), copies(net)
+    assert repr(twin) == repr(net) and parameters(twin) == before
+    twin.train_batch(Matrix.random_normal(3, 5, rng), [2, 0, 1], 0.1)
+    assert parameters(net) == before != parameters(twin)
+
+
+def test_other_matrices_are_saved_beside_the_network(tmp_path, rng):
+    net, path = random_network([4, 3, 2], rng), tmp_path / "model.npz"
+    others = {"optimizer.goal1.bias": Matrix([[1.5, -2.5]]), "x": Matrix([[7.0]])}
+    net.save(path, {"seed": 3}, others)
+    loaded, settings, matrices = Network.load_all(path)
+    assert parameters(loaded) == parameters(net) and settings["seed"] == 3
+    assert {name: matrices[name] for name in others} == others
+    assert set(matrices) == {*others, "layer1.weights", "layer1.bias",
+                             "layer2.weights", "layer2.bias"}
+    assert Network.load(path)[1] == settings

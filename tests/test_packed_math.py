@@ -6,6 +6,8 @@ from itertools import product
 
 import pytest
 
+import lanes
+import packed_math
 from data_loader import SAMPLE_FOLDER, load
 from lanes import NARROW, WIDE, LaneOverflowError
 from my_math import Matrix, ShapeError, SparseMatrix
@@ -490,6 +492,266 @@ def test_the_bound_allows_for_every_row_that_is_rounded_up():
     weights = of_lanes([[0], [0]])
     weights.add_matmul(x.T, steps, 0.5)
     assert lanes_of(weights) == [[8], [8]] and bounds_hold(weights)
+
+
+# --- what an optimizer needs
+
+UNITS = [UNIT, Fraction(1, 3 << 16), Fraction(1, 1 << 25), Fraction(1, 1 << 28)]
+every_unit = pytest.mark.parametrize("unit", UNITS, ids=str)
+
+
+def lost_at_first(unit, factor):
+    """Half of the largest lane that a product with `factor` starts by rounding off: in
+    units below 2^-18 the bits below those, but no more than come off in all."""
+    shift = 8 - math.frexp(float(factor))[1]
+    bits = min(max(0, -18 - math.floor(math.log2(unit))), max(0, shift))
+    return Fraction(1 << bits, 2) if bits and factor != round(factor) else 0
+
+
+def within(matrix, expected, factor, moved):
+    """Whether each lane is the exact one but for rounding: the factor's 8 bits, the
+    bits lost before, half a unit.  `moved` are the lanes that were multiplied."""
+    lost = lost_at_first(matrix.unit, factor) * abs(factor) * Fraction(257, 256)
+    return all(abs(v - x) <= abs(factor * m) / 256 + lost + Fraction(1, 2)
+               for found, row, by in zip(lanes_of(matrix), expected, moved)
+               for v, x, m in zip(found, row, by))
+
+
+def trouble(rng, m, n, top):
+    """Rows of lanes that look for trouble: nothing, all alike, extremes, at random."""
+    special = [0, 1, -1, 63, 64, -64, top, -top, top // 2, -top // 2]
+    rows = [[special[i % len(special)]] * n for i in range(m // 2)]
+    rows += [[rng.choice(special) for _ in range(n)] for _ in range(m - len(rows))]
+    return rng.sample(rows, m)
+
+
+every_kind = pytest.mark.parametrize("shape, bits", [
+    ((1, 1), NARROW), ((9, 1), WIDE), ((3, 7), NARROW), ((3, 7), WIDE),
+    ((2, 130), NARROW), ((1, 600), WIDE)], ids=str)
+
+
+@every_kind
+@every_unit
+@pytest.mark.parametrize("factor", [-1, 0.5, -0.003, 0.99, -2.75])
+def test_add_scaled_is_that_of_matrix_but_for_rounding(factor, unit, shape, bits,
+                                                         rng):
+    factor = Fraction(factor)
+    ours, theirs = (trouble(rng, *shape, (1 << 21) - 1) for _ in range(2))
+    expected = [[x + factor * y for x, y in zip(*rows)] for rows in zip(ours, theirs)]
+    found = of_lanes(ours, unit, bits)
+    found.add_scaled(of_lanes(theirs, unit, bits), float(factor))
+    assert bounds_hold(found) and within(found, expected, factor, theirs)
+    twin = of_lanes(ours, unit, bits).to_matrix()
+    twin.add_scaled(of_lanes(theirs, unit, bits).to_matrix(), float(factor))
+    assert (twin - Matrix(expected) * float(unit)).norm() <= 1e-9 * twin.norm() + 1e-12
+    found = of_lanes(ours, unit, bits)     # floats are rounded once
+    found.add_scaled(of_lanes(theirs, unit, bits).to_matrix(), float(factor))
+    assert bounds_hold(found)
+    assert furthest(found, [[x * unit for x in row] for row in expected]) <= (
+        unit * Fraction(1 + 1e-9) / 2)
+
+
+@every_kind
+@every_unit
+@pytest.mark.parametrize("share", [0.0, 1.0, 0.1, 0.99, 1e-4])
+def test_become_goes_a_share_of_the_way(share, unit, shape, bits, rng):
+    share, top = Fraction(share), (1 << 21) - 1
+    a, b = (trouble(rng, *shape, top) for _ in range(2))
+    way = [[y - x for x, y in zip(*rows)] for rows in zip(a, b)]
+    expected = [[x + share * d for x, d in zip(*rows)] for rows in zip(a, way)]
+    start, end = of_lanes(a, unit, bits), of_lanes(b, unit, bits)
+    for found in (of_lanes(trouble(rng, *shape, top), unit, bits), start, end):
+        before = lanes_of(start), lanes_of(end)
+        found.become(start, end, float(share))
+        assert bounds_hold(found) and within(found, expected, share, way)
+        if found is start:                 # as a follower does
+            start = of_lanes(a, unit, bits)
+        elif found is not end:
+            assert (lanes_of(start), lanes_of(end)) == before
+    twin = of_lanes(a, unit, bits).to_matrix()
+    twin.become(twin, of_lanes(b, unit, bits).to_matrix(), float(share))
+    assert (twin - Matrix(expected) * float(unit)).norm() <= 1e-9 * twin.norm() + 1e-12
+
+
+def test_what_arrives_stays():
+    """The end of the way is reached, and left no more."""
+    a, b = of_lanes([[0, 2 ** 20, -5]]), of_lanes([[2 ** 20, 0, 6]])
+    for _ in range(200):
+        a.become(a, b, 0.125)
+    assert all(abs(x - y) <= 4 for x, y in zip(a.lanes(0), b.lanes(0)))
+    b.become(b, b, 0.125)
+    assert b.lanes(0) == (2 ** 20, 0, 6)
+
+
+@every_unit
+@pytest.mark.parametrize("factor", [0.5, 0.99, 255 / 256, 1.5, -0.75, 2 ** -9])
+def test_numbers_too_large_for_a_factor_are_refused_and_no_others_spoilt(factor, unit):
+    """Up to the largest lane there is: what is not refused is right."""
+    for size, kind in product(range(16, 32), range(4)):
+        top = (1 << size) - 1
+        theirs = [[[top, -top, 0, top], [-top] * 4, [top] * 4,
+                   [top - 63, 1, -1, 63 - top]][kind]]
+        ours, other = of_lanes([[0] * 4], unit), of_lanes(theirs, unit)
+        exact = [[Fraction(factor) * v for v in row] for row in theirs]
+        try:
+            ours.add_scaled(other, factor)
+        except LaneOverflowError:
+            assert size > 21 and lanes_of(ours) == [[0] * 4]
+        else:
+            assert bounds_hold(ours) and within(ours, exact, Fraction(factor), theirs)
+
+
+def test_a_sum_too_large_for_its_lanes_is_refused():
+    nearly = [[(1 << 31) - 10, 10 - (1 << 31)]]
+    for other, factor in ((of_lanes([[100, -100]]), 1.0),
+                          (Matrix([[100.0, -100.0]]), float(UNIT)),
+                          (Matrix([[1e9, 0.0]]), 1.0), (Matrix([[math.nan, 0]]), 1.0)):
+        full = of_lanes(nearly)
+        with pytest.raises(LaneOverflowError):
+            full.add_scaled(other, factor)
+        assert lanes_of(full) == nearly
+
+
+@every_shape
+@every_width
+@pytest.mark.parametrize("finer", [1, 2, 1 << 7, 1 << 11])
+def test_add_rounded_takes_over_what_was_added_up_in_finer_units(finer, bits, shape,
+                                                                 rng):
+    """floor(v / 2^k + 1/2), from lanes of either width."""
+    ours = trouble(rng, *shape, (1 << 28) - 1)
+    fine = trouble(rng, *shape, min(finer << 28, 1 << bits - 2) - 1)
+    found = of_lanes(ours)
+    found.add_rounded(of_lanes(fine, UNIT / finer, bits))
+    assert bounds_hold(found) and lanes_of(found) == [
+        [x + (2 * y + finer) // (2 * finer) for x, y in zip(*rows)]
+        for rows in zip(ours, fine)]
+
+
+@pytest.mark.parametrize("bits, lane", [(NARROW, 1 << 30), (WIDE, 1 << 38),
+                                        (WIDE, 1 << 45), (WIDE, -1 << 60)])
+def test_add_rounded_notices_what_does_not_fit(bits, lane):
+    full = of_lanes([[(1 << 31) - 1, 1 - (1 << 31)]])
+    with pytest.raises(LaneOverflowError):
+        full.add_rounded(of_lanes([[lane, lane]], UNIT / 128, bits))
+    assert lanes_of(full) == [[(1 << 31) - 1, 1 - (1 << 31)]]
+    with pytest.raises(ValueError, match="no power of two"):
+        full.add_rounded(of_lanes([[1, 1]], UNIT / 3))
+
+
+@every_shape
+@every_width
+def test_a_copy_shares_nothing_and_a_cleared_matrix_is_empty(bits, shape, packed):
+    a = packed(*shape, bits=bits)
+    a.product_unit, before = UNIT / 8, lanes_of(a)
+    twin, turned = a.copy(), a.T.copy()
+    assert twin == a and turned == a.T and twin.product_unit == UNIT / 8
+    assert (twin.bits, twin.bound) == (a.bits, a.bound)
+    positive = a.positive
+    a.clear()
+    assert lanes_of(a) == [[0] * shape[1]] * shape[0] and a.bound == 0
+    assert lanes_of(twin) == before == lanes_of(turned.base)
+    assert not any(a.where_positive(twin).rows) and twin.positive == positive
+    a.add_scaled(twin, 1)                  # there is room for as much as ever
+    assert lanes_of(a) == before
+
+
+@every_width
+def test_fill_takes_over_other_numbers_rounded(bits, packed):
+    a = packed(3, 4, bits=bits)
+    left = packed(2, 4)
+    left @ a.T                             # works out columns, which are then others
+    numbers = [[0.3, -0.3, 1000.0, 0.0]] * 3
+    a.fill(numbers)
+    assert lanes_of(a) == [[307, -307, 1024000, 0]] * 3 and bounds_hold(a)
+    assert values(left @ a.T) == times(values(left), list(zip(*values(a))))
+    for rows in ([[1.0] * 4] * 2, [[1.0] * 3] * 3):
+        with pytest.raises(ShapeError, match="fill"):
+            a.fill(rows)
+    with pytest.raises(LaneOverflowError):
+        a.fill([[math.inf] * 4] * 3)
+    assert lanes_of(a) == [[307, -307, 1024000, 0]] * 3
+
+
+@pytest.mark.parametrize("change", ["clear", "fill", "become", "add_scaled", "rounded"])
+def test_a_product_after_any_change_sees_it(change, packed):
+    a, other, left, gate = packed(4, 6), packed(4, 6), packed(2, 6), packed(4, 6)
+    left @ a.T
+    gate.where_positive(a)
+    {"clear": a.clear, "fill": lambda: a.fill(list(other)),
+     "become": lambda: a.become(a, other, 0.75),
+     "add_scaled": lambda: a.add_scaled(other, -2.0),
+     "rounded": lambda: a.add_rounded(of_lanes(lanes_of(other), UNIT / 2))}[change]()
+    assert values(left @ a.T) == times(values(left), list(zip(*values(a))))
+    assert lanes_of(gate.where_positive(a)) == [
+        [v if by > 0 else 0 for v, by in zip(*rows)]
+        for rows in zip(lanes_of(gate), lanes_of(a))]
+
+
+@pytest.mark.parametrize("unit, finest", [
+    (Fraction(1, 1 << 10), Fraction(1, 1 << 24)), (Fraction(1), Fraction(1, 1 << 24)),
+    (Fraction(1, 1 << 25), Fraction(1, 1 << 25)),
+    (Fraction(1, 3 << 16), Fraction(1, 3 << 22))])
+def test_an_accumulator_is_empty_and_as_fine_as_gradients_want(unit, finest, packed):
+    a = packed(3, 5, unit=unit)
+    for made, shape in ((a.accumulator(), (3, 5)), (a.T.accumulator(), (5, 3))):
+        assert made.shape == shape and type(made) is type(a if shape == (3, 5) else a.T)
+        assert not any(made.stored.rows) and made.unit == finest
+    assert Matrix.ones(2, 3).accumulator() == Matrix.zeros(2, 3)
+
+
+def test_of_one_matrix_and_of_its_transpose_the_same_is_stored(packed):
+    a = packed(3, 5)
+    assert a.stored is a and a.T.stored is a and a.T.grain == a.grain == 1 / 256
+    assert (a.step_unit, a.step_bits) == (UNIT, NARROW)
+
+
+@pytest.mark.parametrize("size", [1, 1 << 10, 1 << 20, (1 << 31) - 1])
+@pytest.mark.parametrize("whole", [1, 1 << 12, (1 << 20) - 1])
+@pytest.mark.parametrize("samples, units", [(1, 1), (5, 3), (40, 130)])
+def test_wide_sums_are_exact_or_refused(size, whole, samples, units, rng):
+    x = of_lanes(trouble(rng, samples, units, size))
+    numbers = [[rng.choice([whole, -whole, 0, 1]) for _ in range(3)]
+               for _ in range(samples)]
+    numbers[0][0] = whole
+    assert packed_math._wide_sums(x, [[0] * 3] * samples) == [0] * 3
+    try:
+        sums = packed_math._wide_sums(x, numbers)
+    except LaneOverflowError:
+        assert size * whole >> 31          # one product alone fits no narrow lane
+    else:
+        decode = lanes.lanes_of(units, WIDE).decode
+        assert list(map(list, map(decode, sums))) == times(list(zip(*numbers)),
+                                                           lanes_of(x))
+
+
+def test_the_largest_power_of_two_in_a_number():
+    for n in range(-40, 41):
+        power = Fraction(2) ** n
+        assert packed_math._floor_log2(power) == n
+        assert packed_math._floor_log2(power * Fraction(1023, 1024)) == n - 1
+        assert packed_math._floor_log2(power * Fraction(1025, 1024)) == n
+
+
+@pytest.mark.parametrize("alpha", [1, -1, 0.5, -0.1, 3.7, 1e-6, 12345.678])
+@pytest.mark.parametrize("ratio", [Fraction(1), Fraction(3), Fraction(1, 3),
+                                   Fraction(1, 1 << 15), Fraction(1 << 15)], ids=str)
+def test_a_factor_is_a_whole_number_and_a_shift(alpha, ratio):
+    whole, shift = packed_math._whole_and_shift(alpha, UNIT * ratio, UNIT)
+    exact = Fraction(alpha) * ratio
+    assert type(whole) is int
+    if exact.denominator == 1:
+        assert (whole, shift) == (exact, 0)
+    else:
+        assert 128 <= abs(whole) <= 256
+        assert abs(whole / Fraction(2) ** shift / exact - 1) <= Fraction(1, 256)
+
+
+def test_rows_are_mapped_beside_those_of_other_matrices(packed):
+    a, b = packed(3, 5), packed(3, 5)
+    for other in (b, b.to_matrix()):
+        for one in (a, a.to_matrix()):
+            added = one.map_rows(lambda x, y: [v + w for v, w in zip(x, y)], other)
+            assert added == a.to_matrix() + b.to_matrix()
 
 
 # --- one network on both engines

@@ -7,11 +7,13 @@ import pytest
 
 import training
 from console import LiveLine
-from data_loader import DataError
+from data_loader import SAMPLE_FOLDER, DataError, load
 from dataset import Dataset
-from my_math import Matrix
+from my_math import Matrix, SparseMatrix
 from network import BatchResult, Network
-from parallel import Team
+from npz import read_npz, write_npz
+from optimizers import OPTIMIZERS
+from parallel import Team, optimizer_state, pack_network, unpack_network
 from training import DEFAULTS, Epoch, Progress, learning_rate_at
 
 EVERY_PART = [0, 0.25, 0.5, 0.75, 1]
@@ -168,4 +170,197 @@ def test_a_model_that_is_no_checkpoint_is_refused(left_out, tmp_path):
     del state[left_out]
     Network([4, 2]).save(tmp_path / "model.npz", state)
     with pytest.raises(DataError, match="without the settings of a run"):
+        training.load_checkpoint(tmp_path)
+
+
+# --- the schedule of steps, the optimizer that settings ask for
+
+@pytest.mark.parametrize("epochs", [1, 7, 40, 500])
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_the_steps_of_the_learning_rate_come_between_epochs(epochs, every):
+    """At an epoch's very first image and up to its last: no rounding makes it early."""
+    settings = {"schedule": "step", "learning_rate": 0.4, "decay": 0.5,
+                "decay_every": every, "epochs": epochs}
+    for epoch in range(epochs):
+        for done in (0, 0.5, 59_999 / 60_000):
+            assert learning_rate_at(settings, (epoch + done) / epochs) == pytest.approx(
+                0.4 * 0.5 ** (epoch // every), rel=1e-12)
+
+
+@pytest.mark.parametrize("name, kind, more", [
+    ("sgd", "SGD", {}), ("momentum", "Momentum", {"share": 0.25}),
+    ("nesterov", "Nesterov", {"share": 0.25}), ("adam", "Adam", {"gain": 0.5})])
+def test_the_optimizer_is_the_one_of_the_settings(name, kind, more):
+    settings = {**DEFAULTS, "optimizer": name, "momentum": 0.75, "l2": 0.125}
+    optimizer = training.optimizer_maker(settings, 32)(Network([4, 3, 2]).layers)
+    assert type(optimizer).__name__ == kind and optimizer.l2 == 0.125
+    assert {key: getattr(optimizer, key) for key in more} == more
+
+
+# --- runs that end early
+
+def judged(*accuracies):
+    return [{"epoch": number, "validation_accuracy": accuracy}
+            for number, accuracy in enumerate(accuracies, 1)]
+
+
+@pytest.mark.parametrize("accuracies, best", [
+    ([0.5], 1), ([0.1, 0.3, 0.2], 2), ([0.2, 0.3, 0.3, 0.3], 2), ([0.3, 0.1, 0.4], 3)])
+def test_the_best_epoch_is_the_first_of_the_highest_accuracy(accuracies, best):
+    assert training.best_row(judged(*accuracies))["epoch"] == best
+
+
+@pytest.mark.parametrize("patience, over_after", [(0, 7), (1, 3), (2, 6), (3, 7)])
+def test_a_run_is_over_when_so_many_epochs_have_brought_nothing(patience, over_after):
+    rows = judged(0.1, 0.3, 0.3, 0.4, 0.2, 0.4, 0.5)
+    settings = {"epochs": 7, "patience": patience}
+    over = [training.is_over(rows[:done], settings) for done in range(8)]
+    assert over.index(True) == over_after
+
+
+@pytest.fixture(scope="module")
+def early(tmp_path_factory):
+    """early(patience, ...) runs on 60 images of the sample and 40 to judge by; returns
+    (folder, data sets).  With a folder it goes on there, from its checkpoint."""
+    loaded = [part.with_levels(4) for part in load(SAMPLE_FOLDER)]
+    train, validation = loaded[0].head(100).split(40)
+    parts = {"train": train, "validation": validation, "test": loaded[1].head(30)}
+
+    def run(patience, folder=None, **more):
+        settings = {**DEFAULTS, "hidden": [8], "augment": "none", "sure": 0.0,
+                    "schedule": "constant", "batch_size": 20, "learning_rate": 0.2,
+                    "epochs": 12, "recipe": "default", "data": "sample",
+                    "patience": patience, **more}
+        network = Network([784, *settings["hidden"], 10], rng=training.random_for(settings, "weights"))
+        progress = Progress.none(len(train))
+        if folder:
+            network, settings, progress = training.load_checkpoint(folder)
+        folder = folder or tmp_path_factory.mktemp("early")
+        training.train_network(Team(), network, parts, settings, folder, progress)
+        return folder, parts
+    return run
+
+
+def parameters(net):
+    return [matrix for layer in net.layers for matrix in (layer.weights, layer.bias)]
+
+
+@pytest.mark.parametrize("patience", [1, 2])
+def test_a_run_that_gets_no_better_stops_and_keeps_the_best(patience, early, capsys):
+    """The weights are those of a run that was told to end with that epoch."""
+    folder, parts = early(patience)
+    net, settings, progress = training.load_checkpoint(folder)
+    best, history = settings["best_epoch"], progress.history
+    assert 1 < best == len(history) - patience < 12 - patience
+    assert best == training.best_row(history)["epoch"]
+    assert (f"The best epoch is {best}, with {history[best - 1]['validation_accuracy']:.2%}"
+            in capsys.readouterr().out)
+    same, _, _ = training.load_checkpoint(early(0, epochs=best)[0])
+    assert parameters(net) == parameters(same)
+    assert net.accuracy(parts["validation"]) == history[best - 1]["validation_accuracy"]
+    last, _, _ = training.load_checkpoint(early(0, epochs=len(history))[0])
+    assert parameters(net) != parameters(last)
+
+
+def test_a_run_that_has_stopped_does_not_go_on_when_it_is_resumed(early, capsys):
+    folder, _ = early(1)
+    before, settings, progress = training.load_checkpoint(folder)
+    capsys.readouterr()
+    early(1, folder)
+    after, again, same = training.load_checkpoint(folder)
+    assert again == settings and same.history == progress.history
+    assert parameters(after) == parameters(before)
+    assert "Epoch" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("optimizer, engine, rate, after_best", [
+    ("momentum", "lists", 0.02, 0), ("momentum", "packed", 0.02, 1),
+    ("adam", "packed", 0.02, 0), ("adam", "lists", 0.02, -1)])
+def test_a_run_that_may_end_early_is_resumed_with_the_same_bits(
+        optimizer, engine, rate, after_best, early, monkeypatch):
+    """Stopped right after the best epoch, one later, or one before it."""
+    more = {"optimizer": optimizer, "engine": engine, "learning_rate": rate,
+            "dropout": 0.1, "hidden": [4]}
+    whole, settings, progress = training.load_checkpoint(early(2, **more)[0])
+    stop = settings["best_epoch"] + after_best
+    assert 0 < stop < len(progress.history)
+    real = training.Run._end_epoch
+
+    def interrupted(run, row):
+        real(run, row)
+        if row["epoch"] == stop:
+            raise KeyboardInterrupt
+    folders = []
+    monkeypatch.setattr(training.Run, "_end_epoch", interrupted)
+    monkeypatch.setattr(training, "save_checkpoint", lambda folder, *rest: (
+        folders.append(folder), SAVE(folder, *rest)))
+    with pytest.raises(KeyboardInterrupt):
+        early(2, **more)
+    monkeypatch.undo()
+    assert len(training.load_checkpoint(folders[0])[2].history) == stop
+    early(2, folders[0])
+    found, again, _ = training.load_checkpoint(folders[0])
+    assert parameters(found) == parameters(whole)
+    assert again["best_epoch"] == settings["best_epoch"]
+
+
+# --- the optimizer in a checkpoint
+
+SAVE = training.save_checkpoint
+
+
+def half_run(folder, optimizer, change=None):
+    """A checkpoint after 1 epoch of 3; change(matrices, settings) spoils it."""
+    settings = {**SETTINGS, "optimizer": optimizer, "hidden": [3]}
+    team, net = Team(), Network([4, 3, 2])
+    make = training.optimizer_maker(settings, 4)
+    net.optimizer = make(net.layers)
+    packed = pack_network(net.copy(), team, 4, 0.01, make)
+    x = SparseMatrix.from_images([bytes([0, 85, 255, 170])] * 3, 4)
+    packed.train_batch(x, [0, 1, 1], 0.01)
+    state, counts = optimizer_state(packed, team), packed.optimizer.counts
+    SAVE(folder, unpack_network(packed, team), settings,
+         Progress([ROW], [0, 2, 1], None, state, counts))
+    if change:
+        matrices, saved = read_npz(folder / "model.npz")
+        change(matrices, saved)
+        write_npz(folder / "model.npz", matrices, saved)
+    return state, counts
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_what_an_optimizer_remembers_comes_back_exactly(optimizer, tmp_path):
+    state, counts = half_run(tmp_path, optimizer)
+    _, _, found = training.load_checkpoint(tmp_path)
+    assert found.memory == state and found.counts == counts
+    assert all(matrix.norm() for matrix in state.values())
+
+
+NAME = {"momentum": "optimizer.goal1.weights", "adam": "optimizer.square2.bias"}
+DAMAGE = {
+    "missing": lambda name, matrices, saved: matrices.pop(name),
+    "all missing": lambda name, matrices, saved: [
+        matrices.pop(other) for other in list(matrices) if "optimizer." in other],
+    "misshapen": lambda name, matrices, saved: matrices.update(
+        {name: Matrix.zeros(3, 5)}),
+    "not finite": lambda name, matrices, saved: matrices.update(
+        {name: matrices[name] * math.nan}),
+    "no counts": lambda name, matrices, saved: saved.pop("optimizer_counts"),
+    "other counts": lambda name, matrices, saved: saved.update(
+        optimizer_counts={"x": 1}),
+    "counts of text": lambda name, matrices, saved: saved.update(
+        optimizer_counts={"owed": "x", "steps": "x"}),
+    "counts that are a list": lambda name, matrices, saved: saved.update(
+        optimizer_counts=[1]),
+    "negative counts": lambda name, matrices, saved: saved.update(
+        optimizer_counts={"owed": -1, "steps": -1}),
+}
+
+
+@pytest.mark.parametrize("optimizer", NAME)
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_memory_of_the_optimizer_is_refused(damage, optimizer, tmp_path):
+    half_run(tmp_path, optimizer,
+             lambda *parts: DAMAGE[damage](NAME[optimizer], *parts))
+    with pytest.raises(DataError, match="optimizer.*, expected a checkpoint"):
         training.load_checkpoint(tmp_path)
