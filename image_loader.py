@@ -25,57 +25,12 @@ from typing import Iterator, Sequence
 
 import png
 from data_loader import DataError
-from ink import INVERT, Piece, find_ink, find_pieces, group_pieces, shrink_to
+from ink import Piece, find_ink, find_pieces, group_pieces, shrink_to
 
 SIZE, BOX = 28, 20          # MNIST's image, and the box in it that a digit fills
 
 _LARGEST_FILE = 1 << 28     # bytes; png.LARGEST is the limit of pixels
 _EXPECTED = "a picture of handwritten digits"
-
-
-# --- Grey -----------------------------------------------------------------------------
-
-
-def _luma(red: bytes, green: bytes, blue: bytes) -> bytes:
-    """0.299 R + 0.587 G + 0.114 B, rounded, for a whole row (ITU-R BT.601).
-
-    Each pixel has 24 bits of a large integer, and the weights are in 65536ths: their
-    sum is 65536, so that grey stays as it is, and the third byte is the result.
-
-    >>> list(_luma(b"\\xff\\x80\\0", b"\\0\\x80\\xff", b"\\0\\x80\\0"))
-    [76, 128, 150]
-    """
-    total = int.from_bytes(b"\0\x80\0" * len(red), "little")        # a half, to round
-    for plane, weight in (red, 19595), (green, 38470), (blue, 7471):
-        lanes = bytearray(3 * len(plane))
-        lanes[::3] = plane
-        total += weight * int.from_bytes(lanes, "little")
-    return total.to_bytes(3 * len(red), "little")[2::3]
-
-
-def _grey(planes: Sequence[bytes]) -> bytes:
-    """A row of grey from one to four planes (see png.rows), on white paper."""
-    grey = _luma(*planes[:3]) if len(planes) > 2 else planes[0]
-    if len(planes) % 2 == 0 and planes[-1].strip(b"\xff"):
-        grey = _on_white(grey, planes[-1])
-    return grey
-
-
-def _on_white(grey: bytes, alpha: bytes) -> bytes:
-    """(g alpha + 255 (255 - alpha)) / 255, rounded, for a whole row.
-
-    That is 255 - x / 255 with x = alpha (255 - g), and with 127 added to x for rounding
-    the division is  (x + 1 + x / 256) / 256  in each of the lanes of 16 bits.
-
-    >>> list(_on_white(b"\0\x64\x64\x09", b"\xff\0\x80\x40"))
-    [0, 255, 177, 193]
-    """
-    x = int.from_bytes(struct.pack(f"<{len(grey)}H", *map(
-        mul, grey.translate(INVERT), alpha)), "little")
-    ones = int.from_bytes(b"\1\0" * len(grey), "little")
-    x += 127 * ones
-    x += ones + (x >> 8 & 255 * ones)
-    return x.to_bytes(2 * len(grey), "little")[1::2].translate(INVERT)
 
 
 # --- Reading files --------------------------------------------------------------------
@@ -115,9 +70,9 @@ def read_picture(path: str | Path) -> list[bytes]:
     """
     content = _read_whole(path)
     if b"PNG" in content[:8]:
-        return list(map(_grey, png.rows(content, path)))
+        return list(map(png.grey, png.rows(content, path)))
     if _PNM.match(content):
-        return list(map(_grey, _pnm_rows(content, path)))
+        return list(map(png.grey, _pnm_rows(content, path)))
     return _read_with_pillow(path, content[:16])
 
 
@@ -222,7 +177,7 @@ def _read_with_pillow(path: str | Path, start: bytes) -> list[bytes]:
         raise DataError(path, f"{_describe(start)}, damaged or not known to Pillow",
                         _EXPECTED) from None
     width, planes = image.width, [band.tobytes() for band in image.split()]
-    return [_grey([plane[at:at + width] for plane in planes])
+    return [png.grey([plane[at:at + width] for plane in planes])
             for at in range(0, len(planes[0]), width)]
 
 
@@ -437,7 +392,7 @@ def _levels(ink: Sequence[bytes], noise: float) -> tuple[int, float]:
 def _large_pieces(masks: Sequence[bytes], path: object) -> list[Piece]:
     """The pieces of ink without the specks, if they can be digits by their number."""
     inked, area = sum(row.count(1) for row in masks), len(masks) * len(masks[0])
-    if 2 * inked > area:
+    if 10 * inked > 9 * area:
         raise DataError(path, "ink everywhere", _EXPECTED)
     pieces = find_pieces(masks)
     least = max(3, max(piece.area for piece in pieces) // 50)
@@ -461,8 +416,21 @@ def _check_layout(digits: Sequence[Piece], rows: Sequence[bytes], path: object) 
     if max(digit.height for digit in digits) < 6:
         raise DataError(path, "nothing but specks", _EXPECTED)
     for digit in digits:
-        if _stroke_width(digit.bits) > 0.42 * max(digit.width, digit.height):
+        if _stroke_width(digit.bits) > 0.44 * max(digit.width, digit.height):
             raise DataError(path, "a blot of ink", _EXPECTED)
+        if _fills_a_side(digit, len(rows[0]), len(rows)):
+            raise DataError(path, "a whole side full of ink", _EXPECTED)
+
+
+def _fills_a_side(digit: Piece, width: int, height: int) -> bool:
+    """Whether this is half a picture, or a table's edge: unbroken along a whole side.
+
+    What fills the picture in both directions is a digit cut out tightly.
+    """
+    if (digit.width == width) == (digit.height == height):
+        return False
+    lines = digit.bits if digit.width == width else list(zip(*digit.bits))
+    return all(lines[0]) or all(lines[-1])
 
 
 def _cut_out(ink: Sequence[bytes], digit: Piece, shades: bytes) -> list[bytearray]:

@@ -3,7 +3,8 @@
 Paper is never evenly bright: a lamp stands on one side, a hand throws a shadow, a lens
 darkens the corners.  So no one number can part ink from paper.  Instead
 
-1. the brightness of bare paper is judged everywhere, the ink painted over (`_paper`);
+1. the brightness of bare paper is judged everywhere, the ink painted over (`_paper`),
+   but for a drawing that has two shades only, where that is easy (`_two_shades`);
 2. ink is what a pixel lacks of it, in 255ths: half the light is 127, sun or shade;
 3. pixels of ink that touch are a piece (`find_pieces`), and pieces that lie as strokes
    of one digit do are a digit (`group_pieces`).
@@ -20,8 +21,10 @@ from operator import sub
 from typing import Iterable, NamedTuple, Sequence
 
 _GRID = 48      # cells along the longer side of a picture in which paper is judged
+_EVEN = 16      # by how much the shades of a drawing on even paper may differ
 _DARKEST = 32   # paper in deeper shade is taken for so bright, or its grain were ink
-INVERT = bytes(range(255, -1, -1))
+_INVERT = bytes(range(255, -1, -1))
+_CUBES = [difference ** 3 for difference in range(-255, 256)]
 
 
 def shrink(rows: Sequence[bytes], factor: int) -> list[bytes]:
@@ -51,7 +54,7 @@ def shrink(rows: Sequence[bytes], factor: int) -> list[bytes]:
 def shrink_to(rows: Sequence[bytes], size: int) -> tuple[list[bytes], int]:
     """(rows shrunk, factor): the longer side gets `size` pixels, up to twice that.
 
-    In a row of many digits it gets more, so that the shorter side has a sixth of `size`.
+    In a row of many digits it gets more: the shorter side has a sixth of `size`.
     """
     shorter, longer = sorted((len(rows), len(rows[0])))
     factor = max(1, min(longer, 6 * shorter) // size)
@@ -83,10 +86,33 @@ def _is_light_on_dark(rows: Sequence[bytes]) -> bool:
             side = min(width // 4, 8, x, width - 1 - x)
             paper = _middle(chain.from_iterable(
                 row[x - side:x + side + 1] for row in grid[y - up:y + up + 1]))
-            cubes = [(value - paper) ** 3 for value in range(256)]
+            cubes = _CUBES[255 - paper:511 - paper]         # (value - paper) ** 3
             for row in rows[y * cell:(y + 1) * cell:step]:
                 skew += sum(map(cubes.__getitem__, row[x * cell:(x + 1) * cell:step]))
     return skew > 0
+
+
+def _two_shades(rows: Sequence[bytes]) -> list[int]:
+    """[paper, ink] of a picture that has two shades and little between them; else [].
+
+    So it is with what is drawn on a screen.  Which of them is paper its border tells:
+    that even a fat digit, cut out tightly, only touches, though it may fill more than
+    half the picture.  The darker shade has less than two fifths of the light, which no
+    shadow takes away.
+    """
+    counts = Counter()
+    for row in rows:
+        counts.update(row)
+    middle = (min(counts) + max(counts)) // 2
+    dark, light = (max(side, key=counts.__getitem__, default=0) for side in (
+        [v for v in counts if v <= middle], [v for v in counts if v > middle]))
+    between = sum(seen for value, seen in counts.items()
+                  if min(abs(value - dark), abs(value - light)) > _EVEN)
+    if dark >= 0.4 * light or between > 0.1 * len(rows) * len(rows[0]):
+        return []
+    border = b"".join([rows[0], rows[-1], *(row[:1] + row[-1:] for row in rows)])
+    darker = sum(value <= middle for value in border)
+    return [dark, light] if 2 * darker > len(border) else [light, dark]
 
 
 def _pad(rows: Sequence[Sequence[int]], reach: int) -> list[list[int]]:
@@ -134,10 +160,12 @@ def find_ink(rows: Sequence[bytes]) -> tuple[list[bytes], float]:
 
     Ink may be darker or lighter than the paper; 0 is paper, 255 all of the light gone.
     """
-    if _is_light_on_dark(rows):
-        rows = [row.translate(INVERT) for row in rows]
+    shades = _two_shades(rows)
+    if shades[0] < shades[1] if shades else _is_light_on_dark(rows):
+        rows = [row.translate(_INVERT) for row in rows]
+        shades = [255 - shade for shade in shades]
     grid, cell = shrink_to(rows, _GRID)
-    paper = _paper(grid)
+    paper = [shades[:1] * len(grid[0])] * len(grid) if shades else _paper(grid)
     tables = {level: bytes(255 * max(0, level - value) // max(_DARKEST, level)
                            for value in range(256)) for level in set(chain(*paper))}
     ink = []

@@ -324,8 +324,8 @@ class Network:
     def mean_loss(self, x: Matrix | SparseMatrix, labels: Sequence[int],
                   smoothing: float = 0.0, masks: Sequence[Masks] = ()) -> float:
         """L = 1/m sum_i of the loss of sample i."""
-        logits, targets = self.forward(x, masks).logits, self._targets(labels, smoothing)
-        return self._answers_and_loss(logits, targets)[1]
+        targets = self._targets(labels, smoothing)
+        return self._answers_and_loss(self.forward(x, masks).logits, targets)[1]
 
     def _targets(self, labels: Sequence[int], smoothing: float = 0.0) -> Matrix:
         """Y, one-hot; with label smoothing (1 - s) Y + s / c (Szegedy et al. 2016)."""
@@ -365,6 +365,7 @@ class Network:
 
     @optimizer.setter
     def optimizer(self, optimizer: SGD) -> None:
+        """Set another, made of this network's layers."""
         self._optimizer = optimizer
 
     def step(self, gradients: Sequence[Gradient], learning_rate: float) -> None:
@@ -447,8 +448,9 @@ class Network:
         matrices, settings = read_npz(path)
         layers = list(_layers_of(path, matrices))
         try:
-            return cls.of_layers(layers, settings.get("activation", "relu"),
-                                 settings.get("loss", "cross-entropy")), settings, matrices
+            network = cls.of_layers(layers, settings.get("activation", "relu"),
+                                    settings.get("loss", "cross-entropy"))
+            return network, settings, matrices
         except (ValueError, TypeError) as error:
             raise DataError(path, str(error), "a network of this project") from None
 

@@ -323,7 +323,7 @@ class PackedMatrix:
             bound = self.layout.measure(rows)
         else:
             rows, bound = self._fraction(other.rows, other.bound, factor)
-        PackedMatrix.add_rows(self, rows, bound)    # of a team each worker does the same
+        PackedMatrix.add_rows(self, rows, bound)    # all workers of a team do the same
 
     def become(self, a: PackedMatrix, b: PackedMatrix, share: float) -> None:
         """C <- A + share (B - A): the share, in 0..1, of the way from A to B."""
@@ -332,7 +332,9 @@ class PackedMatrix:
             bound = a.tighten() + b.tighten()
         way = [y - x for x, y in zip(a.rows, b.rows)]
         rows, _ = self._fraction(way, bound, share)
-        self.rows, self.bound = list(map(add, a.rows, rows)), max(a.bound, b.bound) + 1
+        _, first, _ = self._in_two_shifts(share)    # rounding may go so far beyond
+        self.bound = max(a.bound, b.bound) + (1 << first)
+        self.rows = list(map(add, a.rows, rows))
         self._forget()
 
     def _fraction(self, rows: Sequence[int], bound: int, factor: float
@@ -347,12 +349,12 @@ class PackedMatrix:
         whole, first, shift = self._in_two_shifts(factor)
         reduced = self.layout.shift_right
         scaled = [reduced(reduced(row, first) * whole, shift - first) for row in rows]
-        return scaled, _shifted(bound * abs(whole), shift) + 1
+        return scaled, _shifted(_shifted(bound, first) * abs(whole), shift - first)
 
     def _has_room(self, bound: int, factor: float) -> bool:
         """Whether `_fraction` can multiply lanes up to a bound."""
         whole, first, _ = self._in_two_shifts(factor)
-        return not (bound >> first) * abs(whole) >> self.bits - 1
+        return not _shifted(bound, first) * abs(whole) >> self.bits - 1
 
     def _in_two_shifts(self, factor: float) -> tuple[int, int, int]:
         """(k, first shift, whole shift s) with factor = k 2^-s: numbers in fine units
@@ -361,11 +363,18 @@ class PackedMatrix:
         return whole, min(max(0, -18 - _floor_log2(self.unit)), max(0, shift)), shift
 
     def add_rounded(self, fine: PackedMatrix) -> None:
-        """C <- C + B in place, for a B in 2^n times finer units, rounded to these."""
+        """C <- C + B in place, for a B in 2^n times finer units, rounded to these.
+
+        What rounding leaves stays in B.
+        """
         shift, layout = _log2_of_ratio(self.unit, fine.unit), fine.layout
         rounded = PackedMatrix([layout.shift_right(row, shift) for row in fine.rows],
                                self.shape[1], self.unit, _shifted(fine.bound, shift),
                                fine.bits)
+        fine.rows = [row - (whole << shift)
+                     for row, whole in zip(fine.rows, rounded.rows)]
+        fine.bound = 1 << shift
+        fine._forget()
         if rounded.bound >> self.bits - 8:      # a sum of bounds says little
             rounded.tighten()
         PackedMatrix.add_rows(self, rounded.in_lanes(self.bits).rows, rounded.bound)
@@ -577,8 +586,10 @@ def _wide_sums(x: PackedMatrix, whole: Sequence[Sequence[int]]) -> list[int]:
     """
     wide, step = lanes_of(x.shape[1], WIDE), 1
     largest = max(max(map(abs, numbers)) for numbers in whole) * x.bound
+    if largest >> x.bits - 1:
+        raise LaneOverflowError(f"{largest:,} in a lane of {x.bits} bits")
     if largest:
-        step = max(1, ((1 << x.bits - 1) - 1) // largest)
+        step = ((1 << x.bits - 1) - 1) // largest
     totals = [0] * len(whole[0])
     for start in range(0, len(whole), step):
         columns = zip(*whole[start:start + step])

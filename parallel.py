@@ -26,6 +26,7 @@ import pickle
 import random
 import signal
 import sys
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
 from itertools import islice
@@ -175,10 +176,9 @@ class _OfTeam(PackedMatrix):
         self.team.defer(part, partial(apply, self.fine or self), self._carry)
 
     def _carry(self) -> None:
-        """Take over what was added up."""
+        """Take over what was added up, but for what is too small yet."""
         if self.fine:
             self.add_rounded(self.fine)
-            self.fine.clear()
 
 
 class SplitWeights(_OfTeam):
@@ -299,6 +299,11 @@ def _memory(network: Network) -> Iterator[tuple[str, PackedMatrix | Matrix, bool
         for number, (weights, bias) in enumerate(layers):
             yield f"{kind}{number + 1}.weights", weights.stored, number == 0
             yield f"{kind}{number + 1}.bias", bias.stored, False
+    for number, (weights, bias) in enumerate(network.optimizer.targets):
+        for name, target in (("weights", weights.stored), ("bias", bias.stored)):
+            if getattr(target, "fine", None):       # steps too small to be taken yet
+                split = (number, name) == (0, "weights")
+                yield f"fine{number + 1}.{name}", target.fine, split
 
 
 # ---------------------------------------------------------------------------
@@ -420,6 +425,23 @@ def run_team(size: int, work: Callable, *arguments: Any) -> Any:
             gc.enable()
 
 
+@contextmanager
+def ctrl_c_later() -> Iterator[None]:
+    """Ctrl-C is for the process that leads, which ends the others.
+
+    So it waits while others are started, which take over what is blocked here.
+    (Ignoring it for that time would lose it.)
+    """
+    if not hasattr(signal, "pthread_sigmask"):      # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _run_team(size: int, work: Callable, arguments: tuple) -> Any:
     if size == 1:
         return work(Team(), *arguments)
@@ -428,13 +450,9 @@ def _run_team(size: int, work: Callable, arguments: tuple) -> Any:
                                        args=(rank, mesh, work, arguments))
                for rank in range(1, size)]
     try:
-        # Ctrl-C is for the leader alone; processes take over what is ignored here.
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
+        with ctrl_c_later():
             for helper in helpers:
                 helper.start()
-        finally:
-            signal.signal(signal.SIGINT, handler)
         result = work(_join(0, mesh), *arguments)
     except WorkerError:
         _close(mesh[0])

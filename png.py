@@ -21,8 +21,8 @@ smooth pictures turn into small numbers, and zlib packs those better.
 A file may be damaged, or made to do harm: 100 kB of zeros, well packed, are 100 MB of
 pixels.  So nothing is believed before it is checked, no more is unpacked than the
 header allows, and no header is allowed more than 50 million pixels.  The slowest
-pictures have filter 4 all over: 12 million pixels of RGB take TIME1 on CPython
-3.11, 50 million of RGBA TIME2, and of RGBA in 16 bits TIME3.
+pictures have filter 4 all over: 12 million pixels of RGB take 1.5 s on CPython 3.11,
+grey made of them too, 50 million of RGBA 9 to 15 s, in 16 bits 13 s.
 
 Source: W3C, "Portable Network Graphics (PNG) Specification".
 """
@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from operator import mul
 from typing import Callable, Iterable, Iterator, NamedTuple, Sequence
 
 from data_loader import DataError
@@ -44,6 +45,8 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}      # grey, RGB, palette, grey + A, 
 _PALETTE = 3
 _BLOCK, _BLOCK_BYTES = 64, 1 << 21      # rows, or their bytes, unfiltered at a time
 _PIECE = 1 << 14            # bytes given to zlib at a time, which copies what it leaves
+
+_INVERT = bytes(range(255, -1, -1))
 
 # Adam7, the seven passes of an interlaced picture: first column, first row, steps.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
@@ -397,3 +400,48 @@ def rows(content: bytes, path: object = "picture") -> Iterator[Planes]:
         raise DataError(path, str(error), "a whole PNG file") from None
     except zlib.error as error:
         raise DataError(path, f"damaged pixels ({error})", "a whole PNG file") from None
+
+
+# --- Grey -----------------------------------------------------------------------------
+
+
+def _luma(red: bytes, green: bytes, blue: bytes) -> bytes:
+    """0.299 R + 0.587 G + 0.114 B, rounded, for a whole row (ITU-R BT.601).
+
+    Each pixel has 24 bits of a large integer, and the weights are in 65536ths: their
+    sum is 65536, so that grey stays as it is, and the third byte is the result.
+
+    >>> list(_luma(b"\\xff\\x80\\0", b"\\0\\x80\\xff", b"\\0\\x80\\0"))
+    [76, 128, 150]
+    """
+    total = int.from_bytes(b"\0\x80\0" * len(red), "little")        # a half, to round
+    for plane, weight in (red, 19595), (green, 38470), (blue, 7471):
+        lanes = bytearray(3 * len(plane))
+        lanes[::3] = plane
+        total += weight * int.from_bytes(lanes, "little")
+    return total.to_bytes(3 * len(red), "little")[2::3]
+
+
+def _on_white(row: bytes, alpha: bytes) -> bytes:
+    """(g alpha + 255 (255 - alpha)) / 255, rounded, for a whole row.
+
+    That is 255 - x / 255 with x = alpha (255 - g), and with 127 added to x for rounding
+    the division is  (x + 1 + x / 256) / 256  in each of the lanes of 16 bits.
+
+    >>> list(_on_white(b"\\0\\x64\\x64\\x09", b"\\xff\\0\\x80\\x40"))
+    [0, 255, 177, 193]
+    """
+    x = int.from_bytes(struct.pack(f"<{len(row)}H", *map(
+        mul, row.translate(_INVERT), alpha)), "little")
+    ones = int.from_bytes(b"\1\0" * len(row), "little")
+    x += 127 * ones
+    x += ones + (x >> 8 & 255 * ones)
+    return x.to_bytes(2 * len(row), "little")[1::2].translate(_INVERT)
+
+
+def grey(planes: Sequence[bytes]) -> bytes:
+    """A row of grey from its one to four planes, what is see-through on white."""
+    row = _luma(*planes[:3]) if len(planes) > 2 else planes[0]
+    if len(planes) % 2 == 0 and planes[-1].strip(b"\xff"):
+        row = _on_white(row, planes[-1])
+    return row

@@ -26,21 +26,21 @@ import shlex
 import signal
 import sys
 import threading
-from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import (Any, Callable, Collection, Iterator, Mapping, NamedTuple,
+from typing import (Any, Callable, Collection, Mapping, NamedTuple,
                     Sequence, TextIO)
 
 from charts import Survey, plain, survey
+from checkpoint import Progress, best_row, load_checkpoint
 from console import MODEL, LiveLine
 from data_loader import DataError
 from dataset import Dataset
 from npz import write_whole
 from packed_math import LaneOverflowError
-from parallel import Team, WorkerError, run_team
-from training import (DEFAULTS, DivergedError, Progress, Run, best_row,
-                      load_checkpoint, new_network, random_for)
+from parallel import Team, WorkerError, ctrl_c_later, run_team
+from recipes import DEFAULTS
+from training import DivergedError, Run, new_network, random_for
 
 PLAN, RESULT, GRID, FOLDS = "search.json", "result.json", "grid.csv", "folds.csv"
 
@@ -297,23 +297,6 @@ class _Job:
         self._process.terminate()
 
 
-@contextmanager
-def _ctrl_c_later() -> Iterator[None]:
-    """Ctrl-C is for the process that leads the search, which ends the others.
-
-    So it waits while one is started, which takes over what is blocked here.  (Ignoring
-    it for that time would lose it.)
-    """
-    if not hasattr(signal, "pthread_sigmask"):      # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _work(connection: Connection, trial: Trial, images: Dataset, folder: Path) -> None:
     """The life of a process: one run, and word of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -358,7 +341,7 @@ def train_all(trials: Sequence[Trial], images: Dataset, folder: Path, at_once: i
     try:
         while waiting or jobs:
             while waiting and len(jobs) < at_once:
-                with _ctrl_c_later():
+                with ctrl_c_later():
                     job = _Job(waiting.pop(), images, folder)
                     jobs[job.connection] = job
             show({job.trial.name: job.epochs for job in jobs.values()})

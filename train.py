@@ -15,6 +15,7 @@ from typing import Any, Mapping, Sequence
 import charts
 import figures
 import plots
+from checkpoint import Progress, load_checkpoint
 from console import (MODEL, RUNS, LiveLine, OptionError, load_data, run_command,
                      shown_path)
 from data_loader import DataError
@@ -27,8 +28,8 @@ from search import (FOLDS, GRID, PLAN, Plan, Rows, Trial, deviation, done_before
                     train_all, value_text)
 from train_options import (build_parser, grid_from, recipe_lines, refuse_beside_resume,
                            settings_from)
-from training import (DEFAULTS, DivergedError, Progress, check_learnable,
-                      load_checkpoint, new_network, train_network)
+from recipes import DEFAULTS
+from training import DivergedError, check_learnable, new_network, train_network
 
 
 # ---------------------------------------------------------------------------

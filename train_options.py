@@ -13,7 +13,7 @@ from console import (OptionError, Parser, fraction, fraction_below_one, not_nega
 from network import ACTIVATIONS, LOSSES
 from optimizers import OPTIMIZERS
 from search import FIXED, as_options
-from training import CHOICES, DEFAULTS, RECIPES
+from recipes import CHOICES, DEFAULTS, RECIPES
 
 EXAMPLES = """\
 examples:
@@ -54,7 +54,7 @@ def batch_size(text: str) -> int:
 
 
 def add_settings(add: Callable) -> None:
-    """The options that decide what is learnt, and how."""
+    """The options that decide what network learns, and how."""
     add("--hidden", type=hidden_sizes, metavar="N[-N...]",
         help="units of each hidden layer, or none (128)")
     add("--activation", choices=ACTIVATIONS, help="of the hidden layers (relu)")
@@ -82,6 +82,10 @@ def add_settings(add: Callable) -> None:
         help="add X / 2 times the sum of all squared weights to the loss (0)")
     add("--label-smoothing", type=fraction_below_one, metavar="X",
         help="take a part X of each target away and share it among all classes (0)")
+
+
+def add_images(add: Callable) -> None:
+    """The options that say from which images it is learnt, and in which form."""
     add("--augment", choices=CHOICES["augment"], help="send each "
         "image through a random map: moved by a pixel; turned, stretched and slanted; "
         "bent as well (elastic)")
@@ -115,6 +119,7 @@ def build_parser() -> Parser:
     add("--recipe", choices=(*RECIPES, "list"), metavar="NAME", help="a set of "
         "settings; options given beside it change them (default); list prints all")
     add_settings(add)
+    add_images(add)
     add("--save-every", type=positive_number, metavar="S", help="write a checkpoint "
         "within an epoch after S seconds too (60)")
     add("--engine", choices=CHOICES["engine"], help="how a matrix keeps its numbers: "

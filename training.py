@@ -7,105 +7,27 @@ hardly move a weight, so it takes no part in the step; and it is left out of the
 """
 from __future__ import annotations
 
-import base64
-import csv
-import io
 import math
 import random
 import sys
 import time
-import zlib
 from functools import partial
 from itertools import chain, compress
 from pathlib import Path
-from typing import Any, Callable, Iterator, NamedTuple, Sequence, TextIO
+from typing import Callable, Iterator, Sequence, TextIO
 
+from checkpoint import Part, Progress, best_row, is_over, save_checkpoint
 from console import MODEL, LiveLine, rate_text
 from data_loader import DataError
 from dataset import Dataset, RandomGather, affine_maps, shift_maps
 from dropout import Dropout
-from my_math import Matrix
-from network import ACTIVATIONS, LOSSES, Network, Report
-from npz import write_whole
-from optimizers import OPTIMIZERS
+from network import Network, Report
 from parallel import (How, Team, judge, optimizer_state, own_pixels, pack_network,
                       prepared, restore_optimizer, train_batch, unpack_network)
+from recipes import optimizer_maker
 
-HISTORY = "history.csv"
-
-BEST = "best.npz"       # the best weights so far, where a run may end early
-
-# What a run is made of, beside its data.  On the packed engine the same data, settings
-# and seed give the same weights, bit for bit, whatever the number of workers; a resumed
-# run takes its settings from its checkpoint.
-DEFAULTS = {
-    "hidden": [128],
-    "activation": "relu",
-    "loss": "cross-entropy",
-    "optimizer": "sgd",
-    "momentum": 0.9,            # of the optimizers momentum and nesterov
-    "learning_rate": 0.35,
-    "schedule": "linear",
-    "decay": 0.8,               # of the schedule step: times this ...
-    "decay_every": 5,           # ... each so many epochs
-    "epochs": 40,
-    "batch_size": 32,           # 0: all images at once
-    "augment": "elastic",
-    "calm": 0.1,
-    "sure": 0.01,
-    "rest": 2,
-    "dropout": 0.0,
-    "l2": 0.0,
-    "label_smoothing": 0.0,
-    "grey_levels": 4,
-    "validation": 0,
-    "patience": 0,
-    "limit": 0,
-    "seed": 1,
-    "engine": "packed",
-    "save_every": 60.0,         # seconds between checkpoints within an epoch
-}
-
-# What settings may be: names, or numbers from 0 up, or in these ranges.
-CHOICES = {
-    "activation": tuple(ACTIVATIONS), "loss": tuple(LOSSES),
-    "optimizer": tuple(OPTIMIZERS), "engine": ("packed", "lists"),
-    "schedule": ("linear", "cosine", "step", "constant"),
-    "augment": ("none", "shift", "affine", "elastic"),
-}
-_BELOW_1, _ABOVE_0 = (0, math.nextafter(1, 0)), (math.ulp(0), sys.float_info.max)
-RANGES = {
-    "momentum": _BELOW_1, "dropout": _BELOW_1, "label_smoothing": _BELOW_1,
-    "learning_rate": _ABOVE_0, "save_every": _ABOVE_0, "l2": (0, sys.float_info.max),
-    "decay": (0, 1), "calm": (0, 1), "sure": (0, 1), "epochs": (1, math.inf),
-    "decay_every": (1, math.inf), "rest": (0, 255), "grey_levels": (2, 256),
-}
-
-# Training as the textbooks have it: every image, as it is, in every epoch.
-_PLAIN = {"schedule": "constant", "augment": "none", "sure": 0.0, "rest": 0}
-
-# What each recipe has otherwise than the defaults.  Those after `best` are what
-# well-known small projects and lessons do, so that they can be compared.
-RECIPES = {
-    "default": {},
-    "fast": {"epochs": 6},
-    "best": {"epochs": 160},
-    "textbook": {**_PLAIN, "learning_rate": 0.1, "batch_size": 128, "epochs": 20},
-    "sigmoid": {**_PLAIN, "activation": "sigmoid", "loss": "bce", "learning_rate": 0.1,
-                "batch_size": 128, "epochs": 100},
-    "sigmoid-wide": {**_PLAIN, "hidden": [256], "activation": "sigmoid", "loss": "bce",
-                     "learning_rate": 0.2, "batch_size": 128, "epochs": 100},
-    "tiny": {**_PLAIN, "hidden": [10], "learning_rate": 0.1, "batch_size": 0,
-             "epochs": 500},
-    "two-layer": {**_PLAIN, "hidden": [16, 16], "activation": "sigmoid", "loss": "mse",
-                  "learning_rate": 1.0, "batch_size": 50, "epochs": 5},
-    "adam": {**_PLAIN, "hidden": [512], "optimizer": "adam", "learning_rate": 0.001,
-             "schedule": "step", "batch_size": 500, "dropout": 0.1, "l2": 1e-5,
-             "epochs": 40},
-}
 ABSURD_LOSS = 100.0     # guessing among ten classes has 2.3
 MAPS = 500      # random maps that images are sent through, made once a run
-_FINEST_DELTA = 1 / 64      # what dL/dZ of one image is times for Adam
 _BATCHES_BETWEEN_LOOKS = 50     # at the clock, whether to save
 
 
@@ -119,8 +41,8 @@ def check_learnable(train: Dataset) -> None:
         raise DataError(train.name, f"no ink in any of {len(train):,} training images",
                         "images that differ")
     if len(set(train.labels)) < 2:
-        raise DataError(train.name, f"the label {train.labels[0]} on all {len(train):,} "
-                        "training images", "at least two classes")
+        raise DataError(train.name, f"the label {train.labels[0]} on all "
+                        f"{len(train):,} training images", "at least two classes")
 
 
 def advice(history: list[dict], labels: Sequence[int]) -> str:
@@ -137,156 +59,6 @@ def advice(history: list[dict], labels: Sequence[int]) -> str:
     return (f"After an epoch {history[0]['train_accuracy']:.1%} of the training images "
             f"are read right, and guessing gives {guessing:.1%}: if the next epochs do "
             "not change that, try another --learning-rate, first a tenth of it.")
-
-
-# ---------------------------------------------------------------------------
-# Checkpoints
-# ---------------------------------------------------------------------------
-
-class Part(NamedTuple):
-    """What has been done of an epoch."""
-
-    done: int = 0               # images trained
-    loss_sum: float = 0.0       # over these
-    right: int = 0              # of these
-    sure: list = []             # which of these the network was sure of
-    seconds: float = 0.0
-
-
-class Progress(NamedTuple):
-    """How far a run has come, beside its network."""
-
-    history: list[dict]         # a row for each epoch done
-    resting: list[int]          # for each image the epochs that it still rests
-    best: Network | None        # the best so far, where the run may end early
-    memory: dict[str, Matrix]   # the optimizer's matrices
-    counts: dict[str, float]    # its numbers
-    part: Part = Part()         # of the epoch after those of the history
-
-    @classmethod
-    def none(cls, images: int) -> Progress:
-        """That of a run on so many images that has not begun."""
-        return cls([], [0] * images, None, {}, {})
-
-
-def save_checkpoint(folder: Path, network: Network, settings: dict,
-                    progress: Progress) -> None:
-    """Write the network with its settings and history, and the history as CSV too.
-
-    The model file alone is enough to resume, and it is replaced in one step.  Which
-    images rest, and what the optimizer remembers, matters only to a run that goes on.
-    """
-    history, part = progress.history, progress.part
-    state, memory = {**settings, "history": history}, {}
-    if not is_over(history, settings):
-        packed = zlib.compress(bytes(progress.resting))
-        state["resting"] = base64.b64encode(packed).decode()
-        state["part"] = part._asdict()
-        state["optimizer_counts"], memory = progress.counts, progress.memory
-    there_is_one = (folder / MODEL).exists()
-    try:
-        if settings["patience"] and not part.done and history[-1] is best_row(history):
-            network.save(folder / BEST, state)
-        network.save(folder / MODEL, state,
-                     {f"optimizer.{name}": m for name, m in memory.items()})
-        if history:
-            write_whole(folder / HISTORY, _as_csv(history))
-    except OSError as error:
-        kept = "the checkpoint before it is kept" if there_is_one else ""
-        raise DataError(folder, error.strerror or str(error),
-                        "a folder that can be written", kept) from None
-
-
-def _as_csv(rows: list[dict]) -> bytes:
-    """Rows with the same names as the text of a CSV file."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def load_checkpoint(folder: Path) -> tuple[Network, dict, Progress]:
-    """(network, settings, progress) of a run; DataError where its folder has none."""
-    path = folder / MODEL
-    network, saved, others = Network.load_all(path)
-    if not set(DEFAULTS) <= set(saved) or "history" not in saved:
-        raise DataError(path, "a model without the settings of a run",
-                        "a checkpoint of train.py")
-    try:
-        _check_settings(saved)
-        history = _checked_history(saved.pop("history"))
-        text, part = saved.pop("resting", ""), saved.pop("part", {})
-        resting = list(zlib.decompress(base64.b64decode(text))) if text else []
-        part = _checked_part(part, len(resting))
-        if not (resting or is_over(history, saved)):
-            raise TypeError("nothing about resting images")
-    except (KeyError, TypeError, ValueError, zlib.error) as error:
-        raise DataError(path, f"damaged settings ({error})",
-                        "a checkpoint of train.py") from None
-    best = None
-    if saved["patience"] and history:
-        best, _ = Network.load(folder / BEST)
-    memory = {name[len("optimizer."):]: matrix for name, matrix in others.items()
-              if name.startswith("optimizer.")}
-    return network, saved, Progress(history, resting, best, memory,
-                                    saved.pop("optimizer_counts", {}), part)
-
-
-def _check_settings(saved: dict) -> None:
-    """TypeError or ValueError where a setting is not what its option would accept."""
-    for name, default in DEFAULTS.items():
-        value = saved[name]
-        kinds = (int, float) if isinstance(default, float) else type(default)
-        least, most = RANGES.get(name, (0, math.inf))
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise TypeError(f"{name} is {value!r}")
-        if (name in CHOICES and value not in CHOICES[name]
-                or isinstance(value, (int, float)) and not least <= value <= most):
-            raise ValueError(f"{name} is {value!r}")
-    if not all(isinstance(units, int) and units > 0 for units in saved["hidden"]):
-        raise ValueError(f"hidden is {saved['hidden']!r}")
-
-
-def _checked_history(history: Any) -> list[dict]:
-    """The history; TypeError where that is no list of epochs."""
-    rows = {"epoch", "loss", "train_accuracy", "images", "seconds"}
-    if not (isinstance(history, list)
-            and all(isinstance(row, dict) and rows <= set(row) for row in history)):
-        raise TypeError("the history is no list of epochs")
-    return history
-
-
-def _checked_part(saved: Any, images: int) -> Part:
-    """What was done of an epoch over so many images; TypeError where it is nonsense."""
-    if not isinstance(saved, dict):
-        raise TypeError("the part that is done of an epoch is none")
-    part = Part(**saved)
-    counts = [part.done, part.right, *part.sure]
-    if not (all(isinstance(n, int) and 0 <= n <= images for n in counts)
-            and part.sure == [i for i in part.sure if i < images]
-            and isinstance(part.loss_sum + part.seconds, (int, float))):
-        raise TypeError("the part that is done of an epoch is none")
-    return part
-
-
-# ---------------------------------------------------------------------------
-# The end of a run
-# ---------------------------------------------------------------------------
-
-def best_row(history: list[dict]) -> dict:
-    """The epoch of the highest accuracy on the validation images, the first of equals.
-    """
-    return max(history, key=lambda row: row["validation_accuracy"])
-
-
-def is_over(history: list[dict], settings: dict) -> bool:
-    """Whether all epochs are done, or so many (`patience`) have brought nothing."""
-    if len(history) >= settings["epochs"]:
-        return True
-    patience = settings["patience"]
-    return bool(patience and history
-                and len(history) - best_row(history)["epoch"] >= patience)
 
 
 # ---------------------------------------------------------------------------
@@ -471,7 +243,8 @@ class Run:
         Returns the answers to the test set, if there is one, with the best weights
         where the run may end early.
         """
-        settings, history, train = self.settings, self.progress.history, self.parts["train"]
+        settings, history = self.settings, self.progress.history
+        train = self.parts["train"]
         maps, strength, report = [], 0.0, None
         while not is_over(history, settings):
             number = len(history) + 1
@@ -534,7 +307,8 @@ class Run:
         row = best_row(self.progress.history)
         if self.team.rank == 0:
             self.say(f"The best epoch is {row['epoch']}, with "
-                     f"{row['validation_accuracy']:.2%} of the validation images right.")
+                     f"{row['validation_accuracy']:.2%} of the validation images "
+                     "right.")
             self.best.save(self.folder / MODEL, {
                 **self.settings, "history": self.progress.history,
                 "best_epoch": row["epoch"]})
@@ -554,16 +328,5 @@ def new_network(settings: dict, train: Dataset) -> Network:
 
 def train_network(team: Team, network: Network, parts: dict[str, Dataset],
                   settings: dict, folder: Path, progress: Progress) -> Report:
-    """Do the rest of a run, together with the team; returns its answers to the test set.
-    """
+    """Do the rest of a run, with the team; returns its answers to the test set."""
     return Run(team, network, parts, settings, folder, progress).train()
-
-
-def optimizer_maker(settings: dict, batch_size: int) -> Callable:
-    """What makes the optimizer of a network from its layers."""
-    kind, more = settings["optimizer"], {}
-    if kind in ("momentum", "nesterov"):
-        more = {"momentum": settings["momentum"]}
-    elif kind == "adam":
-        more = {"gain": batch_size * _FINEST_DELTA}
-    return partial(OPTIMIZERS[kind], l2=settings["l2"], **more)

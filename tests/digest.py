@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import data_loader                                                      # noqa: E402
+import checkpoint
+import recipes
 import training                                                         # noqa: E402
 from network import Network                                             # noqa: E402
 from parallel import run_team                                           # noqa: E402
@@ -77,9 +79,9 @@ def train(settings, workers, folder):
     """
     folder = Path(folder)
     network, parts = begin(settings)
-    progress = training.Progress.none(len(parts["train"]))
+    progress = checkpoint.Progress.none(len(parts["train"]))
     if (folder / "model.npz").exists():
-        network, settings, progress = training.load_checkpoint(folder)
+        network, settings, progress = checkpoint.load_checkpoint(folder)
     with redirect_stdout(io.StringIO()):
         run_team(workers, train_with_few_maps, network, parts, settings, folder,
                  progress)
@@ -89,7 +91,7 @@ def train(settings, workers, folder):
 def digest_of(name, workers=1):
     """The digest of one of RUNS, trained by so many workers."""
     with tempfile.TemporaryDirectory() as folder:
-        return train({**training.DEFAULTS, **RUNS[name]}, workers, folder)
+        return train({**recipes.DEFAULTS, **RUNS[name]}, workers, folder)
 
 
 if __name__ == "__main__":

@@ -325,7 +325,8 @@ def test_a_bomb_in_the_form_of_a_data_set_is_refused(tmp_path):
     assert "unpacks to over 67,108,864 bytes" in error.found
 
 
-@pytest.mark.parametrize("width, height", [(2, 50_000), (50_000, 2), (1, 9999)])
+@pytest.mark.parametrize("width, height", [
+    (2, 50_000), (50_000, 2), (1, 9999), (1, 65_536), (2000, 40), (30, 1500)])
 def test_long_pictures_take_no_longer_than_others(width, height, tmp_path):
     path = tmp_path / "long.pgm"
     pixels = random.Random(1).randbytes(width * height)

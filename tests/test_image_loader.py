@@ -1,9 +1,12 @@
 """From a picture file to MNIST's form: reading, finding digits, and what is refused."""
 import io
+import os
 import random
 import struct
 import sys
+import threading
 import zlib
+from contextlib import suppress
 
 import pytest
 from conftest import ROOT
@@ -138,6 +141,37 @@ def test_missing_files_and_folders_are_data_errors(tmp_path):
 def test_a_file_that_is_too_large_is_not_read(read, monkeypatch):
     monkeypatch.setattr(image_loader, "_LARGEST_FILE", 20)
     assert "a very large file" in refusal(read, b"P5 3 3 255\n" + bytes(30))
+
+
+def test_no_more_memory_is_taken_than_a_file_needs(tmp_path):
+    path = tmp_path / "digit.pgm"
+    path.write_bytes(b"P5 3 3 255\n" + bytes(9))
+    tracemalloc = pytest.importorskip("tracemalloc", reason="PyPy cannot tell")
+    tracemalloc.start()
+    try:
+        read_picture(path)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+@pytest.mark.parametrize("size, read", [(9, True), (100_000, False)])
+def test_a_pipe_is_read_up_to_the_limit(tmp_path, monkeypatch, size, read):
+    monkeypatch.setattr(image_loader, "_LARGEST_FILE", 70_000)
+    path = tmp_path / "picture"
+    os.mkfifo(path)
+
+    def write():
+        with suppress(BrokenPipeError), open(path, "wb") as file:
+            file.write(b"P5 3 3 255\n" + bytes(size))
+    writer = threading.Thread(target=write)
+    writer.start()
+    if read:
+        assert read_picture(path) == [bytes(3)] * 3
+    else:
+        assert "a very large file" in refusal(read_picture, path)
+    writer.join()
 
 
 def pillow_file(form, mode="L", orientation=1, **options):
@@ -347,6 +381,31 @@ def test_several_digits_come_from_left_to_right(indices):
     assert guesses(digits) == guesses([SAMPLE.image(i) for i in indices])
 
 
+def test_a_long_row_of_digits_is_read_as_well_as_a_short_one():
+    line = [b""] * 28
+    for i in range(40):
+        line = [a + b for a, b in zip(line, rows_of(SAMPLE.image(i)))]
+    digits = find_digits(on_paper(enlarged(line, 3)))
+    assert len(digits) == 40
+    before = guesses([SAMPLE.image(i) for i in range(40)])
+    assert sum(map(int.__eq__, guesses(digits), before)) >= 38
+
+
+@pytest.mark.parametrize("paper, pen", [(0, 255), (255, 0), (250, 60), (20, 200)])
+@pytest.mark.parametrize("margin", [0, 3])
+def test_a_fat_digit_may_be_cut_out_tightly(paper, pen, margin):
+    """The pen is a quarter as wide as the digit is high, and most of the frame ink."""
+    zero = [((40, 30), (90, 0)), ((90, 0), (140, 40)), ((140, 40), (140, 160)),
+            ((140, 160), (90, 200)), ((90, 200), (40, 160)), ((40, 160), (40, 30))]
+    images = []
+    for strokes in (zero, [((50, 0), (60, 200))], [((20, 0), (150, 0)),
+                                                  ((150, 0), (60, 200))]):
+        rows = pasted(image_loader._crop(canvas(50, strokes)), *[margin] * 4)
+        image, = find_digits([bytes(pen if v else paper for v in row) for row in rows])
+        images.append(image)
+    assert guesses(images) == [0, 1, 7]
+
+
 def test_neighbours_of_one_digit_are_not_in_its_picture():
     one = canvas(12, [((0, 0), (0, 100))], 100, 20)
     slash = canvas(12, [((60, 0), (0, 100))], 100, 20)
@@ -383,6 +442,9 @@ def test_specks_and_full_stops_are_left_out():
     (lambda x, y: 255 * (y % 30 > 9), "from side to side"),
     (lambda x, y: 255 * (x % 9 > 2 or y % 9 > 2), "pieces of ink"),
     (lambda x, y: 255 * ((x // 12 + y // 12) % 2), "a tangle of lines"),
+    (lambda x, y: 255 * (x < 90), "a blot of ink"),
+    (lambda x, y: 255 * (x < 50), "a whole side full of ink"),
+    (lambda x, y: 255 * (y >= 120), "a whole side full of ink"),
 ])
 def test_what_is_no_handwriting_is_refused(pixel, found):
     rows = [bytes(pixel(x, y) for x in range(180)) for y in range(160)]
@@ -399,6 +461,12 @@ def test_empty_paper_has_no_digits_however_coarse(grain, paper):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2000), (2000, 1), (2, 3), (5, 5)])
 def test_pictures_too_small_for_a_digit_are_refused(shape):
     refusal(find_digits, [bytes([255] * (shape[1] - 1) + [0])] * shape[0])
+
+
+@pytest.mark.parametrize("shape", [(1, 51), (51, 1), (10, 501), (60_000, 2)])
+def test_a_picture_that_is_very_long_is_refused(shape):
+    text = refusal(find_digits, [bytes(shape[1])] * shape[0])
+    assert f"found {shape[1]:,} x {shape[0]:,} pixels, expected a picture that" in text
 
 
 def test_two_lines_are_refused():

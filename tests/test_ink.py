@@ -32,7 +32,7 @@ def test_shrinking_takes_the_mean_of_each_square(factor, rng):
 
 @pytest.mark.parametrize("height, width, factor", [
     (1, 1, 1), (10, 399, 1), (400, 10, 1), (900, 800, 2), (3000, 4000, 10),
-    (2, 5000, 2)])
+    (2, 5000, 1), (100, 5000, 1), (1000, 20_000, 15)])
 def test_the_longer_side_says_how_far_to_shrink(height, width, factor):
     rows, found = shrink_to([bytes(width)] * height, 400)
     assert found == factor
@@ -60,6 +60,21 @@ def test_ink_is_the_part_of_the_light_that_is_gone(paper):
     inside.sort()
     assert 143 < inside[len(inside) // 20] <= inside[-len(inside) // 20] < 163  # 3/5
     assert sorted(outside)[len(outside) * 98 // 100] < 40 and max(outside) < 130
+
+
+def test_of_two_shades_that_along_the_border_is_paper():
+    ring = [bytes(0 if 30 < max(abs(x - 60), abs(y - 60)) <= 60 else 255
+                  for x in range(-9, 130)) for y in range(-9, 130)]
+    inside = [row[20:-20] for row in ring[20:-20]]
+    assert ink._two_shades(ring) == [255, 0] and ink._two_shades(inside) == [0, 255]
+    soft = [bytes(max(v, 40) - (x + y) % 8 for x, v in enumerate(row))
+            for y, row in enumerate(ring)]
+    paper, pen = ink._two_shades(soft)
+    assert abs(paper - 251) < 6 and abs(pen - 36) < 6
+    ramp = [bytes(range(256))] * 9
+    shadow = [bytes([230] * 60 + [138] * 40)] * 9
+    for rows in (ramp, shadow, [b"a"], [bytes(9)] * 9):
+        assert ink._two_shades(rows) == []
 
 
 def test_ink_may_be_lighter_than_paper():

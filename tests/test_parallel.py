@@ -14,11 +14,14 @@ from conftest import ROOT
 
 import digest
 import parallel
+import checkpoint
+import recipes
 import training
 from dataset import Dataset
 from lanes import LaneOverflowError
 from my_math import SparseMatrix
 from network import Network
+from packed_math import PackedMatrix
 from parallel import Team, WorkerError, judge, pack_network, run_team, unpack_network
 
 START_METHODS = multiprocessing.get_all_start_methods()
@@ -262,13 +265,13 @@ FROZEN = {
     "sigmoid":
         "e752ad9ac38fe34ffcfcf81e31885c07f3534c5e1d1bdea22757bbef6c330e21",
     "256 levels":
-        "301397bd8d5c12035330158452379c95c1a6577e8e8d84292f0b35e585ae8e73",
+        "27db74e600c8faab8f62e54d21a5363971490044394a5c9e161e1c8dedc15f52",
     "momentum":
         "41c34b07a2bbeca5aca4c0dea102e9972bce1dfdab71cac089b0074192b68306",
     "nesterov":
         "c857b8bc507094de5ead8fd29aa1b5a4250d19332b7be72bde75be8ece80c351",
     "adam":
-        "0529b751550169591828848f2c2fd4202468193ab989d04f8eaaac40adeae433",
+        "807b34b1f9086c7be530ad718229d5abbe80fe2edd5a96354b0b1267264be2a4",
 }
 
 
@@ -286,18 +289,18 @@ def test_the_weights_are_the_same_for_any_number_of_workers(run, workers):
 def test_images_rest_and_last_batches_are_small_in_these_runs(tmp_path):
     """Else the digests would not show what they are there to show."""
     for run in ("elastic", "one layer", "two layers"):
-        settings = {**training.DEFAULTS, **digest.RUNS[run]}
+        settings = {**recipes.DEFAULTS, **digest.RUNS[run]}
         folder = tmp_path / run
         folder.mkdir()
         digest.train(settings, 1, folder)
-        _, _, progress = training.load_checkpoint(folder)
+        _, _, progress = checkpoint.load_checkpoint(folder)
         counts = [row["images"] for row in progress.history]
         assert min(counts) < counts[0] == settings["limit"]
     assert settings["limit"] % settings["batch_size"] == 1
 
 
 def changed(**settings):
-    return {**training.DEFAULTS, **digest.RUNS["one layer"], "epochs": 1, **settings}
+    return {**recipes.DEFAULTS, **digest.RUNS["one layer"], "epochs": 1, **settings}
 
 
 @pytest.mark.parametrize("settings", [
@@ -312,7 +315,8 @@ def test_the_digest_sees_every_change(settings, tmp_path):
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("run, stop", [("elastic", 1), ("elastic", 2), ("one layer", 3),
-                                       ("momentum", 1), ("nesterov", 1), ("adam", 2)])
+                                       ("momentum", 1), ("nesterov", 1), ("adam", 2),
+                                       ("256 levels", 1)])
 def test_a_resumed_run_ends_with_the_same_bits(run, stop, workers, tmp_path,
                                                monkeypatch):
     """Stopped in a later epoch, resumed by another number of workers."""
@@ -322,12 +326,12 @@ def test_a_resumed_run_ends_with_the_same_bits(run, stop, workers, tmp_path,
         if epoch.number == stop + 1 and epoch.team.rank == 0:
             raise KeyboardInterrupt
         return real(epoch, network, live, *more)
-    settings = {**training.DEFAULTS, **digest.RUNS[run]}
+    settings = {**recipes.DEFAULTS, **digest.RUNS[run]}
     monkeypatch.setattr(training.Epoch, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         digest.train(settings, workers, tmp_path)
     monkeypatch.setattr(training.Epoch, "train", real)
-    assert len(training.load_checkpoint(tmp_path)[2].history) == stop
+    assert len(checkpoint.load_checkpoint(tmp_path)[2].history) == stop
     assert digest.train(settings, 3 - workers, tmp_path) == FROZEN[run]
 
 
@@ -356,3 +360,137 @@ def test_every_other_python_gives_the_same_bits(name):
     assert run.returncode == 0, run.stderr
     found = dict(line.split(": ") for line in run.stdout.splitlines())
     assert found == FROZEN
+
+
+# --- steps smaller than the unit of the weights
+
+SMALL = 2.0 ** -12      # lr / m
+
+
+def packed_small(levels=4, step_size=SMALL, team=None):
+    return pack_network(Network([9, 6, 5, 3]), team or Team(), levels, step_size)
+
+
+@pytest.mark.parametrize("levels", [4, 256])
+@pytest.mark.parametrize("power, finer", [(-8, None), (-9, None), (-10, 4), (-12, 16),
+                                          (-20, 4096)])
+def test_steps_below_1_512_are_taken_in_finer_units(power, finer, levels):
+    net = packed_small(levels, 2.0 ** power)
+    stored = [m.stored for layer in net.layers for m in (layer.weights, layer.bias)]
+    assert [m.fine is not None for m in stored] == [finer is not None] * 6
+    for matrix in stored if finer else ():
+        assert matrix.unit == matrix.step_unit * finer
+        assert matrix.fine.bits == matrix.step_bits
+        assert matrix.fine.shape == matrix.shape
+        assert matrix.copy().step_unit == matrix.step_unit
+        assert matrix.copy().fine is not matrix.fine
+        assert matrix.accumulator().step_unit <= matrix.step_unit
+    kinds = [matrix.step_bits for matrix in stored if finer]
+    first = 32 if levels == 4 else 64
+    assert not finer or kinds == [first] * 2 + [64] * 4
+
+
+def test_what_is_carried_is_the_sum_rounded_once():
+    """Nine times 0.3 is 2.7: 3 units, though each alone would be rounded to nothing."""
+    weights = packed_small().layers[0].weights
+    before = [weights.lanes(i) for i in range(9)]
+    step = weights.fine.layout.encode([5, -5, 1, -1, 0, 8])      # of 16
+    for _ in range(9):
+        PackedMatrix.add_rows(weights.fine, [step] * 9, 8)
+    assert [weights.lanes(i) for i in range(9)] == before
+    weights._carry()
+    for i, row in enumerate(before):
+        moved = [now - was for now, was in zip(weights.lanes(i), row)]
+        assert moved == [3, -3, 1, -1, 0, 5]                     # 45, 9, 72 of 16
+    assert not any(weights.fine.rows) and weights.fine.bound == 0
+    weights._carry()                                             # nothing is left
+    assert [now - was for now, was in zip(weights.lanes(0), before[0])] == moved
+
+
+def small_steps(team, images, labels, batches):
+    """The weights after so many batches of small steps, of the whole team."""
+    net = packed_small(step_size=0.05 / len(images), team=team)
+    own = parallel.own_pixels(team) or bytes
+    x = SparseMatrix.from_images(list(map(own, images)), 4)
+    for _ in range(batches):
+        parallel.train_batch(net, team, x, labels, 0.05)
+    assert all(not any(m.stored.fine.rows) for layer in net.layers
+               for m in (layer.weights, layer.bias))
+    return unpack_network(net, team)
+
+
+def test_small_steps_are_those_of_lists_and_the_same_for_any_team(rng):
+    images = [bytes(rng.choice([0, 85, 170, 255]) for _ in range(9)) for _ in range(31)]
+    labels = [rng.randrange(3) for _ in images]
+    alone = run_team(1, small_steps, images, labels, 8)
+    for size in (2, 3):
+        assert digest.digest(run_team(size, small_steps, images, labels, 8)) == (
+            digest.digest(alone))
+    lists, start = Network([9, 6, 5, 3]), Network([9, 6, 5, 3])
+    for _ in range(8):
+        lists.train_batch(SparseMatrix.from_images(images, 4), labels, 0.05)
+    for one, other, was in zip(lists.layers, alone.layers, start.layers):
+        for a, b, c in ((one.weights, other.weights, was.weights),
+                        (one.bias, other.bias, was.bias)):
+            assert (a - b).norm() < (a - c).norm() / 20
+
+
+def loss_of(team, network, dataset, batch_size):
+    return judge(pack_network(network, team, 4, 0.01), team, dataset, batch_size).loss
+
+
+def test_a_team_s_mean_loss_is_that_of_all_images(rng):
+    pixels = bytes(rng.choice([0, 85, 170, 255]) for _ in range(7 * 16))
+    dataset = Dataset("seven", pixels, bytes([0, 1, 2, 2, 1, 0, 2]), 4, 4, levels=4)
+    network = Network([16, 6, 3], rng=rng)
+    x, labels = next(dataset.batches(7))
+    expected = pytest.approx(network.mean_loss(x, list(labels)), abs=2e-3)
+    for size, batch_size in ((1, 3), (1, 100), (2, 3), (3, 2), (3, 100)):
+        assert run_team(size, loss_of, network_copy(network), dataset,
+                        batch_size) == expected
+    lists = judge(network, Team(), dataset, 4)
+    assert lists.loss == pytest.approx(network.mean_loss(x, list(labels)), rel=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adam"])
+def test_the_memory_is_whole_in_every_worker_and_split_again(optimizer, rng):
+    images = [bytes(rng.choice([0, 85, 170, 255]) for _ in range(10)) for _ in range(5)]
+    alone = run_team(1, memory_of, optimizer, images, {})
+    assert len(alone) == {"sgd": 0, "momentum": 4}.get(optimizer, 8)
+    for size in (2, 3):
+        assert run_team(size, memory_of, optimizer, images, {}) == alone
+        assert run_team(size, memory_of, optimizer, images, alone) == (
+            run_team(1, memory_of, optimizer, images, alone))
+
+
+def memory_of(team, optimizer, images, state):
+    """What the optimizer remembers after two steps, from a state or from nothing."""
+    make = training.optimizer_maker({**recipes.DEFAULTS, "optimizer": optimizer}, 5)
+    net = pack_network(Network([10, 4, 3]), team, 4, 0.01, make)
+    if state:
+        parallel.restore_optimizer(net, team, state)
+        assert parallel.optimizer_state(net, team) == state
+    own = parallel.own_pixels(team) or bytes
+    for _ in range(2):
+        parallel.train_batch(net, team, SparseMatrix.from_images(
+            list(map(own, images)), 4), [0, 1, 2, 1, 0], 0.01)
+    return parallel.optimizer_state(net, team)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adam"])
+def test_a_worker_without_images_still_feels_l2(optimizer):
+    alone = run_team(1, one_image, optimizer)
+    for size in (2, 3):
+        assert run_team(size, one_image, optimizer) == alone
+
+
+def one_image(team, optimizer):
+    """The weights' digest after two batches of one image, with L2."""
+    settings = {**recipes.DEFAULTS, "optimizer": optimizer, "l2": 0.5}
+    net = pack_network(Network([10, 4, 3]), team, 4, 0.01,
+                       training.optimizer_maker(settings, 1))
+    own = parallel.own_pixels(team) or bytes
+    x = SparseMatrix.from_images([own(bytes([255] * 10))], 4)
+    for _ in range(2):
+        parallel.train_batch(net, team, x, [1], 0.05)
+    return digest.digest(unpack_network(net, team))

@@ -4,6 +4,8 @@ import json
 import os
 import random
 import struct
+import sys
+import time
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -141,6 +143,34 @@ def test_paeths_guess_for_every_order_of_its_three_neighbours():
             row = [(a,), (77,)] * len(values)
             content = encode([above, row], 8, 0, kinds=(4,))
             assert decoded(content)[1] == row
+
+
+def test_paeths_guess_is_made_in_all_lanes_at_once():
+    values = [*range(0, 256, 7), 1, 2, 127, 128, 129, 254, 255]
+    lanes = [(a, b) for a in values for b in values]
+    size = 2 * len(lanes)
+    a, b, high = (int.from_bytes(struct.pack(f"<{len(lanes)}H", *numbers), "little")
+                  for numbers in (*zip(*lanes), [1 << 15] * len(lanes)))
+    for c in values:
+        thirds = int.from_bytes(bytes([c, 0]) * len(lanes), "little")
+        found = png._paeth(a, b, thirds, high).to_bytes(size, "little")
+        assert not any(found[1::2])
+        assert list(found[::2]) == [predicted(4, *pair, c) for pair in lanes]
+
+
+@pytest.mark.parametrize("height", [15, 16, 17, 64, 65, 130])
+@pytest.mark.parametrize("bytes_a_block", [1, 1 << 21])
+def test_rows_are_unfiltered_in_blocks(height, bytes_a_block, monkeypatch):
+    monkeypatch.setattr(png, "_BLOCK_BYTES", bytes_a_block)
+    pixels = random_pixels(4, height, 8, 2)
+    assert decoded(encode(pixels, 8, 2, kinds=(4, 3, 0, 1, 2, 4, 4))) == pixels
+
+
+def test_each_alpha_shows_as_much_paper():
+    row = bytes(range(256))
+    for alpha in range(256):
+        assert list(png.grey((row, bytes([alpha]) * 256))) == [
+            (g * alpha + 255 * (255 - alpha) + 127) // 255 for g in row]
 
 
 @pytest.mark.parametrize("cut", [1, 3, 50])
@@ -281,6 +311,27 @@ def test_headers_that_mean_nothing(depth, colour, methods, interlaced):
 
 # --- what is made to do harm
 
+def least_time(action):
+    """Seconds of this process, the least of three."""
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        action()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+@pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="PyPy's loops are fast")
+@pytest.mark.parametrize("kinds", [(4,), (3,), (4, 0), (1, 4, 2)])
+def test_no_filter_takes_longer_than_a_step_of_python_for_each_byte(kinds):
+    lines = b"".join(bytes([kinds[y % len(kinds)]]) + random.Random(y).randbytes(2000)
+                     for y in range(500))
+    content = (png.SIGNATURE + header(500, 500, 8, 6)
+               + chunk(b"IDAT", zlib.compress(lines, 1)) + chunk(b"IEND", b""))
+    loop = least_time(lambda: [byte + 1 & 255 for byte in lines])
+    assert least_time(lambda: list(png.rows(content))) < 2.5 * loop
+
+
 def peak_memory(action):
     tracemalloc.start()
     try:
@@ -291,7 +342,8 @@ def peak_memory(action):
 
 
 @pytest.mark.parametrize("width, height", [
-    (65536, 65536), (2 ** 31 - 1, 2 ** 31 - 1), (0, 5), (5, 0), (50_000_001, 1)])
+    (65536, 65536), (2 ** 31 - 1, 2 ** 31 - 1), (0, 5), (5, 0), (50_000_001, 1),
+    (1, 65_537), (65_537, 1), (10_000, 5001)])
 def test_a_header_cannot_ask_for_more_than_the_limit(width, height):
     content = png.SIGNATURE + header(width, height) + DATA + END
     assert "a header that claims" in refusal(content)

@@ -8,10 +8,11 @@ What a fenced block is taken for:
                 one heading share their names
     text        shown and not run
 
-Commands run from top to bottom in a copy of the repository, by the Python that runs the
-tests.  Where it says so at the end of a command, "# 3 minutes", it takes so long on two
-cores; what takes more than 10 s is run with `pytest --long` only.  A command that reads
-MNIST is run where there is one, one with "# needs FILE" where that file is.  One that prints a line of an error ends with code 2.
+Commands run from top to bottom in a copy of the repository, by the Python that runs
+the tests.  Where it says so at the end of a command, "# 3 minutes", it takes so long on
+two cores; what takes more than 10 s is run with `pytest --long` only.  A command that
+reads MNIST is run where there is one, one with "# needs FILE" (or a package's name)
+where that is.  One that prints a line of an error ends with code 2.
 
 Before outputs are compared, blanks at line ends go, and on both sides
 
@@ -35,6 +36,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,9 +108,9 @@ ITEMS = [item for path in PAGES for item in items(path)]
 # --- what stands in the way of running it
 
 def seconds_of(command):
-    """How long it takes by its own word, "# 3 minutes"; 0 where it does not say."""
-    found = re.search(r"# .*?([\d.]+) (s|minutes?)\b", command)
-    return float(found[1]) * (1 if found[2] == "s" else 60) if found else 0
+    """How long it takes by its own word, "# 3 minutes" or "# 5 s"; else 0."""
+    found = re.search(r"# (?:.*?([\d.]+) )?(s|minutes?)\b", command)
+    return float(found[1] or 1) * (1 if found[2] == "s" else 60) if found else 0
 
 
 def words_of(command):
@@ -143,7 +145,7 @@ def obstacle(item, long):
     """Why an item cannot be run here, or ""."""
     if item.kind == "python":
         names = imported(item.text) if ">>>" not in item.text else []
-        missing = [name for name in THIRD_PARTY if name in names and not can_import(name)]
+        missing = [name for name in names if name in THIRD_PARTY and not is_there(name)]
         return f"needs {' and '.join(missing)}" if missing else ""
     command = " ".join(words_of(item.text)[1 if item.text.startswith("python") else 0:])
     for start, reason in NOT_RUN.items():
@@ -153,16 +155,18 @@ def obstacle(item, long):
         return "takes more than 10 s: pytest --long runs it"
     if needs_mnist(words_of(item.text)) and not find_mnist():
         return "needs MNIST: name its folder by MNIST_DIR"
-    needed = re.search(r"# needs (\S+)", item.text)
-    if needed and not (ROOT / needed[1]).exists():
-        return f"needs {needed[1]}, which is not in the repository"
-    if "--pictures" in item.text and not can_import("matplotlib"):
+    needed = re.search(r"#.*needs (\S+)", item.text)
+    if needed and not is_there(needed[1]):
+        return f"needs {needed[1]}, which is not here"
+    if "--pictures" in item.text and not is_there("matplotlib"):
         return "needs matplotlib"
     return ""
 
 
-def can_import(name):
-    return importlib.util.find_spec(name) is not None
+def is_there(name):
+    """Whether there is such a package, or such a file in the repository."""
+    return (ROOT / name).exists() or (
+        "." not in name and importlib.util.find_spec(name) is not None)
 
 
 # --- running it
@@ -171,8 +175,8 @@ class Course:
     """A copy of the repository in which the commands are typed, one after another."""
 
     def __init__(self, folder, long):
-        leave = shutil.ignore_patterns(".git", "__pycache__", ".*_cache", "runs", "mnist")
-        shutil.copytree(ROOT, folder, ignore=leave)
+        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(
+            ".git", "__pycache__", ".*_cache", "runs", "mnist"))
         self.folder, self.long, self.results, self.names = folder, long, {}, {}
         self.environment = {
             **os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONDONTWRITEBYTECODE": "1",
@@ -181,21 +185,22 @@ class Course:
     def result(self, item):
         """What an item prints, after all that comes before it below its heading."""
         for earlier in ITEMS[:ITEMS.index(item) + 1]:
-            if ((earlier.page, earlier.section) == (item.page, item.section)
-                    and earlier not in self.results and not obstacle(earlier, self.long)):
+            is_near = (earlier.page, earlier.section) == (item.page, item.section)
+            if (is_near and earlier not in self.results
+                    and not obstacle(earlier, self.long)):
                 run = self.run_python if earlier.kind == "python" else self.run_command
                 self.results[earlier] = run(earlier)
         return self.results[item]
 
     def run_python(self, item):
-        """(0, "") for a program that ends well, (failures, their text) for a doctest."""
+        """(failures, their text) of a doctest; (0, "") after a program."""
         names = self.names.setdefault((item.page, item.section), {"__name__": "lesson"})
         if ">>>" not in item.text:
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(compile(item.text, str(item), "exec"), names)
             return 0, ""
-        test = doctest.DocTestParser().get_doctest(item.text, names, item.page, item.page,
-                                                   item.line - 1)
+        test = doctest.DocTestParser().get_doctest(
+            item.text, names, item.page, item.page, item.line - 1)
         told = io.StringIO()
         runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
         failures, _ = runner.run(test, out=told.write, clear_globs=False)
@@ -213,6 +218,9 @@ class Course:
             if "--draw" in words:                   # until Ctrl-C, as it says itself
                 while "Ctrl-C" not in begun and process.poll() is None:
                     begun += process.stdout.readline()
+                address = re.search(r"http://\S+", begun)[0]
+                with urllib.request.urlopen(address, timeout=10) as page:
+                    assert b"<canvas" in page.read()
                 process.send_signal(signal.SIGINT)
             rest, _ = process.communicate(timeout=3600 if self.long else 120)
         return process.returncode, begun + rest
@@ -310,7 +318,9 @@ def test_what_is_masked():
 
 @pytest.mark.parametrize("command, seconds", [
     ("python train.py   # 2.5 minutes", 150), ("python my_math.py  # 5 s", 5),
-    ("python train.py --limit 100  # numbers will differ", 0), ("python x.py 30 s", 0)])
+    ("python train.py --limit 100  # numbers will differ", 0), ("python x.py 30 s", 0),
+    ("python train.py --data x  # minutes; needs x", 60),
+    ("python train.py  # finds, trains and saves: 2 minutes", 120)])
 def test_a_command_says_how_long_it_takes(command, seconds):
     assert seconds_of(command) == seconds
 

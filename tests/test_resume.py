@@ -16,6 +16,8 @@ import pytest
 
 import digest
 import npz
+import checkpoint
+import recipes
 import training
 from network import Network
 
@@ -70,7 +72,7 @@ def killed_after(seconds, arguments):
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
 def test_killed_at_random_moments_it_ends_with_the_same_bits(uninterrupted, tmp_path):
     """KILLS times SIGKILL to the leader and its workers; each time what is in the
-    folder is a whole checkpoint or none, and it is gone on with by 1, 2 or 3 workers."""
+    folder is a whole checkpoint or none, and 1, 2 or 3 workers go on with it."""
     expected, seconds = uninterrupted
     rng, kills, in_midst = random.Random(6), 0, 0
     folder, number = tmp_path / "run0", 0
@@ -82,7 +84,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(uninterrupted, tmp_
         if killed_after(wait, [*where, "--workers", str(1 + kills % 3)]):
             kills += 1
             if (folder / "model.npz").exists():
-                _, settings, progress = training.load_checkpoint(folder)    # whole
+                _, settings, progress = checkpoint.load_checkpoint(folder)    # whole
                 in_midst += progress.part.done > 0
             else:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -100,12 +102,12 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(uninterrupted, tmp_
 def test_killed_in_the_middle_of_a_write_the_checkpoint_before_is_whole(
         tmp_path, monkeypatch):
     """The process dies, in effect, after each of the system calls of a write."""
-    settings = {**training.DEFAULTS, "epochs": 3, "recipe": "default", "data": "ten"}
+    settings = {**recipes.DEFAULTS, "epochs": 3, "recipe": "default", "data": "ten"}
     row = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3,
            "seconds": 0.5, "test_accuracy": 0.125}
     nets = [Network([4, 3, 2], rng=random.Random(seed)) for seed in (1, 2)]
-    progress = training.Progress([row], [0, 2, 1], None, {}, {"owed": 0.0})
-    training.save_checkpoint(tmp_path, nets[0], settings, progress)
+    progress = checkpoint.Progress([row], [0, 2, 1], None, {}, {"owed": 0.0})
+    checkpoint.save_checkpoint(tmp_path, nets[0], settings, progress)
 
     class Killed(BaseException):
         """Stands for SIGKILL: nothing catches it."""
@@ -116,8 +118,8 @@ def test_killed_in_the_middle_of_a_write_the_checkpoint_before_is_whole(
         with monkeypatch.context() as patch:
             patch.setattr(os, name, dying)
             with pytest.raises(Killed):
-                training.save_checkpoint(tmp_path, nets[1], settings, progress)
-        kept, _, found = training.load_checkpoint(tmp_path)
+                checkpoint.save_checkpoint(tmp_path, nets[1], settings, progress)
+        kept, _, found = checkpoint.load_checkpoint(tmp_path)
         assert digest.digest(kept) == digest.digest(nets[0]) and found == progress
 
 
@@ -132,6 +134,7 @@ def half_run(tmp_path):
     assert done.returncode == 0, done.stderr
     matrices, settings = npz.read_npz(folder / "model.npz")
     settings["history"] = settings["history"][:1]
+    settings["optimizer_counts"] = {"owed": 0.0}
     settings["resting"] = base64.b64encode(zlib.compress(bytes(100))).decode()
     npz.write_npz(folder / "model.npz", matrices, settings)
     return folder
@@ -153,13 +156,15 @@ def test_a_checkpoint_cut_in_half_is_refused(half_run):
 
 @pytest.mark.parametrize("name, value", [
     ("epochs", "many"), ("hidden", 12), ("batch_size", None), ("schedule", 3),
-    ("history", {}), ("history", [1]), ("part", {"done": -1}), ("part", {"sure": [500]}),
+    ("history", {}), ("history", [1]), ("part", {"done": -1}),
+    ("part", {"sure": [500]}),
     ("part", 7), ("resting", "?"), ("resting", "")])
 def test_nonsense_in_the_settings_is_refused(name, value, half_run):
     matrices, settings = npz.read_npz(half_run / "model.npz")
     settings = json.loads(json.dumps({**settings, name: value}))
     npz.write_npz(half_run / "model.npz", matrices, settings)
-    assert "damaged settings" in refused("--resume", str(half_run), "--data", OPTIONS[1])
+    line = refused("--resume", str(half_run), "--data", OPTIONS[1])
+    assert "damaged settings" in line
 
 
 def test_other_data_is_refused(half_run, tmp_path):

@@ -18,7 +18,7 @@ from network import Network
 from parallel import Team
 from search import Plan, Trial, fold_parts, grid_rows, summed_up
 from train_options import grid_from, recipe_lines
-from training import DEFAULTS, RECIPES
+from recipes import DEFAULTS, RECIPES
 
 ROOT = Path(train.__file__).resolve().parent
 SAMPLE = str(data_loader.SAMPLE_FOLDER)

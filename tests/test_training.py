@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+import checkpoint
 import training
 from console import LiveLine
 from data_loader import SAMPLE_FOLDER, DataError, load
@@ -14,7 +15,9 @@ from network import BatchResult, Network
 from npz import read_npz, write_npz
 from optimizers import OPTIMIZERS
 from parallel import Team, optimizer_state, pack_network, unpack_network
-from training import DEFAULTS, Epoch, Progress, learning_rate_at
+from checkpoint import Progress
+from recipes import DEFAULTS
+from training import Epoch, learning_rate_at
 
 EVERY_PART = [0, 0.25, 0.5, 0.75, 1]
 
@@ -138,10 +141,10 @@ ROW = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3, "seconds": 
 
 def test_a_checkpoint_comes_back_whole(tmp_path, rng):
     net, resting = Network([4, 3, 2], rng=rng), [0, 2, 1]
-    memory = {"goal1.bias": Matrix([[0.1, 0.2, 0.3]])}
+    memory = {"fine1.bias": Matrix([[0.1, 0.2, 0.3]])}
     progress = Progress([ROW], resting, None, memory, {"owed": 0.25})
-    training.save_checkpoint(tmp_path, net, SETTINGS, progress)
-    loaded, settings, found = training.load_checkpoint(tmp_path)
+    checkpoint.save_checkpoint(tmp_path, net, SETTINGS, progress)
+    loaded, settings, found = checkpoint.load_checkpoint(tmp_path)
     assert found == progress
     assert settings == json.loads(json.dumps(SETTINGS))
     assert [layer.weights for layer in loaded.layers] == [
@@ -156,12 +159,12 @@ def test_a_damaged_list_of_resting_images_is_refused(text, tmp_path):
     Network([4, 2]).save(tmp_path / "model.npz",
                          {**SETTINGS, "history": [ROW], "resting": text})
     with pytest.raises(DataError, match="damaged settings"):
-        training.load_checkpoint(tmp_path)
+        checkpoint.load_checkpoint(tmp_path)
 
 
 def test_a_run_that_is_over_needs_no_list_of_resting_images(tmp_path):
     Network([4, 2]).save(tmp_path / "model.npz", {**SETTINGS, "history": [ROW] * 3})
-    assert training.load_checkpoint(tmp_path)[2].resting == []
+    assert checkpoint.load_checkpoint(tmp_path)[2].resting == []
 
 
 @pytest.mark.parametrize("left_out", ["seed", "history", "grey_levels"])
@@ -170,7 +173,7 @@ def test_a_model_that_is_no_checkpoint_is_refused(left_out, tmp_path):
     del state[left_out]
     Network([4, 2]).save(tmp_path / "model.npz", state)
     with pytest.raises(DataError, match="without the settings of a run"):
-        training.load_checkpoint(tmp_path)
+        checkpoint.load_checkpoint(tmp_path)
 
 
 # --- the schedule of steps, the optimizer that settings ask for
@@ -207,14 +210,14 @@ def judged(*accuracies):
 @pytest.mark.parametrize("accuracies, best", [
     ([0.5], 1), ([0.1, 0.3, 0.2], 2), ([0.2, 0.3, 0.3, 0.3], 2), ([0.3, 0.1, 0.4], 3)])
 def test_the_best_epoch_is_the_first_of_the_highest_accuracy(accuracies, best):
-    assert training.best_row(judged(*accuracies))["epoch"] == best
+    assert checkpoint.best_row(judged(*accuracies))["epoch"] == best
 
 
 @pytest.mark.parametrize("patience, over_after", [(0, 7), (1, 3), (2, 6), (3, 7)])
 def test_a_run_is_over_when_so_many_epochs_have_brought_nothing(patience, over_after):
     rows = judged(0.1, 0.3, 0.3, 0.4, 0.2, 0.4, 0.5)
     settings = {"epochs": 7, "patience": patience}
-    over = [training.is_over(rows[:done], settings) for done in range(8)]
+    over = [checkpoint.is_over(rows[:done], settings) for done in range(8)]
     assert over.index(True) == over_after
 
 
@@ -231,10 +234,11 @@ def early(tmp_path_factory):
                     "schedule": "constant", "batch_size": 20, "learning_rate": 0.2,
                     "epochs": 12, "recipe": "default", "data": "sample",
                     "patience": patience, **more}
-        network = Network([784, *settings["hidden"], 10], rng=training.random_for(settings, "weights"))
+        network = Network([784, *settings["hidden"], 10],
+                          rng=training.random_for(settings, "weights"))
         progress = Progress.none(len(train))
         if folder:
-            network, settings, progress = training.load_checkpoint(folder)
+            network, settings, progress = checkpoint.load_checkpoint(folder)
         folder = folder or tmp_path_factory.mktemp("early")
         training.train_network(Team(), network, parts, settings, folder, progress)
         return folder, parts
@@ -249,25 +253,25 @@ def parameters(net):
 def test_a_run_that_gets_no_better_stops_and_keeps_the_best(patience, early, capsys):
     """The weights are those of a run that was told to end with that epoch."""
     folder, parts = early(patience)
-    net, settings, progress = training.load_checkpoint(folder)
+    net, settings, progress = checkpoint.load_checkpoint(folder)
     best, history = settings["best_epoch"], progress.history
     assert 1 < best == len(history) - patience < 12 - patience
-    assert best == training.best_row(history)["epoch"]
-    assert (f"The best epoch is {best}, with {history[best - 1]['validation_accuracy']:.2%}"
-            in capsys.readouterr().out)
-    same, _, _ = training.load_checkpoint(early(0, epochs=best)[0])
+    assert best == checkpoint.best_row(history)["epoch"]
+    right = history[best - 1]["validation_accuracy"]
+    assert f"The best epoch is {best}, with {right:.2%}" in capsys.readouterr().out
+    same, _, _ = checkpoint.load_checkpoint(early(0, epochs=best)[0])
     assert parameters(net) == parameters(same)
-    assert net.accuracy(parts["validation"]) == history[best - 1]["validation_accuracy"]
-    last, _, _ = training.load_checkpoint(early(0, epochs=len(history))[0])
+    assert net.accuracy(parts["validation"]) == right
+    last, _, _ = checkpoint.load_checkpoint(early(0, epochs=len(history))[0])
     assert parameters(net) != parameters(last)
 
 
 def test_a_run_that_has_stopped_does_not_go_on_when_it_is_resumed(early, capsys):
     folder, _ = early(1)
-    before, settings, progress = training.load_checkpoint(folder)
+    before, settings, progress = checkpoint.load_checkpoint(folder)
     capsys.readouterr()
     early(1, folder)
-    after, again, same = training.load_checkpoint(folder)
+    after, again, same = checkpoint.load_checkpoint(folder)
     assert again == settings and same.history == progress.history
     assert parameters(after) == parameters(before)
     assert "Epoch" not in capsys.readouterr().out
@@ -281,7 +285,7 @@ def test_a_run_that_may_end_early_is_resumed_with_the_same_bits(
     """Stopped right after the best epoch, one later, or one before it."""
     more = {"optimizer": optimizer, "engine": engine, "learning_rate": rate,
             "dropout": 0.1, "hidden": [4]}
-    whole, settings, progress = training.load_checkpoint(early(2, **more)[0])
+    whole, settings, progress = checkpoint.load_checkpoint(early(2, **more)[0])
     stop = settings["best_epoch"] + after_best
     assert 0 < stop < len(progress.history)
     real = training.Run._end_epoch
@@ -297,16 +301,16 @@ def test_a_run_that_may_end_early_is_resumed_with_the_same_bits(
     with pytest.raises(KeyboardInterrupt):
         early(2, **more)
     monkeypatch.undo()
-    assert len(training.load_checkpoint(folders[0])[2].history) == stop
+    assert len(checkpoint.load_checkpoint(folders[0])[2].history) == stop
     early(2, folders[0])
-    found, again, _ = training.load_checkpoint(folders[0])
+    found, again, _ = checkpoint.load_checkpoint(folders[0])
     assert parameters(found) == parameters(whole)
     assert again["best_epoch"] == settings["best_epoch"]
 
 
 # --- the optimizer in a checkpoint
 
-SAVE = training.save_checkpoint
+SAVE = checkpoint.save_checkpoint
 
 
 def half_run(folder, optimizer, change=None):
@@ -331,7 +335,7 @@ def half_run(folder, optimizer, change=None):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_what_an_optimizer_remembers_comes_back_exactly(optimizer, tmp_path):
     state, counts = half_run(tmp_path, optimizer)
-    _, _, found = training.load_checkpoint(tmp_path)
+    _, _, found = checkpoint.load_checkpoint(tmp_path)
     assert found.memory == state and found.counts == counts
     assert all(matrix.norm() for matrix in state.values())
 
@@ -363,4 +367,4 @@ def test_a_damaged_memory_of_the_optimizer_is_refused(damage, optimizer, tmp_pat
     half_run(tmp_path, optimizer,
              lambda *parts: DAMAGE[damage](NAME[optimizer], *parts))
     with pytest.raises(DataError, match="optimizer.*, expected a checkpoint"):
-        training.load_checkpoint(tmp_path)
+        checkpoint.load_checkpoint(tmp_path)

@@ -1,0 +1,190 @@
+"""Checkpoints: how far a run has come, written whole and checked when read.
+
+The model file alone is enough to resume: beside the network it holds the settings, the
+history, and what only a run that goes on needs, such as the optimizer's matrices.
+"""
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import math
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from console import MODEL
+from data_loader import DataError
+from my_math import Matrix
+from network import Network
+from npz import write_whole
+from recipes import CHOICES, DEFAULTS, RANGES, optimizer_maker
+
+HISTORY = "history.csv"
+BEST = "best.npz"       # the best weights so far, where a run may end early
+
+
+class Part(NamedTuple):
+    """What has been done of an epoch."""
+
+    done: int = 0               # images trained
+    loss_sum: float = 0.0       # over these
+    right: int = 0              # of these
+    sure: list = []             # which of these the network was sure of
+    seconds: float = 0.0
+
+
+class Progress(NamedTuple):
+    """How far a run has come, beside its network."""
+
+    history: list[dict]         # a row for each epoch done
+    resting: list[int]          # for each image the epochs that it still rests
+    best: Network | None        # the best so far, where the run may end early
+    memory: dict[str, Matrix]   # the optimizer's matrices
+    counts: dict[str, float]    # its numbers
+    part: Part = Part()         # of the epoch after those of the history
+
+    @classmethod
+    def none(cls, images: int) -> Progress:
+        """That of a run on so many images that has not begun."""
+        return cls([], [0] * images, None, {}, {})
+
+
+def best_row(history: list[dict]) -> dict:
+    """The epoch of the highest accuracy on the validation images, the first of equals.
+    """
+    return max(history, key=lambda row: row["validation_accuracy"])
+
+
+def is_over(history: list[dict], settings: dict) -> bool:
+    """Whether all epochs are done, or so many (`patience`) have brought nothing."""
+    if len(history) >= settings["epochs"]:
+        return True
+    patience = settings["patience"]
+    return bool(patience and history
+                and len(history) - best_row(history)["epoch"] >= patience)
+
+
+def save_checkpoint(folder: Path, network: Network, settings: dict,
+                    progress: Progress) -> None:
+    """Write the network with its settings and history, and the history as CSV too.
+
+    The model file alone is enough to resume, and it is replaced in one step.  Which
+    images rest, and what the optimizer remembers, matters only to a run that goes on.
+    """
+    history, part = progress.history, progress.part
+    state, memory = {**settings, "history": history}, {}
+    if not is_over(history, settings):
+        packed = zlib.compress(bytes(progress.resting))
+        state["resting"] = base64.b64encode(packed).decode()
+        state["part"] = part._asdict()
+        state["optimizer_counts"], memory = progress.counts, progress.memory
+    there_is_one = (folder / MODEL).exists()
+    try:
+        if settings["patience"] and not part.done and history[-1] is best_row(history):
+            network.save(folder / BEST, state)
+        network.save(folder / MODEL, state,
+                     {f"optimizer.{name}": m for name, m in memory.items()})
+        if history:
+            write_whole(folder / HISTORY, _as_csv(history))
+    except OSError as error:
+        kept = "the checkpoint before it is kept" if there_is_one else ""
+        raise DataError(folder, error.strerror or str(error),
+                        "a folder that can be written", kept) from None
+
+
+def _as_csv(rows: list[dict]) -> bytes:
+    """Rows with the same names as the text of a CSV file."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def load_checkpoint(folder: Path) -> tuple[Network, dict, Progress]:
+    """(network, settings, progress) of a run; DataError where its folder has none."""
+    path = folder / MODEL
+    network, saved, others = Network.load_all(path)
+    if not set(DEFAULTS) <= set(saved) or "history" not in saved:
+        raise DataError(path, "a model without the settings of a run",
+                        "a checkpoint of train.py")
+    try:
+        _check_settings(saved)
+        history = _checked_history(saved.pop("history"))
+        text, part = saved.pop("resting", ""), saved.pop("part", {})
+        resting = list(zlib.decompress(base64.b64decode(text))) if text else []
+        part = _checked_part(part, len(resting))
+        counts = saved.pop("optimizer_counts", {})
+        memory = {name[len("optimizer."):]: matrix for name, matrix in others.items()
+                  if name.startswith("optimizer.")}
+        if not is_over(history, saved):
+            _check_memory(network, saved, memory, counts)
+        if not (resting or is_over(history, saved)):
+            raise TypeError("nothing about resting images")
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
+        raise DataError(path, f"damaged settings ({error})",
+                        "a checkpoint of train.py") from None
+    best = None
+    if saved["patience"] and history:
+        best, _ = Network.load(folder / BEST)
+    return network, saved, Progress(history, resting, best, memory, counts, part)
+
+
+def _check_memory(network: Network, saved: dict, memory: dict, counts: Any) -> None:
+    """ValueError where these are not the matrices and numbers of the optimizer."""
+    optimizer = optimizer_maker(saved, 1)(network.layers)
+    shapes = {}
+    for kind in ("fine", *optimizer.memory):
+        for number, layer in enumerate(network.layers, 1):
+            turned = number > 1 and saved["engine"] == "packed"     # kept as columns
+            shape = layer.weights.shape
+            shapes[f"{kind}{number}.weights"] = shape[::-1] if turned else shape
+            shapes[f"{kind}{number}.bias"] = layer.bias.shape
+    wanted = {name for name in shapes if not name.startswith("fine")}
+    if not wanted <= set(memory) or any(
+            matrix.shape != shapes.get(name) for name, matrix in memory.items()):
+        raise ValueError("other matrices than the optimizer's")
+    if not all(math.isfinite(x) for m in memory.values() for row in m for x in row):
+        raise ValueError("an optimizer's numbers that are not finite")
+    if not (isinstance(counts, dict) and set(counts) == set(optimizer.counts)
+            and all(isinstance(n, (int, float)) and 0 <= n < math.inf
+                    for n in counts.values())):
+        raise ValueError("other counts than the optimizer's")
+
+
+def _check_settings(saved: dict) -> None:
+    """TypeError or ValueError where a setting is not what its option would accept."""
+    for name, default in DEFAULTS.items():
+        value = saved[name]
+        kinds = (int, float) if isinstance(default, float) else type(default)
+        least, most = RANGES.get(name, (0, math.inf))
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r}")
+        if (name in CHOICES and value not in CHOICES[name]
+                or isinstance(value, (int, float)) and not least <= value <= most):
+            raise ValueError(f"{name} is {value!r}")
+    if not all(isinstance(units, int) and units > 0 for units in saved["hidden"]):
+        raise ValueError(f"hidden is {saved['hidden']!r}")
+
+
+def _checked_history(history: Any) -> list[dict]:
+    """The history; TypeError where that is no list of epochs."""
+    rows = {"epoch", "loss", "train_accuracy", "images", "seconds"}
+    if not (isinstance(history, list)
+            and all(isinstance(row, dict) and rows <= set(row) for row in history)):
+        raise TypeError("the history is no list of epochs")
+    return history
+
+
+def _checked_part(saved: Any, images: int) -> Part:
+    """What was done of an epoch over so many images; TypeError where it is nonsense."""
+    if not isinstance(saved, dict):
+        raise TypeError("the part that is done of an epoch is none")
+    part = Part(**saved)
+    counts = [part.done, part.right, *part.sure]
+    if not (all(isinstance(n, int) and 0 <= n <= images for n in counts)
+            and part.sure == [i for i in part.sure if i < images]
+            and isinstance(part.loss_sum + part.seconds, (int, float))):
+        raise TypeError("the part that is done of an epoch is none")
+    return part
