@@ -391,7 +391,8 @@ def test_steps_below_1_512_are_taken_in_finer_units(power, finer, levels):
 
 
 def test_what_is_carried_is_the_sum_rounded_once():
-    """Nine times 0.3 is 2.7: 3 units, though each alone would be rounded to nothing."""
+    """Nine times 0.3 is 2.8: 3 units, though each alone would be rounded to nothing.
+    What rounding took too much, or left, is in the next sum."""
     weights = packed_small().layers[0].weights
     before = [weights.lanes(i) for i in range(9)]
     step = weights.fine.layout.encode([5, -5, 1, -1, 0, 8])      # of 16
@@ -402,8 +403,8 @@ def test_what_is_carried_is_the_sum_rounded_once():
     for i, row in enumerate(before):
         moved = [now - was for now, was in zip(weights.lanes(i), row)]
         assert moved == [3, -3, 1, -1, 0, 5]                     # 45, 9, 72 of 16
-    assert not any(weights.fine.rows) and weights.fine.bound == 0
-    weights._carry()                                             # nothing is left
+    assert weights.fine.lanes(0) == (-3, 3, -7, 7, 0, -8)
+    weights._carry()                                             # too little to move
     assert [now - was for now, was in zip(weights.lanes(0), before[0])] == moved
 
 
@@ -414,8 +415,6 @@ def small_steps(team, images, labels, batches):
     x = SparseMatrix.from_images(list(map(own, images)), 4)
     for _ in range(batches):
         parallel.train_batch(net, team, x, labels, 0.05)
-    assert all(not any(m.stored.fine.rows) for layer in net.layers
-               for m in (layer.weights, layer.bias))
     return unpack_network(net, team)
 
 
@@ -432,7 +431,7 @@ def test_small_steps_are_those_of_lists_and_the_same_for_any_team(rng):
     for one, other, was in zip(lists.layers, alone.layers, start.layers):
         for a, b, c in ((one.weights, other.weights, was.weights),
                         (one.bias, other.bias, was.bias)):
-            assert (a - b).norm() < (a - c).norm() / 20
+            assert (a - b).norm() < (a - c).norm() / 100
 
 
 def loss_of(team, network, dataset, batch_size):

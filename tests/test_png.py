@@ -322,7 +322,7 @@ def least_time(action):
 
 
 @pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="PyPy's loops are fast")
-@pytest.mark.parametrize("kinds", [(4,), (3,), (4, 0), (1, 4, 2)])
+@pytest.mark.parametrize("kinds", [(4,), (3,)])
 def test_no_filter_takes_longer_than_a_step_of_python_for_each_byte(kinds):
     lines = b"".join(bytes([kinds[y % len(kinds)]]) + random.Random(y).randbytes(2000)
                      for y in range(500))
