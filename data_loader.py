@@ -304,7 +304,7 @@ def find_files(folder) -> dict[str, Path]:
     files = _list_files(folder)
     missing = [name for part, name in FILE_NAMES.items() if part not in files]
     if missing:
-        found = f"no {' and no '.join(missing)}" if files else "none of them"
+        found = f"no {' and no '.join(missing)}" if files else "no data set"
         if not folder.is_dir():
             found = "a file" if folder.exists() else "no such folder"
         raise MissingDataError(folder, found, _FOUR_FILES)

@@ -440,11 +440,11 @@ def serve(network: Network, levels: int, class_names: Sequence[str], port: int =
     The arguments and errors are those of `make_server`.
     """
     with make_server(network, levels, class_names, port, samples) as server:
-        ready(server.url)
-        if open_browser:    # a browser in a terminal would hold up this thread
-            threading.Thread(target=webbrowser.open, args=(server.url,),
-                             daemon=True).start()
         try:
+            ready(server.url)
+            if open_browser:    # a browser in a terminal would hold up this thread
+                threading.Thread(target=webbrowser.open, args=(server.url,),
+                                 daemon=True).start()
             server.serve_forever()
         except KeyboardInterrupt:
             return

@@ -152,7 +152,7 @@ def show_index(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -
 def show_files(ensemble: Ensemble, options: argparse.Namespace) -> int:
     """Answer for each file; one that cannot be read costs a line and exit code 2."""
     from image_loader import find_digits, read_picture
-    code = 0
+    code, answered = 0, False
     for path in options.image:
         try:
             digits = find_digits(read_picture(path), path)
@@ -161,14 +161,14 @@ def show_files(ensemble: Ensemble, options: argparse.Namespace) -> int:
             print(f"predict.py: {error}", file=sys.stderr)
             code = 2
             continue
-        answers = list(map(ensemble.answers, digits))
+        answers, answered = list(map(ensemble.answers, digits)), True
         if options.json:
             for i, row in enumerate(answers):
                 place = {"position": i} if len(digits) > 1 else {}
                 print_json(answer_object(row, ensemble.names, file=path, **place))
         else:
             show_digits(ensemble, path, digits, answers, options)
-    if not options.json:
+    if answered and not options.json:
         print(ensemble)
     return code
 

@@ -261,7 +261,7 @@ def test_a_folder_without_the_files(tmp_path, left_out):
     error = error_of(data_loader.load, folder)
     assert isinstance(error, data_loader.MissingDataError) and error.path == folder
     missing = " and ".join(f"no {PLAIN[part]}" for part in left_out)
-    assert error.found == ("none of them" if left_out == PARTS else missing)
+    assert error.found == ("no data set" if left_out == PARTS else missing)
     assert all(name in error.expected for name in PLAIN.values())
 
 
@@ -587,7 +587,7 @@ def test_load_or_sample_without_a_network(tmp_path, server, monkeypatch):
 
 def test_a_folder_that_the_user_named_is_never_replaced(tmp_path, server, monkeypatch):
     arguments = (None, mirrors(server, "good"))
-    with pytest.raises(data_loader.MissingDataError, match="none of them"):
+    with pytest.raises(data_loader.MissingDataError, match="no data set"):
         data_loader.load_or_sample(tmp_path, *arguments)
     monkeypatch.setenv("MNIST_DIR", str(tmp_path / "none"))
     with pytest.raises(data_loader.MissingDataError, match="no such folder"):
