@@ -69,8 +69,9 @@ fraction_below_one = _number("a number from 0 up to, not including, 1",
 
 def run_command(name: str, command: Callable[[], int]) -> int:
     """Run a command; what its user can mend is one line on stderr and exit code 2."""
-    if hasattr(sys.stdout, "reconfigure"):      # a path may have any character in it
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):     # a path may have any character in it
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = command()
         sys.stdout.flush()

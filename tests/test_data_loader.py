@@ -610,10 +610,11 @@ def test_errors_survive_pickling():
 def test_import_is_silent_and_its_folders_are_beside_the_module(tmp_path):
     program = "import data_loader as d; print(d.MNIST_FOLDER, d.SAMPLE_FOLDER, sep='|')"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, timeout=60,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          env={**os.environ, "PYTHONPATH": str(ROOT),
+                               "PYTHONIOENCODING": "utf-8:surrogateescape"},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     folders = f"{ROOT / 'data' / 'mnist'}|{ROOT / 'data' / 'sample'}"
-    assert (done.returncode, done.stdout.decode().strip()) == (0, folders)
+    assert (done.returncode, os.fsdecode(done.stdout.strip())) == (0, folders)
     assert os.listdir(tmp_path) == []
 
 
