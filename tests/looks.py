@@ -1,8 +1,10 @@
-"""Give drawings other looks and count what is read right: tests/looks.py FOLDER [EACH]
+"""Give drawings other looks, and count what is read right.
+
+    python tests/looks.py FOLDER [EACH]
 
 FOLDER has PNG files whose names begin with the digit that they show, such as those of
-tests/draw_set.py.  Each, or each so many-th, is put on other paper with another pen, and photographed: grey
-paper, a shadow from one side, darker corners, noise.
+tests/draw_set.py.  Each (or each 7th, if EACH is 7) is put on other paper with another
+pen, and photographed: grey paper, a shadow from one side, darker corners, noise.
 """
 import math
 import random
@@ -38,8 +40,8 @@ def look(rows, name, rng):
         line = bytearray()
         for x, grey in enumerate(row):
             across, down = x / width - 0.5, y / height - 0.5
-            light = (1 - shadow * (0.5 + across * math.cos(turn) + down * math.sin(turn))
-                     - shadow * (across * across + down * down))
+            aside = 0.5 + across * math.cos(turn) + down * math.sin(turn)
+            light = 1 - shadow * (aside + across * across + down * down)
             for dark, bright in zip(ink, paper):
                 value = (dark + (bright - dark) * grey / 255) * light
                 value += noise * (rng.random() + rng.random() - 1) * 2
