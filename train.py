@@ -180,18 +180,19 @@ def run(options: argparse.Namespace) -> int:
         raise OptionError(f"{error}: expected all {workers} to work to the end; "
                           f"{_what_is_kept(folder, history, options.data)}") from None
     finally:
-        if not history and not options.output:
-            folder.rmdir()      # no checkpoint came to be, so it is empty
+        if not (options.output or any(folder.iterdir())):
+            folder.rmdir()      # no checkpoint came to be
     finish(report, parts["test"], folder, history, not options.no_plots, options.data)
     return 0
 
 
 def _what_is_kept(folder: Path, history: list[dict], data: str | None) -> str:
     """What a run that ends early leaves behind, and how to go on with it."""
-    if not history:
+    if not (folder / MODEL).exists():
         return "nothing to keep before the first epoch is done"
-    epochs = f"{len(history)} epoch{'s are' if len(history) > 1 else ' is'} kept"
-    return f"{epochs}; {_how_to_go_on(folder, data)}"
+    epochs = f"{len(history)} epoch{'s are' if len(history) > 1 else ' is'}"
+    return (f"{epochs if history else 'a part of the first epoch is'} kept; "
+            f"{_how_to_go_on(folder, data)}")
 
 
 def _how_to_go_on(folder: Path, data: str | None) -> str:

@@ -113,6 +113,24 @@ def test_interrupt_before_the_first_checkpoint_leaves_nothing(
     assert code == 130 and "nothing to keep" in err and files_in(folder) == []
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["--output", "runs"])
+def test_interrupt_within_the_first_epoch_keeps_the_part_that_was_saved(
+        named, small_run, tmp_path, monkeypatch, capsys):
+    def save_and_stop(epoch, network, live, part, save):
+        save(part._replace(done=8, loss_sum=20.0))
+        raise KeyboardInterrupt
+    monkeypatch.setattr(training.Epoch, "train", save_and_stop)
+    monkeypatch.setattr(train, "RUNS", tmp_path / "runs")
+    if named:
+        code, _, err, folder = small_run()
+    else:
+        code, folder = train.main(SMALL), tmp_path / "runs" / "default-1"
+        err = capsys.readouterr().err
+    assert code == 130 and len(err.strip().splitlines()) == 1
+    assert "a part of the first epoch is kept" in err and f"--resume {folder}" in err
+    assert [path.name for path in files_in(folder)] == ["model.npz"]
+
+
 # --- real processes, real signals
 
 @pytest.fixture
