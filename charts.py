@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from typing import Any, Mapping, NamedTuple, Sequence
 
+from checkpoint import best_row, judged_by
 from console import table
 from network import Report
 
@@ -57,11 +58,6 @@ def _part(some: int, whole: int) -> float:
 # The curves of a run
 # ---------------------------------------------------------------------------
 
-def judged_by(row: Mapping[str, Any]) -> str:
-    """What a run was judged by after each epoch: "validation" images, or "test"."""
-    return "validation" if "validation_accuracy" in row else "test"
-
-
 def best_epoch(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The row of the highest validation accuracy, the first of equals.
 
@@ -69,7 +65,7 @@ def best_epoch(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None
     """
     if judged_by(history[0]) == "test":
         return None
-    return max(history, key=lambda row: row["validation_accuracy"])
+    return best_row(history)
 
 
 def gap(row: Mapping[str, Any]) -> float:
@@ -133,13 +129,13 @@ def survey(rows: Sequence[Mapping[str, Any]], settings: Sequence[str] | None = N
     names = list(settings or _varying(rows, score))
     runs: dict[tuple, list[float]] = {}
     for row in rows:
-        runs.setdefault(tuple(_text(row.get(name)) for name in names), []).append(
+        runs.setdefault(tuple(value_text(row.get(name)) for name in names), []).append(
             row[score])
     means = {key: math.fsum(found) / len(found) for key, found in runs.items()}
     cells: dict[tuple, float] = {}
     for key, mean in means.items():
         cells[key[:2]] = max(mean, cells.get(key[:2], -math.inf))
-    values = [[_text(value) for value in sorted((row.get(name) for row in rows),
+    values = [[value_text(value) for value in sorted((row.get(name) for row in rows),
                                                 key=_order)] for name in names[:2]]
     best = max(means, key=lambda key: means[key])
     return Survey(score, names[:2], [list(dict.fromkeys(some)) for some in values],
@@ -152,15 +148,27 @@ def _varying(rows: Sequence[Mapping[str, Any]], score: str) -> list[str]:
              if name not in RESULTS and name not in ("seed", score)
              and not name.endswith(RESULT_ENDINGS)]
     varying = [name for name in names
-               if len({_text(row.get(name)) for row in rows}) > 1]
+               if len({value_text(row.get(name)) for row in rows}) > 1]
     return varying or names[:1]
 
 
-def _text(value: Any) -> str:
-    """A setting as a user would write it: [128, 64] is 128-64."""
+# Values that options take as words: (setting, value, word).
+WORDS = ("hidden", [], "none"), ("batch_size", 0, "all")
+
+
+def value_text(value: Any, name: str = "") -> str:
+    """The value of a setting as its option takes it.
+
+    >>> value_text([64, 32]), value_text([], "hidden"), value_text(0, "batch_size")
+    ('64-32', 'none', 'all')
+    """
+    for word_for, special, word in WORDS:
+        if (name, value) == (word_for, special):
+            return word
     if isinstance(value, (list, tuple)):
         return "-".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    short = f"{value:g}" if isinstance(value, float) else ""
+    return short if short and float(short) == value else str(value)
 
 
 def _order(value: Any) -> tuple:

@@ -56,6 +56,11 @@ def best_row(history: list[dict]) -> dict:
     return max(history, key=lambda row: row["validation_accuracy"])
 
 
+def judged_by(row: dict) -> str:
+    """What a run was judged by after each epoch: "validation" images, or "test"."""
+    return "validation" if "validation_accuracy" in row else "test"
+
+
 def is_over(history: list[dict], settings: dict) -> bool:
     """Whether all epochs are done, or so many (`patience`) have brought nothing."""
     if len(history) >= settings["epochs"]:

@@ -120,11 +120,10 @@ class LiveLine:
 
     def show(self, text: str) -> None:
         """Replace the line, unless it was replaced a moment ago."""
-        now = time.monotonic()
-        if self._shown and now >= self._next:
+        if self.is_due:
             self._stream.write("\r" + text.ljust(self._width))
             self._stream.flush()
-            self._next, self._width = now + self._interval, len(text)
+            self._next, self._width = time.monotonic() + self._interval, len(text)
 
     def clear(self) -> None:
         """Wipe the line out, so that a result can be printed in its place."""

@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import Callable, Sequence
 
 import data_loader
-from dataset import Dataset, shift_map
+from dataset import Dataset, gather, shift_map
 from image_loader import normalised
 from my_math import SparseMatrix
 from network import LOSSES, Network
@@ -57,7 +57,7 @@ _BODY_TYPE = "application/octet-stream"
 
 def shifted(picture: bytes, step: int) -> bytes:
     """The picture moved `step` pixels to the right."""
-    return _gathered(picture, shift_map(SIDE, SIDE, down=0, right=step))
+    return gather(shift_map(SIDE, SIDE, down=0, right=step))(picture)
 
 
 def noisy(picture: bytes, step: int) -> bytes:
@@ -84,14 +84,14 @@ def thinned(picture: bytes, step: int) -> bytes:
 
 def _eroded(picture: bytes) -> bytes:
     """Each pixel the least of itself and its neighbours above, below, left, right."""
-    neighbours = [_gathered(picture, shift_map(SIDE, SIDE, down, right))
+    neighbours = [gather(shift_map(SIDE, SIDE, down, right))(picture)
                   for down, right in ((1, 0), (-1, 0), (0, 1), (0, -1))]
     return bytes(map(min, picture, *neighbours))
 
 
 def turned(picture: bytes, step: int) -> bytes:
     """The picture turned about its middle, 10 degrees clockwise a step."""
-    return _gathered(picture, _turn_map(10 * step))
+    return gather(_turn_map(10 * step))(picture)
 
 
 @lru_cache(maxsize=None)
@@ -108,11 +108,6 @@ def _turn_map(degrees: int) -> list[int]:
             inside = 0 <= i < SIDE and 0 <= j < SIDE
             sources.append(i * SIDE + j if inside else PIXELS)
     return sources
-
-
-def _gathered(picture: bytes, sources: Sequence[int]) -> bytes:
-    """The picture whose pixel k is pixel sources[k] of the old one; 784 means paper."""
-    return bytes(map((picture + b"\0").__getitem__, sources))
 
 
 DAMAGES: dict[str, Callable[[bytes, int], bytes]] = {

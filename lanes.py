@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
+from itertools import repeat
 from typing import Iterable, Sequence
 
 NARROW, WIDE = 32, 64       # bits of a lane: weights and sums; products of two of them
@@ -100,12 +101,17 @@ class Lanes:
             return row << -by
         if by >= self.bits:
             return 0
-        left, biased = self.bits - by, row + self.bias
-        low = (self.ones << left) - self.ones
+        low, bias = self._after_shift(by)
+        biased = row + self.bias
         # The highest bit that is lost says whether to round up.  Adding 1/2 first would
         # carry the largest numbers into the next lane.
-        rounded = (biased >> by & low) + (biased >> by - 1 & self.ones)
-        return rounded - (self.ones << left - 1)
+        return (biased >> by & low) + (biased >> by - 1 & self.ones) - bias
+
+    @lru_cache(maxsize=None)
+    def _after_shift(self, by: int) -> tuple[int, int]:
+        """What a shift leaves of each lane: a mask of its bits, and the bias."""
+        left = self.bits - by
+        return (self.ones << left) - self.ones, self.ones << left - 1
 
     def measure(self, rows: Iterable[int]) -> int:
         """A power of two that no |lane| exceeds, the least but for whole powers.
@@ -114,11 +120,14 @@ class Lanes:
         sign, so v ^ (v >> 1) has its highest one where the magnitude has.  The lane
         above spoils nothing but the top bit of that.
         """
-        seen, bias = 0, self.bias
+        seen, bias, lanes = 0, self.bias, self.count
         for row in rows:
             twos = row + bias ^ bias
             seen |= twos ^ twos >> 1
-        return 1 << max(map(int.bit_length, self.decode(seen & bias - self.ones)))
+        while lanes > 1:            # the upper half onto the lower
+            lanes = (lanes + 1) // 2
+            seen |= seen >> lanes * self.bits
+        return 1 << (seen & (1 << self.bits - 1) - 1).bit_length()
 
     def flip(self, rows: Sequence[int], bits: int) -> list[int]:
         """The columns of these rows, each as one integer of lanes of so many bits.
@@ -131,18 +140,16 @@ class Lanes:
         >>> [Lanes(2, 64).decode(column) for column in lanes.flip(rows, 64)]
         [(1, 4), (-2, 5), (3, -6)]
         """
-        width = bits // self.bits
-        column_size, size = len(rows) * bits // 8, self.struct.size
+        width, size = bits // self.bits, len(rows) * bits // 8      # of a column
         code = "I" if self.bits == NARROW else "Q"
-        table = bytearray(self.count * column_size)
+        table = bytearray(self.count * size)
         places = memoryview(table).cast(code)
         for i, row in enumerate(rows):
-            lanes = memoryview((row + self.bias).to_bytes(size, "little")).cast(code)
-            places[i * width::len(rows) * width] = lanes
-        bias, read = lanes_of(len(rows), bits).ones << self.bits - 1, int.from_bytes
-        raw = bytes(table)
-        return [read(raw[start:start + column_size], "little") - bias
-                for start in range(0, len(raw), column_size)]
+            raw = (row + self.bias).to_bytes(self.struct.size, "little")
+            places[i * width::len(rows) * width] = memoryview(raw).cast(code)
+        columns = struct.unpack(f"{size}s" * self.count, table)
+        bias = lanes_of(len(rows), bits).ones << self.bits - 1
+        return [raw - bias for raw in map(int.from_bytes, columns, repeat("little"))]
 
 
 @lru_cache(maxsize=None)

@@ -3,13 +3,12 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from operator import itemgetter
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
 
 from console import MODEL, RUNS, shown_path
 from data_loader import DataError
-from dataset import Dataset, shift_map
+from dataset import Dataset, gather, shift_map
 from my_math import Matrix, SparseMatrix
 from network import Dense, Network, Report
 
@@ -129,11 +128,8 @@ def moves(height: int, width: int, pixels: int) -> list[Callable[[bytes], bytes]
     >>> [list(move(bytes([1, 2, 3, 4]))) for move in moves(2, 2, 1)[:2]]
     [[2, 0, 4, 0], [0, 1, 0, 3]]
     """
-    def mover(down: int, right: int) -> Callable[[bytes], bytes]:
-        """Move one image; the number after the last pixel stands for paper."""
-        getter = itemgetter(*shift_map(height, width, down, right))
-        return lambda image: bytes(getter(image + b"\0"))
-    return [mover(0, -pixels), mover(0, pixels), mover(-pixels, 0), mover(pixels, 0)]
+    ways = (0, -pixels), (0, pixels), (-pixels, 0), (pixels, 0)     # (down, right)
+    return [gather(shift_map(height, width, *way)) for way in ways]
 
 
 def shift_accuracies(model: Model, dataset: Dataset, reach: int,

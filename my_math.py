@@ -139,10 +139,10 @@ class Matrix:
         labels = list(map(operator.index, labels))
         if not labels:
             raise ShapeError("a matrix needs at least one row: there is no label")
-        for label in labels:
+        for label in (min(labels), max(labels)):
             if not 0 <= label < classes:
                 raise ValueError(f"label {label} is not in 0..{classes - 1}")
-        unit = [[int(j == k) for j in range(classes)] for k in range(classes)]
+        unit = _unit_rows(classes)
         return cls._trusted([unit[label][:] for label in labels])
 
     # --- looking at it
@@ -218,7 +218,7 @@ class Matrix:
     def _elementwise(self, other: Any, function: Callable, symbol: str) -> Any:
         """C[i, j] = function(A[i, j], B[i, j]); a size of 1 stretches to fit."""
         if isinstance(other, numbers.Real):
-            return Matrix._trusted([[function(x, other) for x in row]
+            return Matrix._trusted([list(map(function, row, repeat(other)))
                                     for row in self._rows])
         if isinstance(other, list):
             other = Matrix(other)
@@ -473,6 +473,12 @@ class Matrix:
         return n
 
 
+@lru_cache(maxsize=None)
+def _unit_rows(size: int) -> list[list[int]]:
+    """The rows of the unit matrix."""
+    return [[int(i == j) for j in range(size)] for i in range(size)]
+
+
 def _stretch(rows: list, height: int, width: int) -> Iterable:
     """Rows for broadcasting: a single row or column repeats as often as is needed."""
     if len(rows[0]) == 1 and width > 1:
@@ -559,6 +565,14 @@ class SparseMatrix:
         return sparse
 
     @classmethod
+    def from_groups(cls, columns: int, denominator: int, groups: list) -> SparseMatrix:
+        """A row for each list of groups [(value, its columns), ...], as in `groups`."""
+        sparse = object.__new__(cls)
+        sparse.shape, sparse.denominator = (len(groups), columns), denominator
+        sparse.groups, sparse._mirror, sparse._ink = groups, None, None
+        return sparse
+
+    @classmethod
     def _from_entries(cls, shape: Shape, rows: Iterable, denominator: int = 1
                       ) -> SparseMatrix:
         """Join (columns, values) of each row."""
@@ -598,10 +612,18 @@ class SparseMatrix:
             self.indices = list(chain.from_iterable(places for places, _ in self._ink))
             self.values = b"".join(values for _, values in self._ink)
         else:
-            built = SparseMatrix._from_entries(self.shape, self._mirror._columns())
+            rows = self._mirror._columns() if self._mirror else self._ungrouped()
+            built = SparseMatrix._from_entries(self.shape, rows)
             self.indptr, self.indices = built.indptr, built.indices
             self.values = built.values
         return getattr(self, name)
+
+    def _ungrouped(self) -> Iterator[tuple[list, list]]:
+        """For each row (the columns, the values) that are in its groups."""
+        for groups in self.groups:
+            value_at = {place: value for value, places in groups for place in places}
+            places = sorted(value_at)
+            yield places, [value_at[place] for place in places]
 
     def _columns(self) -> list[tuple[list, list]]:
         """For each column (the rows, the values) that it has."""
@@ -652,8 +674,9 @@ class SparseMatrix:
 
 
 def _grouped(places: Sequence[int], values: Sequence[int], denominator: int) -> list:
-    """[(value, its places), ...]: an image has many pixels and few grey levels."""
-    groups: dict = {value: [] for value in set(values)}
+    """[(value, its places), ...], the largest first: an image has many pixels and few
+    grey levels."""
+    groups: dict = {value: [] for value in sorted(set(values), reverse=True)}
     for place, value in zip(places, values):
         groups[value].append(place)
     return list(groups.items())
@@ -667,10 +690,10 @@ def _grouped_by_levels(places: Sequence[int], values: bytes, denominator: int) -
 
 @lru_cache(maxsize=None)
 def _one_table_each(count: int) -> list[tuple[int, bytes]]:
-    """For each value up to count, (it, a table for bytes.translate that turns it into 1
+    """For each value from count to 1, (it, a table for bytes.translate that turns it into 1
     and all others into 0)."""
     return [(value, bytes(value) + b"\1" + bytes(255 - value))
-            for value in range(1, count + 1)]
+            for value in range(count, 0, -1)]
 
 
 @lru_cache(maxsize=None)

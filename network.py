@@ -389,7 +389,7 @@ class Network:
         trace, targets = self.forward(x, masks), self._targets(labels, smoothing)
         answers, loss = self._answers_and_loss(trace.logits, targets)
         delta = LOSSES[self.loss].gradient(answers, targets)
-        is_sure = [max(map(abs, row)) < sure for row in delta]
+        is_sure = [sure > 0 and max(map(abs, row)) < sure for row in delta]
         if any(is_sure):
             delta = Matrix([0.0] * len(row) if skip else row
                            for row, skip in zip(delta, is_sure))

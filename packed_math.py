@@ -22,6 +22,42 @@ from lanes import NARROW, WIDE, LaneOverflowError, Lanes, lanes_of
 from my_math import Matrix, Shape, ShapeError, SparseMatrix, check_inner
 
 
+class Unit(Fraction):
+    """A Fraction that remembers its hash and what has been made of it.
+
+    Units are exact, and fractions are slow: 2 us an operation, 1 us a hash.  A batch
+    asks for the same dozens of them as the batch before.
+    """
+
+    __slots__ = ("_hash",)
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            self._hash = super().__hash__()
+            return self._hash
+
+    @lru_cache(maxsize=1024)
+    def __mul__(self, other: Any) -> Unit:
+        return unit_of(Fraction(self) * other)
+
+    @lru_cache(maxsize=1024)
+    def __truediv__(self, other: Any) -> Unit:
+        return unit_of(Fraction(self) / other)
+
+
+@lru_cache(maxsize=1024)
+def unit_of(number: Fraction) -> Unit:
+    """The one Unit of this value."""
+    return Unit(number)
+
+
+# What floats are rounded to where packed weights are multiplied by them; where an update
+# is, so that as many bits are left to the other factor as `relu` leaves.
+_FINENESS_OF_FLOATS, _FINENESS_OF_RELU = Unit(1, 1 << 15), Unit(1, 1 << 9)
+
+
 class PackedMatrix:
     """An m x n matrix, each row one integer of n lanes; a lane of v means v * unit.
 
@@ -44,7 +80,7 @@ class PackedMatrix:
             raise LaneOverflowError(f"numbers up to {float(bound * unit):.3g} in lanes "
                                     f"of {bits} bits with unit {unit}")
         self.shape, self.rows = (len(rows), columns), rows
-        self.unit, self.bits, self.bound = unit, bits, bound
+        self.unit, self.bits, self.bound = unit_of(unit), bits, bound
         self._row_bounds = row_bounds
         self.product_unit = self._positive = self._columns = None
 
@@ -132,14 +168,21 @@ class PackedMatrix:
                             self._ink_bound(left) * self.bound, self.bits)
 
     def _sums(self, images: Iterable[list]) -> list[int]:
-        """Rows under equal grey levels are added first and multiplied once."""
+        """For each image the sum of value times row, over the rows under its ink.
+
+        By parts (Abel): v1 S1 + v2 S2 + v3 S3 = (v1 - v2) S1 + (v2 - v3) (S1 + S2)
+        + v3 (S1 + S2 + S3).  Grey levels mostly differ by 1, so little is multiplied.
+        """
         row_of = self.rows.__getitem__
         rows = []
         for groups in images:
-            total = 0
-            for value, places in groups:
-                total += value * sum(map(row_of, places))
-            rows.append(total)
+            total = running = above = 0
+            for value, places in groups:        # the darkest first
+                drop = above - value
+                total += running if drop == 1 else drop * running
+                running = sum(map(row_of, places), running)
+                above = value
+            rows.append(total + (running if above == 1 else above * running))
         return rows
 
     @property
@@ -190,7 +233,6 @@ class PackedMatrix:
             return NotImplemented
         if other.shape != (1, self.shape[1]):
             raise ShapeError.between("+", self.shape, other.shape, "needs one such row")
-        other.tighten()
         row, bound = other.in_lanes(self.bits)._in_units_of(self.unit, 1)
         return PackedMatrix([one + row[0] for one in self.rows], self.shape[1],
                             self.unit, self.bound + bound, self.bits)
@@ -234,7 +276,7 @@ class PackedMatrix:
         The activations are multiplied by weights next, and every bit less here leaves
         one more to those.
         """
-        shift = max(0, math.floor(math.log2(1 / (512 * self.unit))))
+        shift = _bits_beyond_nine(self.unit)
         narrow = lanes_of(self.shape[1], NARROW)
         if self.bits == NARROW:
             bias, low = narrow.bias, (narrow.ones << 31 - shift) - narrow.ones
@@ -318,7 +360,7 @@ class PackedMatrix:
     def add_scaled(self, other: Matrix | PackedMatrix, factor: float) -> None:
         """C <- C + factor B in place, rounded to the unit."""
         if isinstance(other, Matrix):
-            scale, encode = float(Fraction(factor) / self.unit), self.layout.encode
+            scale, encode = _scale(factor, 1, self.unit), self.layout.encode
             rows = [encode(_nearest(row, scale)) for row in other]
             bound = self.layout.measure(rows)
         else:
@@ -411,7 +453,7 @@ class PackedMatrix:
         for groups, step in zip(chosen, steps):
             if step:
                 for value, places in groups:
-                    multiple = value * step
+                    multiple = step if value == 1 else value * step
                     for place in places:
                         rows[place] += multiple
 
@@ -422,7 +464,7 @@ class PackedMatrix:
         if isinstance(b, PackedMatrix):
             self.add_rows(*self._steps(b.sum(axis=0), self.step_unit, alpha))
         else:
-            scale = float(Fraction(alpha) / self.step_unit)
+            scale = _scale(alpha, 1, self.step_unit)
             sums = list(map(sum, zip(*[_nearest(row, scale) for row in b])))
             self.add_rows([self.layout.encode(sums)], max(map(abs, sums)))
 
@@ -444,6 +486,8 @@ class PackedMatrix:
         """alpha times the rows in multiples of `unit`, and a bound on their sum."""
         whole, shift = _whole_and_shift(alpha, self.unit, unit)
         largest = self.bound * abs(whole)
+        if largest >> self.bits - 8:        # a sum of bounds says little
+            largest = self.tighten() * abs(whole)
         if largest >> self.bits - 1:
             raise LaneOverflowError(f"{largest:,} in a lane of {self.bits} bits")
         rows = [row * whole for row in self.rows]
@@ -542,9 +586,9 @@ class PackedTranspose:
             raise ShapeError.between("+=", self.shape, shape, "must be equal")
         base, x = self.base, a.T
         if isinstance(x, Matrix):       # 9 bits, as `relu` has: b then gets the others
-            x = PackedMatrix.from_matrix(x, Fraction(1, 1 << 9))
+            x = PackedMatrix.from_matrix(x, _FINENESS_OF_RELU)
         x = x.in_lanes(base.bits)
-        scale = float(Fraction(alpha) * x.unit / base.step_unit)
+        scale = _scale(alpha, x.unit, base.step_unit)
         whole = [_nearest(numbers, scale) for numbers in b]
         growth = sum(bound * max(map(abs, numbers))
                      for bound, numbers in zip(x.row_bounds, whole))
@@ -566,7 +610,7 @@ def _wide_product(left: Matrix | PackedMatrix, wide_rows: list[int], columns: in
         unit, bound = left.unit, left.bound
         whole_rows = map(left.lanes, range(len(left.rows)))
     else:
-        unit = Fraction(1, 1 << 15)
+        unit = _FINENESS_OF_FLOATS
         whole_rows = [_nearest(row, float(1 / unit)) for row in left]
         bound = max(max(map(abs, row)) for row in whole_rows)
     rows = [_weighted_sum(row, wide_rows) for row in whole_rows]
@@ -637,10 +681,22 @@ def _log2_of_ratio(a: Fraction, b: Fraction) -> int:
 
 
 @lru_cache(maxsize=None)
+def _bits_beyond_nine(unit: Fraction) -> int:
+    """By how much to shift numbers in this unit to have them in 1/1024 to 1/512."""
+    return max(0, math.floor(math.log2(1 / (512 * unit))))
+
+
+@lru_cache(maxsize=None)
 def _floor_log2(number: Fraction) -> int:
     """The largest n with 2^n <= number."""
     n = number.numerator.bit_length() - number.denominator.bit_length()
     return n if Fraction(2) ** n <= number else n - 1
+
+
+@lru_cache(maxsize=64)
+def _scale(alpha: float, unit: Fraction, new_unit: Fraction) -> float:
+    """What numbers in one unit are times in another, taken alpha times."""
+    return float(Fraction(alpha) * unit / new_unit)
 
 
 @lru_cache(maxsize=64)

@@ -39,11 +39,11 @@ from dropout import Dropout
 from my_math import Matrix, SparseMatrix
 from network import BatchResult, Dense, Network, Report
 from optimizers import SGD
-from packed_math import NARROW, WIDE, LaneOverflowError, PackedMatrix
+from packed_math import NARROW, WIDE, LaneOverflowError, PackedMatrix, Unit
 
 # Units of the steps of the first layer, lr / m dZ1.  In narrow lanes, with 4 grey
 # levels, 2^-16 leaves room for weights up to 4.6 under an image that is all ink.
-NARROW_STEP, FINE_STEP = Fraction(1, 1 << 16), Fraction(1, 1 << 24)
+NARROW_STEP, FINE_STEP = Unit(1, 1 << 16), Unit(1, 1 << 24)
 
 
 class WorkerError(Exception):
@@ -244,7 +244,7 @@ def pack_network(network: Network, team: Team, levels: int, step_size: float,
     small, fineness = step_size * 512 < 1, 1 << max(0, smallness - 8)
     bits, step = (NARROW, NARROW_STEP) if levels <= 4 else (WIDE, FINE_STEP)
     # The smaller the steps, the finer the unit of the later weights: room for 64 to 8.
-    later_unit = Fraction(1, 1 << 25 + min(3, max(0, smallness - 8)))
+    later_unit = Unit(1, 1 << 25 + min(3, max(0, smallness - 8)))
     first, *later = network.layers
     own = Matrix(first.weights[pixel]
                  for pixel in range(team.rank, network.sizes[0], team.size))
@@ -370,12 +370,15 @@ def _add_nothing(network: Network, x: SparseMatrix) -> None:
         bias.add_rows([0], 0)
 
 
-def judge(network: Network, team: Team, dataset: Dataset,
-          batch_size: int = 100) -> Report:
-    """The answers of the team to a whole data set, in every worker."""
+def judge(network: Network, team: Team, dataset: Dataset, batch_size: int = 100,
+          keep: bool = False) -> Report:
+    """The answers of the team to a whole data set, in every worker.
+
+    `keep` what is made of the images where they will be judged again.
+    """
     mine, loss_sum = [], 0.0
-    for x, labels in prepared(team, dataset.batches(batch_size,
-                                                    augment=own_pixels(team))):
+    batches = dataset.batches(batch_size, pixels=own_pixels(team), keep=keep)
+    for x, labels in prepared(team, batches):
         own = labels[team.share(len(labels))]
         if own:
             answers, loss = network.predict_and_judge(x, own)
@@ -389,10 +392,9 @@ def judge(network: Network, team: Team, dataset: Dataset,
                   dataset.labels, math.fsum(losses) / len(dataset))
 
 
-def own_pixels(team: Team) -> Callable[[bytes], bytes] | None:
-    """What picks this worker's pixels out of an image; None where that is all."""
-    own = slice(team.rank, None, team.size)
-    return None if team.size == 1 else lambda image: image[own]
+def own_pixels(team: Team) -> slice:
+    """Which pixels of an image are this worker's."""
+    return slice(team.rank, None, team.size)
 
 
 # ---------------------------------------------------------------------------

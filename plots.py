@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 import charts
+from checkpoint import judged_by
 from console import MODEL
 from dataset import Dataset
 from embedding import pca, tsne
@@ -75,7 +76,7 @@ def _draw_curves(axes, history: Sequence[Mapping[str, Any]], what: str,
 
 def _shade_gap(axes, history: Sequence[Mapping[str, Any]]) -> None:
     """Shade what lies between the training images and those judged by."""
-    judged = charts.judged_by(history[0])
+    judged = judged_by(history[0])
     lines = [[100 * row[f"{name}_accuracy"] for row in history]
              for name in ("train", judged)]
     axes.fill_between([row["epoch"] for row in history], *lines, color=GREY, alpha=0.3,

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import (Any, Callable, Collection, Mapping, NamedTuple,
                     Sequence, TextIO)
 
-from charts import Survey, plain, survey
+from charts import WORDS, Survey, plain, survey, value_text
 from checkpoint import Progress, best_row, load_checkpoint
 from console import MODEL, LiveLine
 from data_loader import DataError
@@ -58,25 +58,6 @@ Rows = Sequence[Mapping[str, Any]]
 # ---------------------------------------------------------------------------
 # Settings as text
 # ---------------------------------------------------------------------------
-
-# Values that options take as words: (setting, value, word).
-_WORDS = ("hidden", [], "none"), ("batch_size", 0, "all")
-
-
-def value_text(value: Any, name: str = "") -> str:
-    """The value of a setting as its option takes it.
-
-    >>> value_text([64, 32]), value_text([], "hidden"), value_text(0, "batch_size")
-    ('64-32', 'none', 'all')
-    """
-    for word_for, special, word in _WORDS:
-        if (name, value) == (word_for, special):
-            return word
-    if isinstance(value, list):
-        return "-".join(map(str, value))
-    short = f"{value:g}" if isinstance(value, float) else ""
-    return short if short and float(short) == value else str(value)
-
 
 def in_words(settings: Mapping[str, Any]) -> str:
     """Settings for people to read: "hidden 64-32, learning rate 0.1"."""
@@ -439,7 +420,7 @@ def summed_up(plan: Plan, rows: Rows) -> tuple[Survey, dict[str, Any]] | None:
     if not sound:
         return None
     best = max(sound, key=mean_accuracy)[0]
-    plainly = [{**row, **{name: word for name, value, word in _WORDS
+    plainly = [{**row, **{name: word for name, value, word in WORDS
                           if row.get(name) == value}}
                for group in sound for row in group]
     varied = [name for name in names if len(plan.grid[name]) > 1] or names[:1]

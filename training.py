@@ -16,7 +16,8 @@ from itertools import chain, compress
 from pathlib import Path
 from typing import Callable, Iterator, Sequence, TextIO
 
-from checkpoint import Part, Progress, best_row, is_over, save_checkpoint
+from checkpoint import (Part, Progress, best_row, is_over, judged_by,
+                        save_checkpoint)
 from console import MODEL, LiveLine, rate_text
 from data_loader import DataError
 from dataset import Dataset, RandomGather, affine_maps, shift_maps
@@ -52,9 +53,10 @@ def advice(history: list[dict], labels: Sequence[int]) -> str:
     Guessing is to give the commonest label to all images.  The first epoch on a few
     images says nothing.
     """
+    if len(history) != 1 or history[0]["images"] < 1000:
+        return ""
     guessing = max(map(labels.count, set(labels))) / len(labels)
-    if (len(history) != 1 or history[0]["images"] < 1000
-            or history[0]["train_accuracy"] > guessing * 1.2):
+    if history[0]["train_accuracy"] > guessing * 1.2:
         return ""
     return (f"After an epoch {history[0]['train_accuracy']:.1%} of the training images "
             f"are read right, and guessing gives {guessing:.1%}: if the next epochs do "
@@ -129,11 +131,12 @@ class Epoch:
         # Where all would rest, as with --sure 1 or very few images, none does.
         self.order = [i for i in shuffled if not resting[i]] or shuffled
         resting[:] = [max(0, epochs - 1) for epochs in resting]
-        self._train, self._augment = train, own_pixels(team)
+        self._train, own = train, own_pixels(team)
         self._augment_rng = random_for(settings, "augment", number)
         if maps:
-            self._augment = RandomGather(maps, self._augment_rng,
-                                         slice(team.rank, None, team.size))
+            self._seen = {"augment": RandomGather(maps, self._augment_rng, own)}
+        else:       # the same in every epoch
+            self._seen = {"pixels": own, "keep": settings["engine"] == "packed"}
 
     def train(self, network: Network, live: LiveLine, part: Part = Part(),
               save: Callable[[Part], None] | None = None) -> dict[str, float]:
@@ -174,7 +177,7 @@ class Epoch:
             self._augment_rng.random()
             for _ in self.settings["hidden"] if self.how.dropout else ():
                 self.how.rng.random()
-        return self._train.batches(self.batch_size, self.order[done:], self._augment)
+        return self._train.batches(self.batch_size, self.order[done:], **self._seen)
 
     def _rate(self, done: int, images: int) -> float:
         """The learning rate of a batch of so many images after so many others.
@@ -199,8 +202,9 @@ class Epoch:
 
 def epoch_line(row: dict, epochs: int) -> str:
     """One epoch's results in one line."""
-    name = "Val" if "validation_accuracy" in row else "Test"
-    accuracy = row.get("validation_accuracy", row.get("test_accuracy"))
+    judged = judged_by(row)
+    name = {"validation": "Val", "test": "Test"}[judged]
+    accuracy = row[f"{judged}_accuracy"]
     return (f"Epoch {row['epoch']:2}/{epochs} | Loss: {row['loss']:.4f} | "
             f"Train Acc: {row['train_accuracy']:.2%} | {name} Acc: {accuracy:.2%} | "
             f"{row['seconds']:.1f} s")
@@ -270,7 +274,8 @@ class Run:
         history = self.progress.history
         self._check(row["loss"])
         self.live.show(f"Testing on {len(self.parts[self.judged]):,} images ...")
-        report = judge(self.network, self.team, self.parts[self.judged])
+        report = judge(self.network, self.team, self.parts[self.judged],
+                       keep=self.settings["engine"] == "packed")
         self.live.clear()
         row[f"{self.judged}_loss"] = report.loss
         row[f"{self.judged}_accuracy"] = report.accuracy

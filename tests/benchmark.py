@@ -18,7 +18,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -94,19 +94,22 @@ def lists(dataset: Dataset) -> float:
     return timed(train)
 
 
-def packed(dataset: Dataset, workers: int) -> float:
-    """`PackedMatrix`, on so many processes."""
-    return run_team(workers, _packed_pass, dataset)
+def packed(dataset: Dataset, workers: int, keep: bool = True) -> float:
+    """`PackedMatrix`, on so many processes, on rows made before or from bytes."""
+    return run_team(workers, _packed_pass, dataset, keep)
 
 
-def _packed_pass(team: Team, dataset: Dataset) -> float:
+def _packed_pass(team: Team, dataset: Dataset, keep: bool) -> float:
     network = pack_network(first_network(), team, LEVELS, RATE / BATCH)
 
+    def batches() -> Iterator:
+        return dataset.batches(BATCH, pixels=own_pixels(team), keep=keep)
+
     def train() -> None:
-        batches = dataset.batches(BATCH, augment=own_pixels(team))
-        for x, labels in prepared(team, batches):
+        for x, labels in prepared(team, batches()):
             train_batch(network, team, x, labels, RATE)
         team.gather(None)       # all have ended
+    next(batches())             # makes what is kept
     team.gather(None)           # all have started
     return timed(train)
 
