@@ -134,6 +134,31 @@ def test_batches_of_nothing(size):
         next(small().batches(size))
 
 
+@pytest.mark.parametrize("pixels", [slice(None), slice(1, None, 2)], ids=["all", "odd"])
+@pytest.mark.parametrize("levels", [2, 4, 9, 256])
+def test_kept_rows_are_those_made_anew(levels, pixels):
+    data = Dataset("greys", bytes(range(256)) * 3, bytes(8), 8, 12).with_levels(levels)
+    for order in ([7, 0, 3, 3, 5], None):       # the second time from what was kept
+        fresh = list(data.batches(2, order, pixels=pixels))
+        kept = list(data.batches(2, order, pixels=pixels, keep=True))
+        assert [labels for _, labels in kept] == [labels for _, labels in fresh]
+        for (x, _), (y, _) in zip(kept, fresh):
+            assert x.shape == y.shape and x.groups == y.groups
+            assert list(x.values) == list(y.values) and x.to_matrix() == y.to_matrix()
+            assert (x.indptr, x.indices) == (y.indptr, y.indices)
+
+
+def test_rows_are_kept_by_pixels_and_only_of_few_levels():
+    data = small().with_levels(4)
+    first, again = (next(data.batches(3, keep=True))[0].groups for _ in range(2))
+    assert all(one is other for one, other in zip(first, again))
+    other = next(data.batches(3, pixels=slice(0, None, 2), keep=True))[0]
+    assert other.shape == (3, 3) and other.groups != first
+    many = small()
+    first, again = (next(many.batches(3, keep=True))[0].groups for _ in range(2))
+    assert first == again and not any(a is b for a, b in zip(first, again))
+
+
 # --- Augmentation ---------------------------------------------------------------------
 
 

@@ -57,6 +57,17 @@ def times(a, b):
             for row in a]
 
 
+def test_units_are_fractions_that_know_their_products():
+    unit = packed_math.unit_of(Fraction(1, 24))
+    assert unit == Fraction(1, 24) and hash(unit) == hash(Fraction(1, 24))
+    for other in (3, Fraction(2, 5), unit):
+        for result, expected in ((unit * other, Fraction(1, 24) * other),
+                                 (unit / other, Fraction(1, 24) / other)):
+            assert result == expected and isinstance(result, packed_math.Unit)
+        assert unit * other is unit * other and unit / other is unit / other
+    assert of_lanes([[1]], Fraction(1, 24)).unit is unit
+
+
 def images(rng, count, size, ink=0.4):
     rows = [bytes(rng.randint(0, 255) if rng.random() < ink else 0
                   for _ in range(size)) for _ in range(count)]
