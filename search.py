@@ -22,7 +22,6 @@ import json
 import math
 import multiprocessing
 import os
-import shlex
 import signal
 import sys
 import threading

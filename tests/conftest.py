@@ -1,6 +1,12 @@
 """What the test files share: the way to the modules, and matrices to compute with."""
+import os
 import random
+import shutil
+import signal
+import subprocess
 import sys
+import threading
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,6 +14,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+
+@contextmanager
+def serving(server):
+    """A server that runs beside the test, and is closed after it."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def pytest_addoption(parser):
@@ -22,6 +41,38 @@ def pytest_addoption(parser):
 def rng():
     """A fresh generator, seeded alike for every test."""
     return random.Random(1867)
+
+
+@pytest.fixture
+def train_process():
+    """train_process(*options, until=text): train.py in a process that has printed this.
+
+    Its whole process group is killed behind the test.
+    """
+    started = []
+
+    def start(*options, until):
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "train.py"), *options], text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        started.append(process)
+        while until not in process.stdout.readline():
+            assert process.poll() is None, process.stderr.read()
+        return process
+
+    yield start
+    for process in started:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.communicate()
+
+
+@pytest.fixture
+def other_data(tmp_path):
+    """The sample in a folder of another name."""
+    return shutil.copytree(ROOT / "data" / "sample", tmp_path / "other")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import sys
 import threading
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, serving
 
 import data_loader
 from data_loader import DataError
@@ -455,15 +455,11 @@ class Server(http.server.ThreadingHTTPServer):
 
 @pytest.fixture
 def server(known):
-    with Server(("127.0.0.1", 0), Mirror) as server:
+    with serving(Server(("127.0.0.1", 0), Mirror)) as server:
         server.asked, server.release = [], threading.Event()
         server.url = f"http://127.0.0.1:{server.server_port}/"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
         yield server
         server.release.set()
-        server.shutdown()
-        thread.join()
 
 
 def mirrors(server, *kinds):

@@ -15,7 +15,7 @@ import time
 from hashlib import sha256
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, serving
 from test_data_loader import PARTS, PLAIN, contents, error_of
 
 import data_loader
@@ -145,16 +145,12 @@ def server(monkeypatch, tmp_path):
     monkeypatch.setattr(data_loader, "MNIST_SHA256", SUMS)
     monkeypatch.setattr(data_loader, "_TIMEOUT", 0.5)
     monkeypatch.setenv("no_proxy", "*")
-    with Server(("127.0.0.1", 0), Mirror) as server:
+    with serving(Server(("127.0.0.1", 0), Mirror)) as server:
         server.asked, server.release = [], threading.Event()
         server.sent, server.last, server.stopped = 0, 0, threading.Event()
         server.url = f"http://127.0.0.1:{server.server_address[1]}/"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
         yield server
         server.release.set()
-        server.shutdown()
-        thread.join()
 
 
 def mirrors(server, *kinds):

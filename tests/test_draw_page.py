@@ -12,7 +12,7 @@ import data_loader
 import draw_page
 import pytest
 from browser import NAMES, Browser, find_chromium
-from conftest import ROOT
+from conftest import ROOT, serving
 from dataset import Dataset
 from my_math import SparseMatrix
 from network import Network
@@ -37,17 +37,10 @@ def sample():
     return data_loader.load(data_loader.SAMPLE_FOLDER, ("t10k",))[0]
 
 
-def running(server):
-    """Let a server run beside the test."""
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    return server
-
-
 @pytest.fixture(scope="module")
 def server(network):
-    with running(draw_page.make_server(network, 4, DIGITS)) as server:
+    with serving(draw_page.make_server(network, 4, DIGITS)) as server:
         yield server
-        server.shutdown()
 
 
 @pytest.fixture
@@ -351,13 +344,18 @@ def test_what_is_no_request_is_refused(server, capfd, text, status):
     assert b"Traceback" not in answer and capfd.readouterr() == ("", "")
 
 
+def head_of_drawing(server):
+    """The head of a request that the page would send with a drawing."""
+    host = f"localhost:{server.server_port}"
+    return (f"POST /ink HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
+            "Content-Type: application/octet-stream\r\n"
+            "Content-Length: 19600\r\n\r\n").encode()
+
+
 def test_a_client_that_stops_or_goes_away_hurts_nobody(network, monkeypatch, capfd):
     monkeypatch.setattr(draw_page._Handler, "timeout", 0.2)
-    with running(draw_page.make_server(network, 4, DIGITS)) as server:
-        host = f"localhost:{server.server_port}"
-        head = (f"POST /ink HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
-                "Content-Type: application/octet-stream\r\n"
-                "Content-Length: 19600\r\n\r\n").encode()
+    with serving(draw_page.make_server(network, 4, DIGITS)) as server:
+        head = head_of_drawing(server)
         assert raw(server, head + bytes(100)).startswith(b"HTTP/1.1 408 ")   # it stops
         assert raw(server, head + bytes(100), end=True).startswith(b"HTTP/1.1 400 ")
         assert raw(server, b"GET / HT") == b""                    # cut off in silence
@@ -368,17 +366,13 @@ def test_a_client_that_stops_or_goes_away_hurts_nobody(network, monkeypatch, cap
                                   b"\1\0\0\0\0\0\0\0")            # reset when closed
         with urllib.request.urlopen(server.url) as page:
             assert page.status == 200
-        server.shutdown()
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_client_that_drips_is_not_waited_for(network, monkeypatch):
     monkeypatch.setattr(draw_page._Handler, "timeout", 0.3)
-    with running(draw_page.make_server(network, 4, DIGITS)) as server:
-        host = f"localhost:{server.server_port}"
-        head = (f"POST /ink HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
-                "Content-Type: application/octet-stream\r\n"
-                "Content-Length: 19600\r\n\r\n").encode()
+    with serving(draw_page.make_server(network, 4, DIGITS)) as server:
+        head = head_of_drawing(server)
         with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
             connection.sendall(head)
             start = time.monotonic()
@@ -390,7 +384,6 @@ def test_a_client_that_drips_is_not_waited_for(network, monkeypatch):
                     answer = connection.recv(1000)
                 except socket.timeout:
                     pass
-        server.shutdown()
     assert answer.startswith(b"HTTP/1.1 408 ") and time.monotonic() < start + 3
 
 
@@ -642,11 +635,9 @@ def test_a_narrow_phone_needs_no_scrolling_sideways(page, dark, tmp_path):
 
 
 def test_a_server_that_has_gone_is_told(chromium, network):
-    server = running(draw_page.make_server(network, 4, DIGITS))
-    chromium.look(1280, 800)
-    chromium.open(server.url, "document.querySelector('#samples button')")
-    server.shutdown()
-    server.server_close()
+    with serving(draw_page.make_server(network, 4, DIGITS)) as server:
+        chromium.look(1280, 800)
+        chromium.open(server.url, "document.querySelector('#samples button')")
     server.reader = None            # what is left of its connections answers no more
     chromium.ask("window.fetch = () => Promise.reject(new Error('gone'))")
     chromium.draw("#paper", ONE)

@@ -9,7 +9,6 @@ import random
 import re
 import socket
 import struct
-import threading
 import time
 import warnings
 import zipfile
@@ -19,6 +18,7 @@ from types import SimpleNamespace
 
 import fuzzing
 import pytest
+from conftest import serving
 
 import data_loader
 import image_loader
@@ -343,12 +343,8 @@ def test_long_pictures_take_no_longer_than_others(width, height, tmp_path):
 @pytest.fixture
 def port():
     """The port of a server of the page for a small network."""
-    with make_server(Network([784, 4, 10]), 4, "0123456789") as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with serving(make_server(Network([784, 4, 10]), 4, "0123456789")) as server:
         yield server.server_port
-        server.shutdown()
-        thread.join()
 
 
 def exchange(port, request):

@@ -18,7 +18,6 @@ import digest
 import npz
 import checkpoint
 import recipes
-import training
 from network import Network
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -167,11 +166,8 @@ def test_nonsense_in_the_settings_is_refused(name, value, half_run):
     assert "damaged settings" in line
 
 
-def test_other_data_is_refused(half_run, tmp_path):
-    for name in os.listdir(OPTIONS[1]):
-        if name.endswith(".gz"):
-            shutil.copy(Path(OPTIONS[1], name), tmp_path / name)
-    assert "same data" in refused("--resume", str(half_run), "--data", str(tmp_path))
+def test_other_data_is_refused(half_run, other_data):
+    assert "same data" in refused("--resume", str(half_run), "--data", str(other_data))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX resource limits")

@@ -370,13 +370,9 @@ def test_bad_values_are_refused_as_the_options_do(options, words, capsys):
     assert stop.value.code == 2 and words in err and err.count("\n") == 1
 
 
-def test_resuming_on_other_data_or_with_settings_is_refused(run, tmp_path):
+def test_resuming_on_other_data_or_with_settings_is_refused(run, other_data):
     *_, folder = run("--grid", "hidden=none", "--epochs", "1")
-    other = tmp_path / "other"
-    other.mkdir()
-    for file in data_loader.SAMPLE_FOLDER.glob("*.gz"):
-        (other / file.name).write_bytes(file.read_bytes())
-    code, _, err, _ = run("--resume", str(folder), "--data", str(other))
+    code, _, err, _ = run("--resume", str(folder), "--data", str(other_data))
     assert code == 2 and "same data" in err and err.count("\n") == 1
     code, _, err, _ = run("--resume", str(folder), "--epochs", "3")
     assert code == 2 and "--epochs cannot" in err and err.count("\n") == 1
@@ -397,21 +393,10 @@ def whole(tmp_path_factory):
 
 
 @pytest.fixture
-def begun(tmp_path):
+def begun(train_process, tmp_path):
     """The same search in a process, its short first run done; (process, folder)."""
     folder = tmp_path / "grid"
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *LONG, "--output", str(folder)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True)
-    while "Run " not in process.stdout.readline():
-        assert process.poll() is None, process.stderr.read()
-    yield process, folder
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    process.communicate()
+    return train_process(*LONG, "--output", str(folder), until="Run "), folder
 
 
 needs_posix = pytest.mark.skipif(not hasattr(os, "killpg"),

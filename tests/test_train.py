@@ -3,8 +3,6 @@ import csv
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -134,33 +132,16 @@ def test_interrupt_within_the_first_epoch_keeps_the_part_that_was_saved(
 # --- real processes, real signals
 
 @pytest.fixture
-def real_run(tmp_path):
+def real_run(train_process, tmp_path):
     """Start a training without end; (process, its helpers' ids) after its first epoch.
-
-    Whatever a test leaves running is killed behind it.
     """
-    started = []
-
     def run(workers):
-        command = [sys.executable, str(ROOT / "train.py"), "--data", SAMPLE,
-                   "--no-plots", "--hidden", "8", "--limit", "300", "--epochs", "99999",
-                   "--augment", "none", "--workers", str(workers),
-                   "--output", str(tmp_path / "run")]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True,
-                                   start_new_session=True)
-        started.append(process)
-        while "Epoch" not in process.stdout.readline():
-            assert process.poll() is None, process.stderr.read()
+        process = train_process(
+            "--data", SAMPLE, "--no-plots", "--hidden", "8", "--limit", "300",
+            "--epochs", "99999", "--augment", "none", "--workers", str(workers),
+            "--output", str(tmp_path / "run"), until="Epoch")
         return process, children_of(process.pid)
-
-    yield run
-    for process in started:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.communicate()
+    return run
 
 
 def children_of(pid: int) -> list:
@@ -294,13 +275,9 @@ def test_divergence_is_named_and_leaves_no_model(engine, rate, small_run):
     assert err.count("\n") == 1 and files_in(folder) == []
 
 
-def test_resume_on_other_data_is_refused(small_run, tmp_path):
+def test_resume_on_other_data_is_refused(small_run, other_data):
     *_, folder = small_run("--epochs", "1")
-    other = tmp_path / "other"
-    other.mkdir()
-    for file in data_loader.SAMPLE_FOLDER.glob("*.gz"):
-        (other / file.name).write_bytes(file.read_bytes())
-    code, _, err, _ = small_run("--resume", str(folder), "--data", str(other))
+    code, _, err, _ = small_run("--resume", str(folder), "--data", str(other_data))
     assert code == 2 and err.count("\n") == 1 and "same data" in err
 
 
