@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from dataset import Dataset, RandomGather, affine_maps, shift_map, shift_maps
+from dataset import (Dataset, RandomGather, affine_maps, gather, shift_map,
+                     shift_maps)
 from my_math import Matrix
 
 # --- Dataset and batches --------------------------------------------------------------
@@ -192,6 +193,17 @@ def test_shift_augmentation_reaches_every_offset_and_no_other(reach):
                 for down in offsets for right in offsets}
     assert {shift(IMAGE) for _ in range(400)} == expected
     assert len(expected) == (2 * reach + 1) ** 2
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 254, 255, 256, 510, 784, 2999, 3001, 4000])
+def test_gather_takes_any_pixel_or_paper(pixels, rng):
+    image = bytes(rng.randrange(256) for _ in range(pixels))
+    every = [*range(pixels), pixels]
+    some = [rng.randrange(pixels + 1) for _ in range(pixels)]
+    for sources in (every, every[::-1], some, [pixels] * 3, [pixels - 1], [0]):
+        expected = bytes((image + b"\0")[k] for k in sources)
+        assert gather(sources)(image) == expected
+        assert pickle.loads(pickle.dumps(gather(sources)))(image) == expected
 
 
 def test_augmentation_follows_its_seed_and_survives_pickling():
