@@ -15,9 +15,10 @@ from kernels import matmul_by_four, transpose
 from my_math import Matrix, SparseMatrix
 
 _DIGITS = tuple("0123456789")
-# An image's sparse row takes 1.4 KB with 4 grey levels and saves 16 us when it is kept.
-# With 256 it takes 10 KB, and adding it up takes far longer than making it.
-_LEVELS_KEPT = 9
+# Kept, the sparse row of a digit in 4 grey levels takes 1.4 KB and saves 16 us.  In 256
+# it takes 10 KB, and adding it up takes far longer than making it.  67 million pixels
+# are 85,000 images of 784: 120 MB.
+_LEVELS_KEPT, _PIXELS_KEPT = 9, 1 << 26
 
 
 # --- The data set ---------------------------------------------------------------------
@@ -128,7 +129,8 @@ class Dataset:
         if size < 1:
             raise ValueError(f"cannot make batches of {size} images: 1 is the least")
         order = range(len(self)) if order is None else order
-        rows = self._kept_rows(pixels) if keep and self.levels <= _LEVELS_KEPT else None
+        few = self.levels <= _LEVELS_KEPT and len(self.images) <= _PIXELS_KEPT
+        rows = self._kept_rows(pixels) if keep and few else None
         for start in range(0, len(order), size):
             chosen = order[start:start + size]
             if rows:
