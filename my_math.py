@@ -335,8 +335,7 @@ class Matrix:
         its rows of B, and where A is sparse only those under its numbers.
         """
         product_shape = check_inner("add_matmul", a.shape, b.shape)
-        if self.shape != product_shape:
-            raise ShapeError.between("+=", self.shape, product_shape, "must be equal")
+        check_equal("+=", self.shape, product_shape)
         rows, b_rows = self._rows, list(b._rows)       # b may be this very matrix
         for i, (places, values) in enumerate(a.entries()):
             if values:
@@ -349,8 +348,7 @@ class Matrix:
         This is add_matmul with a row of ones for A: a bias is the weight of an input
         that is always 1.
         """
-        if self.shape != (1, b.shape[1]):
-            raise ShapeError.between("+=", self.shape, (1, b.shape[1]), "must be equal")
+        check_equal("+=", self.shape, (1, b.shape[1]))
         self._rows = [[x + alpha * sum(column)
                        for x, column in zip(self._rows[0], zip(*b._rows))]]
 
@@ -368,9 +366,7 @@ class Matrix:
 
     def where_positive(self, gate: Matrix) -> Matrix:
         """C[i, j] = A[i, j] where gate[i, j] > 0, else 0: the way back through ReLU."""
-        if self.shape != gate.shape:
-            raise ShapeError.between("where_positive", self.shape, gate.shape,
-                                     "must be equal")
+        check_equal("where_positive", self.shape, gate.shape)
         return Matrix._trusted([[x if g > 0 else 0.0 for x, g in zip(row, gate_row)]
                                 for row, gate_row in zip(self._rows, gate._rows)])
 
@@ -399,17 +395,19 @@ class Matrix:
     def fill(self, rows: Iterable[Iterable]) -> None:
         """Take over other numbers."""
         filled = Matrix(rows)
-        if filled.shape != self.shape:
-            raise ShapeError.between("fill", self.shape, filled.shape, "must be equal")
+        check_equal("fill", self.shape, filled.shape)
         self._rows = filled._rows
 
     def add_scaled(self, other: Matrix, factor: float) -> None:
         """C <- C + factor B in place."""
+        check_equal("+=", self.shape, other.shape)
         self._rows = [[x + factor * y for x, y in zip(row, other_row)]
                       for row, other_row in zip(self._rows, other._rows)]
 
     def become(self, a: Matrix, b: Matrix, share: float) -> None:
         """C <- A + share (B - A): the share of the way from A to B."""
+        check_equal("becomes", self.shape, a.shape)
+        check_equal("becomes", self.shape, b.shape)
         self._rows = [[x + share * (y - x) for x, y in zip(a_row, b_row)]
                       for a_row, b_row in zip(a._rows, b._rows)]
 
@@ -492,6 +490,12 @@ def check_inner(symbol: str, left: Shape, right: Shape) -> Shape:
         raise ShapeError.between(symbol, left, right,
                                  f"inner sizes {left[1]} and {right[0]} must be equal")
     return left[0], right[1]
+
+
+def check_equal(symbol: str, left: Shape, right: Shape) -> None:
+    """ShapeError where two shapes differ."""
+    if left != right:
+        raise ShapeError.between(symbol, left, right, "must be equal")
 
 
 def _for_elimination(*matrices: Matrix) -> list[list]:

@@ -19,7 +19,8 @@ from operator import add, mul, or_
 from typing import Any, Callable, Iterable, Iterator, Sequence
 
 from lanes import NARROW, WIDE, LaneOverflowError, Lanes, lanes_of
-from my_math import Matrix, Shape, ShapeError, SparseMatrix, check_inner
+from my_math import (Matrix, Shape, ShapeError, SparseMatrix, check_equal,
+                     check_inner)
 
 
 class Unit(Fraction):
@@ -290,9 +291,7 @@ class PackedMatrix:
 
     def where_positive(self, gate: PackedMatrix) -> PackedMatrix:
         """Each number where the gate's is > 0, else 0: the way back through ReLU."""
-        if self.shape != gate.shape:
-            raise ShapeError.between("where_positive", self.shape, gate.shape,
-                                     "must be equal")
+        check_equal("where_positive", self.shape, gate.shape)
         narrow = self.in_lanes(NARROW)      # as the signs are
         keep = narrow.layout.keep
         rows = [keep(row, signs) if row else 0
@@ -352,13 +351,13 @@ class PackedMatrix:
     def fill(self, rows: Iterable[Sequence[float]]) -> None:
         """Take over other numbers, rounded to the unit."""
         filled = PackedMatrix.from_matrix(Matrix(rows), self.unit, self.bits)
-        if filled.shape != self.shape:
-            raise ShapeError.between("fill", self.shape, filled.shape, "must be equal")
+        check_equal("fill", self.shape, filled.shape)
         self.rows, self.bound = filled.rows, filled.bound
         self._forget()
 
     def add_scaled(self, other: Matrix | PackedMatrix, factor: float) -> None:
         """C <- C + factor B in place, rounded to the unit."""
+        check_equal("+=", self.shape, other.shape)
         if isinstance(other, Matrix):
             scale, encode = _scale(factor, 1, self.unit), self.layout.encode
             rows = [encode(_nearest(row, scale)) for row in other]
@@ -369,6 +368,8 @@ class PackedMatrix:
 
     def become(self, a: PackedMatrix, b: PackedMatrix, share: float) -> None:
         """C <- A + share (B - A): the share, in 0..1, of the way from A to B."""
+        check_equal("becomes", self.shape, a.shape)
+        check_equal("becomes", self.shape, b.shape)
         bound = a.bound + b.bound
         if not self._has_room(bound, share):
             bound = a.tighten() + b.tighten()
@@ -433,9 +434,7 @@ class PackedMatrix:
 
         Row p of C takes up x[i, p] times row i of B for each image i with ink at p.
         """
-        if self.shape != (a.shape[0], b.shape[1]):
-            raise ShapeError.between("+=", self.shape, (a.shape[0], b.shape[1]),
-                                     "must be equal")
+        check_equal("+=", self.shape, (a.shape[0], b.shape[1]))
         x = a.T
         self.take_up(x, *self._steps(b, self.step_unit * x.denominator, alpha))
 
@@ -459,8 +458,7 @@ class PackedMatrix:
 
     def add_column_sums(self, b: Matrix | PackedMatrix, alpha: float = 1) -> None:
         """C <- C + alpha (sum of the rows of B) in place, for C of one row."""
-        if self.shape != (1, b.shape[1]):
-            raise ShapeError.between("+=", self.shape, (1, b.shape[1]), "must be equal")
+        check_equal("+=", self.shape, (1, b.shape[1]))
         if isinstance(b, PackedMatrix):
             self.add_rows(*self._steps(b.sum(axis=0), self.step_unit, alpha))
         else:
@@ -582,8 +580,7 @@ class PackedTranspose:
         Column c of C takes up b[i, c] times row i of X, for each sample i.
         """
         shape = check_inner("add_matmul", a.shape, b.shape)
-        if self.shape != shape:
-            raise ShapeError.between("+=", self.shape, shape, "must be equal")
+        check_equal("+=", self.shape, shape)
         base, x = self.base, a.T
         if isinstance(x, Matrix):       # 9 bits, as `relu` has: b then gets the others
             x = PackedMatrix.from_matrix(x, _FINENESS_OF_RELU)

@@ -698,6 +698,15 @@ def test_changes_in_place_are_the_formulas(random_rows):
     assert changed == b == Matrix(others) and a == Matrix(rows)
 
 
+@pytest.mark.parametrize("shape", [(1, 3), (2, 2), (3, 2)], ids=str)
+def test_matrices_of_other_shapes_are_not_taken_up(shape, random_rows):
+    a, other = Matrix(random_rows(2, 3)), Matrix(random_rows(*shape))
+    for take_up in (lambda: a.add_scaled(other, 2), lambda: a.become(other, a, 1),
+                    lambda: a.become(a, other, 1)):
+        with pytest.raises(ShapeError, match=r"\(2 x 3\) .* must be equal"):
+            take_up()
+
+
 def test_a_copy_shares_nothing(random_rows):
     a = Matrix(random_rows(2, 3))
     twin, before = a.copy(), list(a)

@@ -683,6 +683,16 @@ def test_fill_takes_over_other_numbers_rounded(bits, packed):
     assert lanes_of(a) == [[307, -307, 1024000, 0]] * 3
 
 
+@pytest.mark.parametrize("shape", [(1, 6), (4, 5), (6, 4)], ids=str)
+def test_matrices_of_other_shapes_are_not_taken_up(shape, packed):
+    a, other = packed(4, 6), packed(*shape)
+    for take_up in (lambda: a.add_scaled(other, 2.0), lambda: a.become(other, a, 1.0),
+                    lambda: a.add_scaled(other.to_matrix(), 2.0),
+                    lambda: a.become(a, other, 1.0)):
+        with pytest.raises(ShapeError, match=r"\(4 x 6\) .* must be equal"):
+            take_up()
+
+
 @pytest.mark.parametrize("change", ["clear", "fill", "become", "add_scaled", "rounded"])
 def test_a_product_after_any_change_sees_it(change, packed):
     a, other, left, gate = packed(4, 6), packed(4, 6), packed(2, 6), packed(4, 6)
