@@ -1,7 +1,7 @@
 """A set of small grey images with their labels: parts, shuffles, batches, augmentation.
 
 Images stay in one `bytes` object (47 MB for MNIST) until `Dataset.batches` turns a few
-of them at a time into a SparseMatrix.
+of them at a time into a SparseMatrix, whose rows it keeps if asked to.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from kernels import matmul_by_four, transpose
 from my_math import Matrix, SparseMatrix
 
 _DIGITS = tuple("0123456789")
-# Kept, the sparse row of a digit in 4 grey levels takes 1.4 KB and saves 16 us.  In 256
-# it takes 10 KB, and adding it up takes far longer than making it.  67 million pixels
-# are 85,000 images of 784: 120 MB.
-_LEVELS_KEPT, _PIXELS_KEPT = 9, 1 << 26
+# For sparse rows that are kept.  That of a digit in 4 grey levels takes 1.6 KB and saves
+# 16 us in every epoch; in 256 levels it would take 30 KB.
+_KEPT_BYTES = 150 << 20
 
 
 # --- The data set ---------------------------------------------------------------------
@@ -120,21 +119,23 @@ class Dataset:
                 augment: Callable[[bytes], bytes] | None = None,
                 pixels: slice = slice(None), keep: bool = False,
                 ) -> Iterator[tuple[SparseMatrix, list[int]]]:
-        """Yield (X, labels), X a SparseMatrix of size x (height * width), pixels / 255.
+        """Yield (X, labels), X a SparseMatrix with a row of pixels / 255 for each image.
 
         The images come in the given order, else as they are stored.  Each goes through
         `augment` first, and of what comes out only the `pixels` named are taken.  The
-        last batch has what is left.  With `keep` the rows are made once for all calls.
+        last batch has what is left.  With `keep` the rows are made once for all calls,
+        where nothing is to augment them and they fit into _KEPT_BYTES.
         """
         if size < 1:
             raise ValueError(f"cannot make batches of {size} images: 1 is the least")
         order = range(len(self)) if order is None else order
-        few = self.levels <= _LEVELS_KEPT and len(self.images) <= _PIXELS_KEPT
-        rows = self._kept_rows(pixels) if keep and few else None
+        rows, width = [], len(range(self.height * self.width)[pixels])
+        if keep and augment is None and self._size_of_rows(width) <= _KEPT_BYTES:
+            rows = self._kept_rows(pixels)
         for start in range(0, len(order), size):
             chosen = order[start:start + size]
-            if rows:
-                x = SparseMatrix.from_groups(len(self.image(0)[pixels]), self.levels - 1,
+            if rows and min(chosen) >= 0:
+                x = SparseMatrix.from_groups(width, self.levels - 1,
                                              [rows[i] for i in chosen])
             else:
                 images = map(self.image, chosen)
@@ -143,6 +144,12 @@ class Dataset:
                                              self.levels)
             yield x, [self.labels[i] for i in chosen]
 
+    def _size_of_rows(self, width: int) -> int:
+        """About how many bytes it takes to keep `width` pixels of each image."""
+        ink = len(self.images) - self.images.count(0)
+        of_one = 80 + 112 * (self.levels - 1)       # a list, two tuples for each level
+        return of_one * len(self) + 8 * ink * width // (self.height * self.width)
+
     def _kept_rows(self, pixels: slice) -> list[list]:
         """The groups of equal grey of each image."""
         key = pixels.start, pixels.stop, pixels.step
@@ -150,6 +157,10 @@ class Dataset:
             self._kept[key] = [groups for x, _ in self.batches(500, pixels=pixels)
                                for groups in x.groups]
         return self._kept[key]
+
+    def __getstate__(self) -> dict:
+        """A copy in another process makes rows of its own."""
+        return {**self.__dict__, "_kept": {}}
 
 
 # --- Augmentation ---------------------------------------------------------------------
@@ -160,21 +171,21 @@ def gather(sources: Sequence[int]) -> Callable[[bytes], bytes]:
     The number after the last pixel stands for paper (0).  `bytes.translate` looks all
     pixels up in one call, but in a table of 256: so 255 pixels of the old image and a 0
     make one table, and what is found in each is put together by "or".  Measured: 5 us
-    an image of 784, where `itemgetter` takes 14 and a comprehension 27; from some 3,000
-    pixels on, with a dozen tables, `itemgetter` is faster.
+    an image of 784 with CPython 3.11, where `itemgetter` takes 14 and a comprehension
+    27; from some 3,000 pixels on, with a dozen tables, `itemgetter` is faster.
 
     >>> list(gather([2, 3, 0])(bytes([10, 20, 30])))
     [30, 0, 10]
     """
     if len(sources) > 3000:
         return partial(_picked, itemgetter(*sources))   # a lambda could not be pickled
-    parts = []
-    for start in range(0, max(sources) + 1, 255):
+    parts, last = [], max(sources, default=0)
+    for start in range(0, last + 1, 255):
         part = bytes(source - start if 0 <= source - start < 255 else 255
                      for source in sources)
         if part.count(255) < len(part):
             parts.append((start, part))
-    return partial(_gathered, parts, len(sources))
+    return partial(_gathered, parts, last, len(sources))
 
 
 def _picked(pick: Callable, image: bytes) -> bytes:
@@ -182,8 +193,11 @@ def _picked(pick: Callable, image: bytes) -> bytes:
     return bytes(pick(image + b"\0"))
 
 
-def _gathered(parts: Sequence[tuple[int, bytes]], count: int, image: bytes) -> bytes:
-    """The image that is put together of parts of another."""
+def _gathered(parts: Sequence[tuple[int, bytes]], last: int, count: int, image: bytes
+              ) -> bytes:
+    """The image that is put together of parts of another, up to its pixel `last`."""
+    if last > len(image):
+        raise IndexError(f"pixel {last} of an image of {len(image)}")
     total, number = 0, int.from_bytes
     for start, part in parts:
         table = image[start:start + 255].ljust(256, b"\0")

@@ -57,7 +57,7 @@ _BODY_TYPE = "application/octet-stream"
 
 def shifted(picture: bytes, step: int) -> bytes:
     """The picture moved `step` pixels to the right."""
-    return gather(shift_map(SIDE, SIDE, down=0, right=step))(picture)
+    return _mover(down=0, right=step)(picture)
 
 
 def noisy(picture: bytes, step: int) -> bytes:
@@ -84,19 +84,26 @@ def thinned(picture: bytes, step: int) -> bytes:
 
 def _eroded(picture: bytes) -> bytes:
     """Each pixel the least of itself and its neighbours above, below, left, right."""
-    neighbours = [gather(shift_map(SIDE, SIDE, down, right))(picture)
+    neighbours = [_mover(down, right)(picture)
                   for down, right in ((1, 0), (-1, 0), (0, 1), (0, -1))]
     return bytes(map(min, picture, *neighbours))
 
 
 def turned(picture: bytes, step: int) -> bytes:
     """The picture turned about its middle, 10 degrees clockwise a step."""
-    return gather(_turn_map(10 * step))(picture)
+    return _turner(10 * step)(picture)
 
 
 @lru_cache(maxsize=None)
-def _turn_map(degrees: int) -> list[int]:
-    """For each new pixel the old one that is nearest to where it came from."""
+def _mover(down: int, right: int) -> Callable[[bytes], bytes]:
+    """What moves a picture."""
+    return gather(shift_map(SIDE, SIDE, down, right))
+
+
+@lru_cache(maxsize=None)
+def _turner(degrees: int) -> Callable[[bytes], bytes]:
+    """What turns a picture: each new pixel is the old one that is nearest to where it
+    came from."""
     middle = (SIDE - 1) / 2
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     sources = []
@@ -107,7 +114,7 @@ def _turn_map(degrees: int) -> list[int]:
             i = math.floor(-sine * x + cosine * y + middle + 0.5)
             inside = 0 <= i < SIDE and 0 <= j < SIDE
             sources.append(i * SIDE + j if inside else PIXELS)
-    return sources
+    return gather(sources)
 
 
 DAMAGES: dict[str, Callable[[bytes, int], bytes]] = {

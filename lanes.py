@@ -107,7 +107,7 @@ class Lanes:
         # carry the largest numbers into the next lane.
         return (biased >> by & low) + (biased >> by - 1 & self.ones) - bias
 
-    @lru_cache(maxsize=None)
+    @lru_cache(maxsize=256)
     def _after_shift(self, by: int) -> tuple[int, int]:
         """What a shift leaves of each lane: a mask of its bits, and the bias."""
         left = self.bits - by

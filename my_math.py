@@ -471,7 +471,7 @@ class Matrix:
         return n
 
 
-@lru_cache(maxsize=None)
+@lru_cache(maxsize=8)
 def _unit_rows(size: int) -> list[list[int]]:
     """The rows of the unit matrix."""
     return [[int(i == j) for j in range(size)] for i in range(size)]
@@ -520,7 +520,7 @@ class SparseMatrix:
     """
 
     __slots__ = ("shape", "indptr", "indices", "values", "denominator", "groups",
-                 "_mirror", "_ink")
+                 "_mirror", "_ink", "_largest")
 
     def __init__(self, shape: Shape, indptr: list, indices: list, values: list,
                  denominator: int = 1):
@@ -535,7 +535,7 @@ class SparseMatrix:
             raise ShapeError(f"a column is not in 0..{n - 1}")
         self.shape, self.indptr, self.indices = shape, indptr, indices
         self.values, self.denominator = values, denominator
-        self._mirror = self._ink = None
+        self._mirror = self._ink = self._largest = None
 
     @classmethod
     def from_matrix(cls, matrix: Matrix) -> SparseMatrix:
@@ -565,15 +565,19 @@ class SparseMatrix:
         sparse.shape, sparse.denominator = (len(images), len(places)), levels - 1
         sparse._ink = [(list(compress(places, image)), image.translate(None, b"\0"))
                        for image in images]
-        sparse._mirror = None
+        sparse._mirror, sparse._largest = None, sparse.denominator
         return sparse
 
     @classmethod
     def from_groups(cls, columns: int, denominator: int, groups: list) -> SparseMatrix:
-        """A row for each list of groups [(value, its columns), ...], as in `groups`."""
+        """A row for each list of groups [(value, its columns), ...], as in `groups`.
+
+        The values are at most the denominator, and a column comes once in a row.
+        """
         sparse = object.__new__(cls)
         sparse.shape, sparse.denominator = (len(groups), columns), denominator
-        sparse.groups, sparse._mirror, sparse._ink = groups, None, None
+        sparse.groups, sparse._largest = groups, denominator
+        sparse._mirror = sparse._ink = None
         return sparse
 
     @classmethod
@@ -588,8 +592,17 @@ class SparseMatrix:
         sparse = object.__new__(cls)
         sparse.shape, sparse.indptr, sparse.indices = shape, indptr, indices
         sparse.values, sparse.denominator = values, denominator
-        sparse._mirror = sparse._ink = None
+        sparse._mirror = sparse._ink = sparse._largest = None
         return sparse
+
+    @property
+    def largest(self) -> int:
+        """What no |value| exceeds: of images the denominator."""
+        if self._mirror is not None:
+            return self._mirror.largest
+        if self._largest is None:
+            self._largest = max(map(abs, self.values), default=0)
+        return self._largest
 
     @property
     def T(self) -> SparseMatrix:
@@ -598,7 +611,7 @@ class SparseMatrix:
             return self._mirror
         transpose = object.__new__(SparseMatrix)
         transpose.shape, transpose.denominator = self.shape[::-1], self.denominator
-        transpose._mirror, transpose._ink = self, None
+        transpose._mirror, transpose._ink, transpose._largest = self, None, None
         return transpose
 
     def __getattr__(self, name: str) -> Any:
@@ -688,8 +701,8 @@ def _grouped(places: Sequence[int], values: Sequence[int], denominator: int) -> 
 
 def _grouped_by_levels(places: Sequence[int], values: bytes, denominator: int) -> list:
     """The same for bytes that go from 1 to a small denominator."""
-    return [(value, [*compress(places, values.translate(table))])
-            for value, table in _one_table_each(denominator)]
+    return [(value, found) for value, table in _one_table_each(denominator)
+            if (found := [*compress(places, values.translate(table))])]
 
 
 @lru_cache(maxsize=None)

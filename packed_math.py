@@ -39,24 +39,35 @@ class Unit(Fraction):
             self._hash = super().__hash__()
             return self._hash
 
-    @lru_cache(maxsize=1024)
-    def __mul__(self, other: Any) -> Unit:
-        return unit_of(Fraction(self) * other)
+    def __mul__(self, other: Any) -> Any:
+        exact = isinstance(other, (int, Fraction))
+        return _product(self, other) if exact else super().__mul__(other)
 
-    @lru_cache(maxsize=1024)
-    def __truediv__(self, other: Any) -> Unit:
-        return unit_of(Fraction(self) / other)
+    def __truediv__(self, other: Any) -> Any:
+        exact = isinstance(other, (int, Fraction))
+        return _quotient(self, other) if exact else super().__truediv__(other)
 
 
 @lru_cache(maxsize=1024)
 def unit_of(number: Fraction) -> Unit:
-    """The one Unit of this value."""
+    """A Unit of this value, the same one whenever it is asked for again soon."""
     return Unit(number)
 
 
-# What floats are rounded to where packed weights are multiplied by them; where an update
-# is, so that as many bits are left to the other factor as `relu` leaves.
-_FINENESS_OF_FLOATS, _FINENESS_OF_RELU = Unit(1, 1 << 15), Unit(1, 1 << 9)
+@lru_cache(maxsize=1024)
+def _product(unit: Unit, other: Fraction | int) -> Unit:
+    return unit_of(Fraction(unit) * other)
+
+
+@lru_cache(maxsize=1024)
+def _quotient(unit: Unit, other: Fraction | int) -> Unit:
+    return unit_of(Fraction(unit) / other)
+
+
+# A product of packed weights with floats rounds those to this.
+_FINENESS_OF_FLOATS = Unit(1, 1 << 15)
+# An update takes inputs as fine as `relu` makes them: the steps then have more bits.
+_FINENESS_OF_INPUTS = Unit(1, 1 << 9)
 
 
 class PackedMatrix:
@@ -194,9 +205,9 @@ class PackedMatrix:
     def _ink_bound(self, left: SparseMatrix) -> int:
         """The largest sum of a row of left, as closely as the lanes here ask for."""
         fits = self.room_for_sums
-        largest = left.denominator * left.shape[1]      # a row of nothing but ink
+        largest = left.largest * left.shape[1]      # a row of nothing but ink
         if largest * self.bound > fits and largest * self.tighten() > fits:
-            largest = max(sum(value * len(places) for value, places in groups)
+            largest = max(sum(abs(value) * len(places) for value, places in groups)
                           for groups in left.groups)
         return largest
 
@@ -234,6 +245,8 @@ class PackedMatrix:
             return NotImplemented
         if other.shape != (1, self.shape[1]):
             raise ShapeError.between("+", self.shape, other.shape, "needs one such row")
+        if other.bits != self.bits:
+            other.tighten()         # what fits into those lanes may not into these
         row, bound = other.in_lanes(self.bits)._in_units_of(self.unit, 1)
         return PackedMatrix([one + row[0] for one in self.rows], self.shape[1],
                             self.unit, self.bound + bound, self.bits)
@@ -447,7 +460,7 @@ class PackedMatrix:
         chosen = x.groups[samples]
         if len(steps) != len(chosen):
             raise ShapeError(f"{len(steps)} steps for {len(chosen)} samples")
-        self._make_room(bound * x.denominator)
+        self._make_room(bound * x.largest)
         rows = self.rows
         for groups, step in zip(chosen, steps):
             if step:
@@ -484,7 +497,7 @@ class PackedMatrix:
         """alpha times the rows in multiples of `unit`, and a bound on their sum."""
         whole, shift = _whole_and_shift(alpha, self.unit, unit)
         largest = self.bound * abs(whole)
-        if largest >> self.bits - 8:        # a sum of bounds says little
+        if largest >> self.bits - 8:        # look closer: bounds grow with every step
             largest = self.tighten() * abs(whole)
         if largest >> self.bits - 1:
             raise LaneOverflowError(f"{largest:,} in a lane of {self.bits} bits")
@@ -583,7 +596,7 @@ class PackedTranspose:
         check_equal("+=", self.shape, shape)
         base, x = self.base, a.T
         if isinstance(x, Matrix):       # 9 bits, as `relu` has: b then gets the others
-            x = PackedMatrix.from_matrix(x, _FINENESS_OF_RELU)
+            x = PackedMatrix.from_matrix(x, _FINENESS_OF_INPUTS)
         x = x.in_lanes(base.bits)
         scale = _scale(alpha, x.unit, base.step_unit)
         whole = [_nearest(numbers, scale) for numbers in b]

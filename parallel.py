@@ -374,7 +374,7 @@ def judge(network: Network, team: Team, dataset: Dataset, batch_size: int = 100,
           keep: bool = False) -> Report:
     """The answers of the team to a whole data set, in every worker.
 
-    `keep` what is made of the images where they will be judged again.
+    With `keep` their sparse rows are kept for the next time.
     """
     mine, loss_sum = [], 0.0
     batches = dataset.batches(batch_size, pixels=own_pixels(team), keep=keep)

@@ -150,16 +150,31 @@ def test_kept_rows_are_those_made_anew(levels, pixels):
             assert (x.indptr, x.indices) == (y.indptr, y.indices)
 
 
-def test_rows_are_kept_by_pixels_and_only_few_of_few_levels(monkeypatch):
+def test_rows_are_kept_by_pixels_and_only_few(monkeypatch):
     data = small().with_levels(4)
-    first, again = (next(data.batches(3, keep=True))[0].groups for _ in range(2))
-    assert all(one is other for one, other in zip(first, again))
-    other = next(data.batches(3, pixels=slice(0, None, 2), keep=True))[0]
-    assert other.shape == (3, 3) and other.groups != first
-    monkeypatch.setattr(dataset, "_PIXELS_KEPT", 65)
-    for many in (small(), small().with_levels(4)):      # too many levels; 66 pixels
-        first, again = (next(many.batches(3, keep=True))[0].groups for _ in range(2))
-        assert first == again and not any(a is b for a, b in zip(first, again))
+
+    def rows(**pixels):
+        return [groups for x, _ in data.batches(3, keep=True, **pixels)
+                for groups in x.groups]
+    for pixels in ({}, {"pixels": slice(1, None, 2)}, {"pixels": slice(0, None, 2)}):
+        kept, again = rows(**pixels), rows(**pixels)
+        fresh = [groups for x, _ in data.batches(3, **pixels) for groups in x.groups]
+        assert all(one is other for one, other in zip(kept, again)) and kept == fresh
+    assert len(pickle.dumps(data)) == len(pickle.dumps(small().with_levels(4)))
+    monkeypatch.setattr(dataset, "_KEPT_BYTES", 5000)
+    for few, levels in ((True, 2), (False, 4), (False, 256)):
+        data = small().with_levels(levels)
+        assert any(a is b for a, b in zip(rows(), rows())) == few
+
+
+def test_what_is_augmented_is_not_kept_and_no_index_counts_from_the_end():
+    data = small().with_levels(4)
+    flipped = list(data.batches(11, augment=lambda image: image[::-1], keep=True))
+    assert rows_of(flipped[0][0]) != rows_of(next(data.batches(11, keep=True))[0])
+    for keep in (False, True):
+        for order in ([-1], [0, 11]):
+            with pytest.raises(IndexError):
+                list(data.batches(2, order, keep=keep))
 
 
 # --- Augmentation ---------------------------------------------------------------------
@@ -206,6 +221,14 @@ def test_gather_takes_any_pixel_or_paper(pixels, rng):
         expected = bytes((image + b"\0")[k] for k in sources)
         assert gather(sources)(image) == expected
         assert pickle.loads(pickle.dumps(gather(sources)))(image) == expected
+
+
+@pytest.mark.parametrize("pixels", [9, 3500])
+def test_gather_refuses_pixels_that_are_not_there(pixels):
+    for sources in ([0] * pixels + [pixels + 1], [pixels + 1] * 5):
+        with pytest.raises(IndexError):
+            gather(sources)(bytes(pixels))
+    assert gather([])(bytes(pixels)) == b""
 
 
 def test_augmentation_follows_its_seed_and_survives_pickling():

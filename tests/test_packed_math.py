@@ -66,6 +66,43 @@ def test_units_are_fractions_that_know_their_products():
             assert result == expected and isinstance(result, packed_math.Unit)
         assert unit * other is unit * other and unit / other is unit / other
     assert of_lanes([[1]], Fraction(1, 24)).unit is unit
+    assert unit * 2.0 == pytest.approx(1 / 12) and isinstance(unit * 2.0, float)
+    assert unit * 2 == Fraction(1, 12) and unit / 2.0 == 1 / 48
+    with pytest.raises(TypeError):
+        unit * "2"
+
+
+def test_a_loose_bound_of_a_bias_is_looked_at_more_closely():
+    """Where the bound has grown beyond what the lanes of the sums can have."""
+    for bits, other in product((NARROW, WIDE), repeat=2):
+        sums = of_lanes([[3, 4], [5, 6]], UNIT / 2, bits)
+        bias = of_lanes([[7, -8]], UNIT, other)
+        for _ in range(3):
+            bias.add_rows([0], 1 << other - 3)
+        total = sums + bias
+        assert lanes_of(total) == [[17, -12], [19, -10]] and total.bound < 100
+
+
+@pytest.mark.parametrize("value", [1000, -1000])
+def test_values_beyond_the_denominator_do_not_run_over(value):
+    x, bias = SparseMatrix.from_matrix(Matrix([[value, 0]])), Matrix([[100.0, 1.0]])
+    weights = of_lanes([[0, 0], [0, 0]], Fraction(1, 1 << 16))
+    with pytest.raises(LaneOverflowError):
+        weights.add_matmul(x.T, bias)
+    assert lanes_of(weights) == [[0, 0], [0, 0]]
+    large = of_lanes([[1 << 25, 1], [0, 1]], Fraction(1, 1 << 16))
+    with pytest.raises(LaneOverflowError):
+        x @ large
+
+
+def test_sums_do_not_depend_on_the_order_of_groups(packed):
+    weights = packed(6, 5)
+    groups = [(2, [0]), (7, [3, 5]), (1, [1]), (4, [2, 4])]
+    expected = times([[2, 1, 4, 7, 4, 7]], values(weights))
+    for order in (groups, groups[::-1], sorted(groups), groups[1:] + groups[:1]):
+        x = SparseMatrix.from_groups(6, 7, [order])
+        found = values(x @ weights)
+        assert [[v * 7 for v in row] for row in found] == expected
 
 
 def images(rng, count, size, ink=0.4):
