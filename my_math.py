@@ -707,8 +707,8 @@ def _grouped_by_levels(places: Sequence[int], values: bytes, denominator: int) -
 
 @lru_cache(maxsize=None)
 def _one_table_each(count: int) -> list[tuple[int, bytes]]:
-    """For each value from count to 1, (it, a table for bytes.translate that turns it into 1
-    and all others into 0)."""
+    """For each value from count down to 1, (it, a table for bytes.translate that turns
+    it into 1 and all others into 0)."""
     return [(value, bytes(value) + b"\1" + bytes(255 - value))
             for value in range(count, 0, -1)]
 

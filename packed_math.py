@@ -11,58 +11,18 @@ out the bound of its result and raises LaneOverflowError where that would not fi
 """
 from __future__ import annotations
 
-import math
 from fractions import Fraction
-from functools import lru_cache, reduce
+from functools import reduce
 from itertools import compress
 from operator import add, mul, or_
 from typing import Any, Callable, Iterable, Iterator, Sequence
 
+from fixed_point import (Unit, bits_beyond_nine, floor_log2, log2_of_ratio, nearest,
+                         scale_between, shifted, ten_bits, unit_of,
+                         whole_and_shift)
 from lanes import NARROW, WIDE, LaneOverflowError, Lanes, lanes_of
 from my_math import (Matrix, Shape, ShapeError, SparseMatrix, check_equal,
                      check_inner)
-
-
-class Unit(Fraction):
-    """A Fraction that remembers its hash and what has been made of it.
-
-    Units are exact, and fractions are slow: 2 us an operation, 1 us a hash.  A batch
-    asks for the same dozens of them as the batch before.
-    """
-
-    __slots__ = ("_hash",)
-
-    def __hash__(self) -> int:
-        try:
-            return self._hash
-        except AttributeError:
-            self._hash = super().__hash__()
-            return self._hash
-
-    def __mul__(self, other: Any) -> Any:
-        exact = isinstance(other, (int, Fraction))
-        return _product(self, other) if exact else super().__mul__(other)
-
-    def __truediv__(self, other: Any) -> Any:
-        exact = isinstance(other, (int, Fraction))
-        return _quotient(self, other) if exact else super().__truediv__(other)
-
-
-@lru_cache(maxsize=1024)
-def unit_of(number: Fraction) -> Unit:
-    """A Unit of this value, the same one whenever it is asked for again soon."""
-    return Unit(number)
-
-
-@lru_cache(maxsize=1024)
-def _product(unit: Unit, other: Fraction | int) -> Unit:
-    return unit_of(Fraction(unit) * other)
-
-
-@lru_cache(maxsize=1024)
-def _quotient(unit: Unit, other: Fraction | int) -> Unit:
-    return unit_of(Fraction(unit) / other)
-
 
 # A product of packed weights with floats rounds those to this.
 _FINENESS_OF_FLOATS = Unit(1, 1 << 15)
@@ -101,7 +61,7 @@ class PackedMatrix:
                     ) -> PackedMatrix:
         """Each number rounded to the nearest multiple of the unit."""
         layout = lanes_of(matrix.shape[1], bits)
-        rows = [layout.encode(_nearest(row, float(1 / unit))) for row in matrix]
+        rows = [layout.encode(nearest(row, float(1 / unit))) for row in matrix]
         return cls(rows, matrix.shape[1], unit, layout.measure(rows), bits)
 
     # --- looking at it
@@ -219,13 +179,13 @@ class PackedMatrix:
         excess = max(0, self.tighten().bit_length() - 1 - room)
         reduced = [layout.shift_right(row, excess) for row in self.rows]
         # a lane of q * reduced means q * 2^(exponent - 10) * unit * 2^excess
-        to_unit = _log2_of_ratio(self.product_unit, self.unit) - excess + 10
+        to_unit = log2_of_ratio(self.product_unit, self.unit) - excess + 10
         rows, bounds = [], []
         for numbers in left:
-            whole, exponent = _ten_bits(numbers)
+            whole, exponent = ten_bits(numbers)
             row = sum(map(mul, whole, reduced))
             rows.append(layout.shift_right(row, to_unit - exponent) if row else 0)
-            bounds.append(_shifted(sum(map(abs, whole)) << room, to_unit - exponent))
+            bounds.append(shifted(sum(map(abs, whole)) << room, to_unit - exponent))
         return PackedMatrix(rows, self.shape[1], self.product_unit,
                             max(bounds, default=0), self.bits, bounds)
 
@@ -290,7 +250,7 @@ class PackedMatrix:
         The activations are multiplied by weights next, and every bit less here leaves
         one more to those.
         """
-        shift = _bits_beyond_nine(self.unit)
+        shift = bits_beyond_nine(self.unit)
         narrow = lanes_of(self.shape[1], NARROW)
         if self.bits == NARROW:
             bias, low = narrow.bias, (narrow.ones << 31 - shift) - narrow.ones
@@ -353,7 +313,7 @@ class PackedMatrix:
 
     def accumulator(self) -> PackedMatrix:
         """Zeros of the same kind, in units as fine as gradients want."""
-        finer = Fraction(1, 1 << max(0, 24 + _floor_log2(self.unit)))
+        finer = Fraction(1, 1 << max(0, 24 + floor_log2(self.unit)))
         return self._alike([0] * len(self.rows), self.unit * finer, 0)
 
     def clear(self) -> None:
@@ -372,8 +332,8 @@ class PackedMatrix:
         """C <- C + factor B in place, rounded to the unit."""
         check_equal("+=", self.shape, other.shape)
         if isinstance(other, Matrix):
-            scale, encode = _scale(factor, 1, self.unit), self.layout.encode
-            rows = [encode(_nearest(row, scale)) for row in other]
+            scale, encode = scale_between(factor, 1, self.unit), self.layout.encode
+            rows = [encode(nearest(row, scale)) for row in other]
             bound = self.layout.measure(rows)
         else:
             rows, bound = self._fraction(other.rows, other.bound, factor)
@@ -405,27 +365,27 @@ class PackedMatrix:
         whole, first, shift = self._in_two_shifts(factor)
         reduced = self.layout.shift_right
         scaled = [reduced(reduced(row, first) * whole, shift - first) for row in rows]
-        return scaled, _shifted(_shifted(bound, first) * abs(whole), shift - first)
+        return scaled, shifted(shifted(bound, first) * abs(whole), shift - first)
 
     def _has_room(self, bound: int, factor: float) -> bool:
         """Whether `_fraction` can multiply lanes up to a bound."""
         whole, first, _ = self._in_two_shifts(factor)
-        return not _shifted(bound, first) * abs(whole) >> self.bits - 1
+        return not shifted(bound, first) * abs(whole) >> self.bits - 1
 
     def _in_two_shifts(self, factor: float) -> tuple[int, int, int]:
         """(k, first shift, whole shift s) with factor = k 2^-s: numbers in fine units
         lose those bits before k comes for which the product would have no room."""
-        whole, shift = _whole_and_shift(factor, self.unit, self.unit)
-        return whole, min(max(0, -18 - _floor_log2(self.unit)), max(0, shift)), shift
+        whole, shift = whole_and_shift(factor, self.unit, self.unit)
+        return whole, min(max(0, -18 - floor_log2(self.unit)), max(0, shift)), shift
 
     def add_rounded(self, fine: PackedMatrix) -> None:
         """C <- C + B in place, for a B in 2^n times finer units, rounded to these.
 
         What rounding leaves stays in B.
         """
-        shift, layout = _log2_of_ratio(self.unit, fine.unit), fine.layout
+        shift, layout = log2_of_ratio(self.unit, fine.unit), fine.layout
         rounded = PackedMatrix([layout.shift_right(row, shift) for row in fine.rows],
-                               self.shape[1], self.unit, _shifted(fine.bound, shift),
+                               self.shape[1], self.unit, shifted(fine.bound, shift),
                                fine.bits)
         fine.rows = [row - (whole << shift)
                      for row, whole in zip(fine.rows, rounded.rows)]
@@ -475,8 +435,8 @@ class PackedMatrix:
         if isinstance(b, PackedMatrix):
             self.add_rows(*self._steps(b.sum(axis=0), self.step_unit, alpha))
         else:
-            scale = _scale(alpha, 1, self.step_unit)
-            sums = list(map(sum, zip(*[_nearest(row, scale) for row in b])))
+            scale = scale_between(alpha, 1, self.step_unit)
+            sums = list(map(sum, zip(*[nearest(row, scale) for row in b])))
             self.add_rows([self.layout.encode(sums)], max(map(abs, sums)))
 
     def add_rows(self, rows: Sequence[int], bound: int) -> None:
@@ -495,7 +455,7 @@ class PackedMatrix:
 
     def _in_units_of(self, unit: Fraction, alpha: float) -> tuple[list[int], int]:
         """alpha times the rows in multiples of `unit`, and a bound on their sum."""
-        whole, shift = _whole_and_shift(alpha, self.unit, unit)
+        whole, shift = whole_and_shift(alpha, self.unit, unit)
         largest = self.bound * abs(whole)
         if largest >> self.bits - 8:        # look closer: bounds grow with every step
             largest = self.tighten() * abs(whole)
@@ -504,7 +464,7 @@ class PackedMatrix:
         rows = [row * whole for row in self.rows]
         if shift:
             rows = [self.layout.shift_right(row, shift) for row in rows]
-        return rows, _shifted(sum(self.row_bounds) * abs(whole), shift) + len(rows)
+        return rows, shifted(sum(self.row_bounds) * abs(whole), shift) + len(rows)
 
     def _make_room(self, growth: int) -> None:
         """Let the bound grow; LaneOverflowError where the lanes could run over."""
@@ -598,8 +558,8 @@ class PackedTranspose:
         if isinstance(x, Matrix):       # 9 bits, as `relu` has: b then gets the others
             x = PackedMatrix.from_matrix(x, _FINENESS_OF_INPUTS)
         x = x.in_lanes(base.bits)
-        scale = _scale(alpha, x.unit, base.step_unit)
-        whole = [_nearest(numbers, scale) for numbers in b]
+        scale = scale_between(alpha, x.unit, base.step_unit)
+        whole = [nearest(numbers, scale) for numbers in b]
         growth = sum(bound * max(map(abs, numbers))
                      for bound, numbers in zip(x.row_bounds, whole))
         if base.step_bits == base.bits:
@@ -621,7 +581,7 @@ def _wide_product(left: Matrix | PackedMatrix, wide_rows: list[int], columns: in
         whole_rows = map(left.lanes, range(len(left.rows)))
     else:
         unit = _FINENESS_OF_FLOATS
-        whole_rows = [_nearest(row, float(1 / unit)) for row in left]
+        whole_rows = [nearest(row, float(1 / unit)) for row in left]
         bound = max(max(map(abs, row)) for row in whole_rows)
     rows = [_weighted_sum(row, wide_rows) for row in whole_rows]
     return PackedMatrix(rows, columns, unit * right.unit,
@@ -651,76 +611,6 @@ def _wide_sums(x: PackedMatrix, whole: Sequence[Sequence[int]]) -> list[int]:
         totals = [total + wide.encode(x.layout.decode(row))
                   for total, row in zip(totals, rows)]
     return totals
-
-
-def _nearest(numbers: Iterable[float], scale: float) -> list[int]:
-    """Each number times the scale, rounded; LaneOverflowError for infinity and NaN."""
-    try:
-        return [round(x * scale) for x in numbers]
-    except (OverflowError, ValueError):
-        raise LaneOverflowError("a number that is not finite") from None
-
-
-def _ten_bits(numbers: Sequence[float]) -> tuple[list[int], int]:
-    """(q, e) with numbers = q 2^(e - 10), rounded, the largest |q| being at most 2^10.
-
-    >>> _ten_bits([0.5, -0.25])
-    ([512, -256], 0)
-    """
-    largest = max(map(abs, numbers))
-    if not largest < math.inf:
-        raise LaneOverflowError("a number that is not finite")
-    exponent = math.frexp(largest)[1]
-    scale = math.ldexp(1.0, 10 - exponent)
-    return [round(x * scale) for x in numbers], exponent
-
-
-def _shifted(bound: int, by: int) -> int:
-    """A bound on lanes after shifting them right, and rounding, or left."""
-    return (bound >> by) + 1 if by > 0 else bound << -by
-
-
-@lru_cache(maxsize=None)
-def _log2_of_ratio(a: Fraction, b: Fraction) -> int:
-    """The whole number n with a / b = 2^n; ValueError where there is none."""
-    ratio = a / b
-    exponent = ratio.numerator.bit_length() - ratio.denominator.bit_length()
-    if Fraction(2) ** exponent != ratio:
-        raise ValueError(f"{a} over {b} is no power of two")
-    return exponent
-
-
-@lru_cache(maxsize=None)
-def _bits_beyond_nine(unit: Fraction) -> int:
-    """By how much to shift numbers in this unit to have them in 1/1024 to 1/512."""
-    return max(0, math.floor(math.log2(1 / (512 * unit))))
-
-
-@lru_cache(maxsize=None)
-def _floor_log2(number: Fraction) -> int:
-    """The largest n with 2^n <= number."""
-    n = number.numerator.bit_length() - number.denominator.bit_length()
-    return n if Fraction(2) ** n <= number else n - 1
-
-
-@lru_cache(maxsize=64)
-def _scale(alpha: float, unit: Fraction, new_unit: Fraction) -> float:
-    """What numbers in one unit are times in another, taken alpha times."""
-    return float(Fraction(alpha) * unit / new_unit)
-
-
-@lru_cache(maxsize=64)
-def _whole_and_shift(alpha: float, unit: Fraction, new_unit: Fraction
-                     ) -> tuple[int, int]:
-    """(k, s) for which k 2^-s times a number of units is alpha times it in new units.
-
-    Where that is no whole number, k has 8 bits.
-    """
-    factor = Fraction(alpha) * unit / new_unit
-    if factor.denominator == 1:
-        return factor.numerator, 0
-    shift = 8 - math.frexp(factor)[1]
-    return round(factor * Fraction(2) ** shift), shift
 
 
 def packed_rung(a: Sequence, b: Sequence) -> Callable[[], Iterable]:

@@ -36,10 +36,11 @@ from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 from dataset import Dataset
 from dropout import Dropout
+from fixed_point import Unit
 from my_math import Matrix, SparseMatrix
 from network import BatchResult, Dense, Network, Report
 from optimizers import SGD
-from packed_math import NARROW, WIDE, LaneOverflowError, PackedMatrix, Unit
+from packed_math import NARROW, WIDE, LaneOverflowError, PackedMatrix
 
 # Units of the steps of the first layer, lr / m dZ1.  In narrow lanes, with 4 grey
 # levels, 2^-16 leaves room for weights up to 4.6 under an image that is all ink.
