@@ -222,7 +222,10 @@ class Course:
                 with urllib.request.urlopen(address, timeout=10) as page:
                     assert b"<canvas" in page.read()
                 process.send_signal(signal.SIGINT)
-            rest, _ = process.communicate(timeout=3600 if self.long else 120)
+            try:
+                rest, _ = process.communicate(timeout=3600 if self.long else 120)
+            finally:
+                process.kill()      # leaving "with" waits for it; if it has ended, fine
         return process.returncode, begun + rest
 
 
