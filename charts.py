@@ -135,8 +135,9 @@ def survey(rows: Sequence[Mapping[str, Any]], settings: Sequence[str] | None = N
     cells: dict[tuple, float] = {}
     for key, mean in means.items():
         cells[key[:2]] = max(mean, cells.get(key[:2], -math.inf))
-    values = [[value_text(value) for value in sorted((row.get(name) for row in rows),
-                                                key=_order)] for name in names[:2]]
+    values = [[value_text(value)
+               for value in sorted((row.get(name) for row in rows), key=_order)]
+              for name in names[:2]]
     best = max(means, key=lambda key: means[key])
     return Survey(score, names[:2], [list(dict.fromkeys(some)) for some in values],
                   cells, names[2:], dict(zip(names, best)))

@@ -129,9 +129,8 @@ class Dataset:
         if size < 1:
             raise ValueError(f"cannot make batches of {size} images: 1 is the least")
         order = range(len(self)) if order is None else order
-        rows, width = [], len(range(self.height * self.width)[pixels])
-        if keep and augment is None and self._size_of_rows(width) <= _KEPT_BYTES:
-            rows = self._kept_rows(pixels)
+        width = len(range(self.height * self.width)[pixels])
+        rows = self._kept_rows(pixels, width) if keep and augment is None else []
         for start in range(0, len(order), size):
             chosen = order[start:start + size]
             if rows and min(chosen) >= 0:
@@ -150,12 +149,13 @@ class Dataset:
         of_one = 80 + 112 * (self.levels - 1)       # a list, two tuples for each level
         return of_one * len(self) + 8 * ink * width // (self.height * self.width)
 
-    def _kept_rows(self, pixels: slice) -> list[list]:
-        """The groups of equal grey of each image."""
+    def _kept_rows(self, pixels: slice, width: int) -> list[list]:
+        """The groups of equal grey of each image; none where that would be too much."""
         key = pixels.start, pixels.stop, pixels.step
         if key not in self._kept:
+            fits = self._size_of_rows(width) <= _KEPT_BYTES
             self._kept[key] = [groups for x, _ in self.batches(500, pixels=pixels)
-                               for groups in x.groups]
+                               for groups in x.groups] if fits else []
         return self._kept[key]
 
     def __getstate__(self) -> dict:

@@ -96,34 +96,34 @@ def files_in(folder: Path) -> list:
     return list(folder.iterdir()) if folder.exists() else []
 
 
-@pytest.mark.parametrize("named", [True, False], ids=["--output", "runs"])
-def test_interrupt_before_the_first_checkpoint_leaves_nothing(
-        named, small_run, tmp_path, monkeypatch, capsys):
+@pytest.fixture(params=[True, False], ids=["--output", "runs"])
+def run_with_epoch(request, small_run, tmp_path, monkeypatch, capsys):
+    """Run with another `Epoch.train`, the output named or not; (code, stderr, the folder
+    that runs are in, that of this run)."""
+    def run(epoch_train):
+        monkeypatch.setattr(training.Epoch, "train", epoch_train)
+        monkeypatch.setattr(train, "RUNS", tmp_path / "runs")
+        if request.param:
+            code, _, err, folder = small_run()
+            return code, err, folder, folder
+        code = train.main(SMALL)
+        runs = tmp_path / "runs"
+        return code, capsys.readouterr().err, runs, runs / "default-1"
+    return run
+
+
+def test_interrupt_before_the_first_checkpoint_leaves_nothing(run_with_epoch):
     def stop(*_):
         raise KeyboardInterrupt
-    monkeypatch.setattr(training.Epoch, "train", stop)
-    monkeypatch.setattr(train, "RUNS", tmp_path / "runs")
-    if named:
-        code, _, err, folder = small_run()
-    else:
-        code, folder = train.main(SMALL), tmp_path / "runs"
-        err = capsys.readouterr().err
-    assert code == 130 and "nothing to keep" in err and files_in(folder) == []
+    code, err, runs, _ = run_with_epoch(stop)
+    assert code == 130 and "nothing to keep" in err and files_in(runs) == []
 
 
-@pytest.mark.parametrize("named", [True, False], ids=["--output", "runs"])
-def test_interrupt_within_the_first_epoch_keeps_the_part_that_was_saved(
-        named, small_run, tmp_path, monkeypatch, capsys):
+def test_interrupt_within_the_first_epoch_keeps_the_part_that_was_saved(run_with_epoch):
     def save_and_stop(epoch, network, live, part, save):
         save(part._replace(done=8, loss_sum=20.0))
         raise KeyboardInterrupt
-    monkeypatch.setattr(training.Epoch, "train", save_and_stop)
-    monkeypatch.setattr(train, "RUNS", tmp_path / "runs")
-    if named:
-        code, _, err, folder = small_run()
-    else:
-        code, folder = train.main(SMALL), tmp_path / "runs" / "default-1"
-        err = capsys.readouterr().err
+    code, err, _, folder = run_with_epoch(save_and_stop)
     assert code == 130 and len(err.strip().splitlines()) == 1
     assert "a part of the first epoch is kept" in err and f"--resume {folder}" in err
     assert [path.name for path in files_in(folder)] == ["model.npz"]
