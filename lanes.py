@@ -20,6 +20,7 @@ modular matrix multiplication" (arXiv 0803.1975).
 from __future__ import annotations
 
 import struct
+from array import array
 from functools import lru_cache
 from itertools import repeat
 from typing import Iterable, Sequence
@@ -142,11 +143,10 @@ class Lanes:
         """
         width, size = bits // self.bits, len(rows) * bits // 8      # of a column
         code = "I" if self.bits == NARROW else "Q"
-        table = bytearray(self.count * size)
-        places = memoryview(table).cast(code)
+        table = array(code, bytes(self.count * size))
         for i, row in enumerate(rows):
             raw = (row + self.bias).to_bytes(self.struct.size, "little")
-            places[i * width::len(rows) * width] = memoryview(raw).cast(code)
+            table[i * width::len(rows) * width] = array(code, raw)
         columns = struct.unpack(f"{size}s" * self.count, table)
         bias = lanes_of(len(rows), bits).ones << self.bits - 1
         return [raw - bias for raw in map(int.from_bytes, columns, repeat("little"))]

@@ -436,7 +436,7 @@ class PackedMatrix:
             self.add_rows(*self._steps(b.sum(axis=0), self.step_unit, alpha))
         else:
             scale = scale_between(alpha, 1, self.step_unit)
-            sums = list(map(sum, zip(*[nearest(row, scale) for row in b])))
+            sums = [sum(nearest(column, scale)) for column in zip(*b)]
             self.add_rows([self.layout.encode(sums)], max(map(abs, sums)))
 
     def add_rows(self, rows: Sequence[int], bound: int) -> None:

@@ -5,22 +5,25 @@ grey levels: 784-128-10, ReLU, softmax, batch 32, every image once.  They run in
 several times; the table has the medians and their ratios.  The slow engines run on the
 first images only, and their time is scaled to 60,000.
 
-What is timed: the steps, each engine starting from images in the form that it keeps
-from epoch to epoch.  NumPy (8-byte floats) and PyTorch (4-byte floats, plain loop over
-tensors) have arrays of floats, the packed engine has sparse rows.  Where images are
+What is timed: the steps, and the loss and the number of right answers of each batch,
+which the lines of `train.py` show.  Each engine starts from images in the form that it
+keeps from epoch to epoch.  NumPy (8-byte floats) and PyTorch (4-byte floats, plain loop
+over tensors) have arrays of floats, the packed engine has sparse rows.  Where images are
 augmented they come as bytes and differ in every epoch: so start the engine of lists and
-the packed one's line "from bytes", and making sparse rows is part of their time.
+the packed one's lines "from bytes", and making sparse rows is part of their time.
 """
 from __future__ import annotations
 
 import argparse
+import math
 import platform
 import random
 import statistics
 import sys
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -36,6 +39,7 @@ from parallel import (Team, available_cores, own_pixels, pack_network,  # noqa: 
 
 RATE, BATCH, LEVELS, EPOCH = 0.1, 32, 4, 60_000
 SIZES = [784, 128, 10]
+SLOWEST, NUMPY, TORCH = "index triple loop", "NumPy, float64", "PyTorch, float32"
 
 
 def first_network() -> Network:
@@ -43,16 +47,25 @@ def first_network() -> Network:
     return Network(SIZES, rng=random.Random(1))
 
 
-def timed(steps: Callable[[], None]) -> float:
-    """Seconds of wall time."""
+class Pass(NamedTuple):
+    """Once through the images: seconds of wall time, and what a line of training shows.
+    """
+
+    seconds: float
+    loss: float         # the mean, each image's from before its step
+    right: float        # the fraction of right answers, likewise
+
+
+def timed(steps: Iterable[tuple[float, int]], images: int) -> Pass:
+    """Run the steps, each of which gives its batch's summed loss and right answers."""
     start = time.perf_counter()
-    steps()
-    return time.perf_counter() - start
+    loss, right = map(sum, zip(*steps))
+    return Pass(time.perf_counter() - start, loss / images, right / images)
 
 
-# --- the engines: each returns the seconds of one pass over the images
+# --- the engines: each takes one pass over the images
 
-def triple_loop(dataset: Dataset) -> float:
+def triple_loop(dataset: Dataset) -> Pass:
     """Every product by the index triple loop on dense rows: where everybody begins."""
     first, last = first_network().layers
     w1, w2 = list(first.weights), list(last.weights)
@@ -60,7 +73,7 @@ def triple_loop(dataset: Dataset) -> float:
     batches = [(list(x.to_matrix()), list(Matrix.one_hot(labels, SIZES[-1])))
                for x, labels in dataset.batches(BATCH)]
 
-    def train() -> None:
+    def train() -> Iterator[tuple[float, int]]:
         for x, y in batches:
             z1 = add_row(matmul_triple_loop(x, w1), b1)
             a1 = [[max(z, 0.0) for z in row] for row in z1]
@@ -72,7 +85,10 @@ def triple_loop(dataset: Dataset) -> float:
             for w, b, inputs, delta in ((w1, b1, x, dz1), (w2, b2, a1, dz2)):
                 descend(w, matmul_triple_loop(transpose(inputs), delta))
                 descend([b], [list(map(sum, zip(*delta)))])
-    return timed(train)
+            label_of = [row.index(1) for row in y]
+            yield (-sum(math.log(row[label]) for row, label in zip(p, label_of)),
+                   sum(row[label] == max(row) for row, label in zip(p, label_of)))
+    return timed(train(), len(dataset))
 
 
 def add_row(rows: list, row: list) -> list:
@@ -86,44 +102,48 @@ def descend(weights: list, gradient: list) -> None:
         row[:] = [w - RATE * g for w, g in zip(row, slopes)]
 
 
-def lists(dataset: Dataset) -> float:
+def lists(dataset: Dataset) -> Pass:
     """`Matrix` and `SparseMatrix` of this project."""
     network = first_network()
 
-    def train() -> None:
+    def train() -> Iterator[tuple[float, int]]:
         for x, labels in dataset.batches(BATCH):
-            network.train_batch(x, labels, RATE)
-    return timed(train)
+            result = network.train_batch(x, labels, RATE)
+            yield result.loss * len(labels), result.right
+    return timed(train(), len(dataset))
 
 
-def packed(dataset: Dataset, workers: int, keep: bool = True) -> float:
+def packed(dataset: Dataset, workers: int, keep: bool) -> Pass:
     """`PackedMatrix`, on so many processes, on rows made before or from bytes."""
     return run_team(workers, _packed_pass, dataset, keep)
 
 
-def _packed_pass(team: Team, dataset: Dataset, keep: bool) -> float:
+def _packed_pass(team: Team, dataset: Dataset, keep: bool) -> Pass:
     network = pack_network(first_network(), team, LEVELS, RATE / BATCH)
 
     def batches() -> Iterator:
         return dataset.batches(BATCH, pixels=own_pixels(team), keep=keep)
 
-    def train() -> None:
+    def train() -> Iterator[tuple[float, int]]:
+        loss_sum, right = 0.0, 0
         for x, labels in prepared(team, batches()):
-            train_batch(network, team, x, labels, RATE)
-        team.gather(None)       # all have ended
+            result = train_batch(network, team, x, labels, RATE)
+            loss_sum += result.loss * len(labels[team.share(len(labels))])
+            right += result.right
+        yield from team.gather((loss_sum, right))       # when all have ended
     next(batches())             # makes what is kept
     team.gather(None)           # all have started
-    return timed(train)
+    return timed(train(), len(dataset))
 
 
-def numpy_steps(dataset: Dataset) -> float:
+def numpy_steps(dataset: Dataset) -> Pass:
     """The same steps in NumPy with 8-byte floats."""
     import numpy as np
     (w1, b1), (w2, b2) = [[np.array(list(m)) for m in (layer.weights, layer.bias)]
                           for layer in first_network().layers]
     x_all, labels_all = as_floats(np, dataset), np.frombuffer(dataset.labels, np.uint8)
 
-    def train() -> None:
+    def train() -> Iterator[tuple[float, int]]:
         for start in range(0, len(dataset), BATCH):
             x, labels = x_all[start:start + BATCH], labels_all[start:start + BATCH]
             z1 = x @ w1 + b1
@@ -131,13 +151,15 @@ def numpy_steps(dataset: Dataset) -> float:
             z2 = a1 @ w2 + b2
             p = np.exp(z2 - z2.max(axis=1, keepdims=True))
             p /= p.sum(axis=1, keepdims=True)
-            p[np.arange(len(labels)), labels] -= 1
+            own = np.arange(len(labels)), labels
+            yield -np.log(p[own]).sum(), (p.argmax(axis=1) == labels).sum()
+            p[own] -= 1
             dz2 = p / len(labels)
             dz1 = (dz2 @ w2.T) * (z1 > 0)
             for w, b, inputs, delta in ((w1, b1, x, dz1), (w2, b2, a1, dz2)):
                 w -= RATE * (inputs.T @ delta)
                 b -= RATE * delta.sum(axis=0)
-    return timed(train)
+    return timed(train(), len(dataset))
 
 
 def as_floats(np: Any, dataset: Dataset) -> Any:
@@ -146,7 +168,7 @@ def as_floats(np: Any, dataset: Dataset) -> Any:
     return np.round(grey / 255 * (LEVELS - 1)) / (LEVELS - 1)
 
 
-def torch_steps(dataset: Dataset) -> float:
+def torch_steps(dataset: Dataset) -> Pass:
     """The same steps in PyTorch, the way its tutorials write them."""
     import numpy as np
     import torch
@@ -154,20 +176,26 @@ def torch_steps(dataset: Dataset) -> float:
                                 torch.nn.Linear(128, 10))
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
     loss_of = torch.nn.CrossEntropyLoss()
+    with torch.no_grad():
+        for linear, layer in zip(model[::2], first_network().layers):
+            linear.weight[:] = torch.tensor(list(layer.weights.T))
+            linear.bias[:] = torch.tensor(layer.bias[0])
     x_all = torch.tensor(as_floats(np, dataset), dtype=torch.float32)
     labels_all = torch.tensor(list(dataset.labels))
 
-    def train() -> None:
+    def train() -> Iterator[tuple[float, int]]:
         for start in range(0, len(dataset), BATCH):
+            x, labels = x_all[start:start + BATCH], labels_all[start:start + BATCH]
             optimizer.zero_grad()
-            loss = loss_of(model(x_all[start:start + BATCH]),
-                           labels_all[start:start + BATCH])
+            logits = model(x)
+            loss = loss_of(logits, labels)
             loss.backward()
             optimizer.step()
-    return timed(train)
+            yield loss.item() * len(x), (logits.argmax(1) == labels).sum().item()
+    return timed(train(), len(dataset))
 
 
-def floor(dataset: Dataset) -> float:
+def floor(dataset: Dataset) -> Pass:
     """Only the big-integer additions that the packed engine cannot do without: the rows
     of W1 under the ink, summed forward and each changed on the way back."""
     layout, rng = lanes_of(SIZES[1], NARROW), random.Random(1)
@@ -175,29 +203,31 @@ def floor(dataset: Dataset) -> float:
             for _ in range(SIZES[0])]
     places = [x.indices for x, _ in dataset.batches(1)]
 
-    def add() -> None:
+    def add() -> Iterator[tuple[float, int]]:
         for ink in places:
             step = sum(map(rows.__getitem__, ink))
             for place in ink:
                 rows[place] += step
             for place in ink:
                 rows[place] -= step
+            yield math.nan, 0
     # The way back is done twice, so that numbers stay small: take a third off.
-    return timed(add) * 2 / 3
+    whole = timed(add(), len(dataset))
+    return whole._replace(seconds=whole.seconds * 2 / 3)
 
 
 # --- measuring
 
-def engines(cores: int) -> dict[str, tuple[Callable[[Dataset], float], int]]:
+def engines(cores: int) -> dict[str, tuple[Callable[[Dataset], Pass], int]]:
     """What there is to run here: name -> (engine, images that it runs on)."""
-    found = {"index triple loop": (triple_loop, 64), "lists": (lists, 640)}
-    for workers in sorted({1, cores}):
-        name = f"packed, {workers} process{'es' if workers > 1 else ''}"
-        found[name] = (lambda data, n=workers: packed(data, n), EPOCH)
-    found[f"{name}, from bytes"] = (lambda data: packed(data, cores, False), EPOCH)
+    found = {SLOWEST: (triple_loop, 64), "lists": (lists, 640)}
+    for keep, form in ((True, ""), (False, ", from bytes")):
+        for workers in sorted({1, cores}):
+            name = f"packed, {workers} process{'es' if workers > 1 else ''}{form}"
+            found[name] = (partial(packed, workers=workers, keep=keep), EPOCH)
     found["bare additions, 1 process"] = (floor, 6000)
-    for module, name, engine in (("numpy", "NumPy, float64", numpy_steps),
-                                 ("torch", "PyTorch, float32", torch_steps)):
+    for module, name, engine in (("numpy", NUMPY, numpy_steps),
+                                 ("torch", TORCH, torch_steps)):
         try:
             __import__(module)
         except ImportError:
@@ -214,29 +244,35 @@ def measure(options: argparse.Namespace) -> int:
     train = data_loader.load_or_sample(options.data)[0].with_levels(LEVELS)
     found = engines(options.workers)
     times: dict[str, list[float]] = {name: [] for name in found}
+    learnt: dict[str, str] = dict.fromkeys(found, "")
     for turn in range(options.repeat):
         for name, (engine, images) in found.items():
             print(f"\rturn {turn + 1}/{options.repeat}: {name:40}", end="",
                   file=sys.stderr)
             part = train.head(images)
-            times[name].append(engine(part) / len(part) * EPOCH)
+            seconds, loss, right = engine(part)
+            times[name].append(seconds / len(part) * EPOCH)
+            if images == EPOCH:
+                learnt[name] = f"{loss:9.4f}{right:9.2%}"
     print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
     print(f"Python {platform.python_version()}, {options.workers} cores; {train.name}, "
           f"batch {BATCH}, median of {options.repeat}, seconds an epoch of {EPOCH:,}\n")
-    report({name: statistics.median(seconds) for name, seconds in times.items()}, times)
+    report(times, learnt)
     return 0
 
 
-def report(medians: dict[str, float], times: dict[str, list[float]]) -> None:
-    """Print the medians, the range, and each against the triple loop and NumPy."""
-    numpy = medians.get("NumPy, float64")
-    print(f"{'engine':32}{'median':>9}{'least':>9}{'most':>9}"
-          f"{'times faster than':>20}{'times as long':>16}\n"
-          f"{'':59}{'the triple loop':>20}{'as NumPy':>16}")
+def report(times: dict[str, list[float]], learnt: dict[str, str]) -> None:
+    """Print medians and ranges, the medians' ratios, and what the passes learnt."""
+    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
+    print(f"{'':57}{'times the':>12}{'times as long as':>18}{'mean':>9}{'right':>9}\n"
+          f"{'engine':30}{'median':>9}{'least':>9}{'most':>9}{'triple loop':>12}"
+          f"{'NumPy':>9}{'PyTorch':>9}{'loss':>9}{'answers':>9}")
     for name, median in medians.items():
-        against = f"{median / numpy:16.1f}" if numpy else ""
-        print(f"{name:32}{median:9.2f}{min(times[name]):9.2f}{max(times[name]):9.2f}"
-              f"{medians['index triple loop'] / median:20.1f}{against}")
+        against = [f"{median / medians[other]:.2f}" if other in medians else ""
+                   for other in (NUMPY, TORCH)]
+        print(f"{name:30}{median:9.2f}{min(times[name]):9.2f}{max(times[name]):9.2f}"
+              f"{medians[SLOWEST] / median:12.1f}{against[0]:>9}{against[1]:>9}"
+              f"{learnt[name]}")
 
 
 def main(argv=None) -> int:
