@@ -42,9 +42,13 @@ class Unit(Fraction):
         return _quotient(self, other) if exact else super().__truediv__(other)
 
 
-@lru_cache(maxsize=1024)
 def unit_of(number: Fraction) -> Unit:
-    """A Unit of this value, the same one whenever it is asked for again soon."""
+    """A Unit of this value: this very one, or the one made last time."""
+    return number if isinstance(number, Unit) else _unit_made(number)
+
+
+@lru_cache(maxsize=1024)
+def _unit_made(number: Fraction) -> Unit:
     return Unit(number)
 
 

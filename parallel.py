@@ -36,7 +36,7 @@ from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 from dataset import Dataset
 from dropout import Dropout
-from fixed_point import Unit
+from fixed_point import Unit, unit_of
 from my_math import Matrix, SparseMatrix
 from network import BatchResult, Dense, Network, Report
 from optimizers import SGD
@@ -245,7 +245,7 @@ def pack_network(network: Network, team: Team, levels: int, step_size: float,
     small, fineness = step_size * 512 < 1, 1 << max(0, smallness - 8)
     bits, step = (NARROW, NARROW_STEP) if levels <= 4 else (WIDE, FINE_STEP)
     # The smaller the steps, the finer the unit of the later weights: room for 64 to 8.
-    later_unit = Unit(1, 1 << 25 + min(3, max(0, smallness - 8)))
+    later_unit = unit_of(Fraction(1, 1 << 25 + min(3, max(0, smallness - 8))))
     first, *later = network.layers
     own = Matrix(first.weights[pixel]
                  for pixel in range(team.rank, network.sizes[0], team.size))
