@@ -255,7 +255,7 @@ def measure(options: argparse.Namespace) -> int:
             if images == EPOCH:
                 learnt[name] = f"{loss:9.4f}{right:9.2%}"
     print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
-    print(f"Python {platform.python_version()}, {options.workers} cores; {train.name}, "
+    print(f"Python {platform.python_version()}, {available_cores()} cores; {train.name}, "
           f"batch {BATCH}, median of {options.repeat}, seconds an epoch of {EPOCH:,}\n")
     report(times, learnt)
     return 0
@@ -278,9 +278,13 @@ def report(times: dict[str, list[float]], learnt: dict[str, str]) -> None:
 def main(argv=None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", metavar="DIR")
-    parser.add_argument("--repeat", type=int, default=3, metavar="N")
-    parser.add_argument("--workers", type=int, default=available_cores(), metavar="N")
+    parser.add_argument("--data", metavar="DIR",
+                        help="folder with MNIST (default: as for train.py)")
+    parser.add_argument("--repeat", type=int, default=3, metavar="N",
+                        help="turns, half a minute each (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=available_cores(), metavar="N",
+                        help="processes of the packed engine, beside 1 (default: the "
+                             "cores that there are, %(default)s)")
     options = parser.parse_args(argv)
     return run_command("benchmark.py", lambda: measure(options))
 
