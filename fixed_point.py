@@ -43,7 +43,7 @@ class Unit(Fraction):
 
 
 def unit_of(number: Fraction) -> Unit:
-    """A Unit of this value: this very one, or the one made last time."""
+    """The number itself if it is a Unit, else a Unit of its value, kept for later."""
     return number if isinstance(number, Unit) else _unit_made(number)
 
 

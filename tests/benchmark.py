@@ -1,16 +1,17 @@
 """How long an epoch takes: python tests/benchmark.py [--data DIR] [--repeat N]
 
 Every engine takes the same training steps on the same images of MNIST, rounded to 4
-grey levels: 784-128-10, ReLU, softmax, batch 32, every image once.  They run in turn,
-several times; the table has the medians and their ratios.  The slow engines run on the
-first images only, and their time is scaled to 60,000.
+grey levels: 784-128-10, ReLU, softmax, batch 32, every image once, in random order as
+in training.  They run in turn, several times; the table has the medians and their
+ratios.  The slow engines run on the first images only, and their time is scaled to
+60,000.
 
 What is timed: the steps, and the loss and the number of right answers of each batch,
 which the lines of `train.py` show.  Each engine starts from images in the form that it
 keeps from epoch to epoch.  NumPy (8-byte floats) and PyTorch (4-byte floats, plain loop
-over tensors) have arrays of floats, the packed engine has sparse rows.  Where images are
-augmented they come as bytes and differ in every epoch: so start the engine of lists and
-the packed one's lines "from bytes", and making sparse rows is part of their time.
+over tensors) have arrays of floats, the packed engine has sparse rows.  Where images
+are augmented they come as bytes and differ in every epoch: so start the engine of lists
+and the packed one's lines "from bytes", and making sparse rows is part of their time.
 """
 from __future__ import annotations
 
@@ -47,11 +48,15 @@ def first_network() -> Network:
     return Network(SIZES, rng=random.Random(1))
 
 
-class Pass(NamedTuple):
-    """Once through the images: seconds of wall time, and what a line of training shows.
-    """
+def order_of(dataset: Dataset) -> list[int]:
+    """The order in which every engine takes the images."""
+    return dataset.order(random.Random(1))
 
-    seconds: float
+
+class Pass(NamedTuple):
+    """Once through the images: how long it took, and what a line of training shows."""
+
+    seconds: float      # of wall time
     loss: float         # the mean, each image's from before its step
     right: float        # the fraction of right answers, likewise
 
@@ -71,7 +76,7 @@ def triple_loop(dataset: Dataset) -> Pass:
     w1, w2 = list(first.weights), list(last.weights)
     b1, b2 = first.bias[0], last.bias[0]
     batches = [(list(x.to_matrix()), list(Matrix.one_hot(labels, SIZES[-1])))
-               for x, labels in dataset.batches(BATCH)]
+               for x, labels in dataset.batches(BATCH, order_of(dataset))]
 
     def train() -> Iterator[tuple[float, int]]:
         for x, y in batches:
@@ -104,10 +109,10 @@ def descend(weights: list, gradient: list) -> None:
 
 def lists(dataset: Dataset) -> Pass:
     """`Matrix` and `SparseMatrix` of this project."""
-    network = first_network()
+    network, order = first_network(), order_of(dataset)
 
     def train() -> Iterator[tuple[float, int]]:
-        for x, labels in dataset.batches(BATCH):
+        for x, labels in dataset.batches(BATCH, order):
             result = network.train_batch(x, labels, RATE)
             yield result.loss * len(labels), result.right
     return timed(train(), len(dataset))
@@ -120,9 +125,10 @@ def packed(dataset: Dataset, workers: int, keep: bool) -> Pass:
 
 def _packed_pass(team: Team, dataset: Dataset, keep: bool) -> Pass:
     network = pack_network(first_network(), team, LEVELS, RATE / BATCH)
+    order = order_of(dataset)
 
     def batches() -> Iterator:
-        return dataset.batches(BATCH, pixels=own_pixels(team), keep=keep)
+        return dataset.batches(BATCH, order, pixels=own_pixels(team), keep=keep)
 
     def train() -> Iterator[tuple[float, int]]:
         loss_sum, right = 0.0, 0
@@ -142,10 +148,12 @@ def numpy_steps(dataset: Dataset) -> Pass:
     (w1, b1), (w2, b2) = [[np.array(list(m)) for m in (layer.weights, layer.bias)]
                           for layer in first_network().layers]
     x_all, labels_all = as_floats(np, dataset), np.frombuffer(dataset.labels, np.uint8)
+    order = np.array(order_of(dataset))
 
     def train() -> Iterator[tuple[float, int]]:
         for start in range(0, len(dataset), BATCH):
-            x, labels = x_all[start:start + BATCH], labels_all[start:start + BATCH]
+            chosen = order[start:start + BATCH]
+            x, labels = x_all[chosen], labels_all[chosen]
             z1 = x @ w1 + b1
             a1 = np.maximum(z1, 0)
             z2 = a1 @ w2 + b2
@@ -182,10 +190,12 @@ def torch_steps(dataset: Dataset) -> Pass:
             linear.bias[:] = torch.tensor(layer.bias[0])
     x_all = torch.tensor(as_floats(np, dataset), dtype=torch.float32)
     labels_all = torch.tensor(list(dataset.labels))
+    order = torch.tensor(order_of(dataset))
 
     def train() -> Iterator[tuple[float, int]]:
         for start in range(0, len(dataset), BATCH):
-            x, labels = x_all[start:start + BATCH], labels_all[start:start + BATCH]
+            chosen = order[start:start + BATCH]
+            x, labels = x_all[chosen], labels_all[chosen]
             optimizer.zero_grad()
             logits = model(x)
             loss = loss_of(logits, labels)
@@ -255,8 +265,9 @@ def measure(options: argparse.Namespace) -> int:
             if images == EPOCH:
                 learnt[name] = f"{loss:9.4f}{right:9.2%}"
     print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
-    print(f"Python {platform.python_version()}, {available_cores()} cores; {train.name}, "
-          f"batch {BATCH}, median of {options.repeat}, seconds an epoch of {EPOCH:,}\n")
+    print(f"Python {platform.python_version()}, {available_cores()} cores; "
+          f"{train.name}, batch {BATCH}, median of {options.repeat}, "
+          f"seconds an epoch of {EPOCH:,}\n")
     report(times, learnt)
     return 0
 
@@ -264,13 +275,13 @@ def measure(options: argparse.Namespace) -> int:
 def report(times: dict[str, list[float]], learnt: dict[str, str]) -> None:
     """Print medians and ranges, the medians' ratios, and what the passes learnt."""
     medians = {name: statistics.median(seconds) for name, seconds in times.items()}
-    print(f"{'':57}{'times the':>12}{'times as long as':>18}{'mean':>9}{'right':>9}\n"
-          f"{'engine':30}{'median':>9}{'least':>9}{'most':>9}{'triple loop':>12}"
+    print(f"{'':59}{'times the':>12}{'times as long as':>18}{'mean':>9}{'right':>9}\n"
+          f"{'engine':32}{'median':>9}{'least':>9}{'most':>9}{'triple loop':>12}"
           f"{'NumPy':>9}{'PyTorch':>9}{'loss':>9}{'answers':>9}")
     for name, median in medians.items():
         against = [f"{median / medians[other]:.2f}" if other in medians else ""
                    for other in (NUMPY, TORCH)]
-        print(f"{name:30}{median:9.2f}{min(times[name]):9.2f}{max(times[name]):9.2f}"
+        print(f"{name:32}{median:9.2f}{min(times[name]):9.2f}{max(times[name]):9.2f}"
               f"{medians[SLOWEST] / median:12.1f}{against[0]:>9}{against[1]:>9}"
               f"{learnt[name]}")
 

@@ -13,6 +13,7 @@ UNIT = Fraction(1, 1 << 10)
 def test_units_are_fractions_that_know_their_products():
     unit = fixed_point.unit_of(Fraction(1, 24))
     assert unit == Fraction(1, 24) and hash(unit) == hash(Fraction(1, 24))
+    assert fixed_point.unit_of(unit) is unit is fixed_point.unit_of(Fraction(1, 24))
     for other in (3, Fraction(2, 5), unit):
         for result, expected in ((unit * other, Fraction(1, 24) * other),
                                  (unit / other, Fraction(1, 24) / other)):
