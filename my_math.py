@@ -510,7 +510,8 @@ class SparseMatrix:
 
     Compressed sparse rows: row i has `values[indptr[i]:indptr[i + 1]]` in the columns
     `indices[indptr[i]:indptr[i + 1]]`.  Its numbers are values / denominator, so that
-    grey levels 0..255 stay integers and still mean 0..1.
+    grey levels 0..255 stay integers and still mean 0..1.  No |value| exceeds `largest`,
+    which for images is the denominator.
 
     >>> S = SparseMatrix.from_matrix(Matrix([[0, 5, 0], [0, 0, 7]]))
     >>> S.indptr, S.indices, S.values
@@ -520,7 +521,7 @@ class SparseMatrix:
     """
 
     __slots__ = ("shape", "indptr", "indices", "values", "denominator", "groups",
-                 "_mirror", "_ink", "_largest")
+                 "largest", "_mirror", "_ink")
 
     def __init__(self, shape: Shape, indptr: list, indices: list, values: list,
                  denominator: int = 1):
@@ -535,7 +536,7 @@ class SparseMatrix:
             raise ShapeError(f"a column is not in 0..{n - 1}")
         self.shape, self.indptr, self.indices = shape, indptr, indices
         self.values, self.denominator = values, denominator
-        self._mirror = self._ink = self._largest = None
+        self._mirror = self._ink = None
 
     @classmethod
     def from_matrix(cls, matrix: Matrix) -> SparseMatrix:
@@ -565,7 +566,7 @@ class SparseMatrix:
         sparse.shape, sparse.denominator = (len(images), len(places)), levels - 1
         sparse._ink = [(list(compress(places, image)), image.translate(None, b"\0"))
                        for image in images]
-        sparse._mirror, sparse._largest = None, sparse.denominator
+        sparse._mirror, sparse.largest = None, sparse.denominator
         return sparse
 
     @classmethod
@@ -576,7 +577,7 @@ class SparseMatrix:
         """
         sparse = object.__new__(cls)
         sparse.shape, sparse.denominator = (len(groups), columns), denominator
-        sparse.groups, sparse._largest = groups, denominator
+        sparse.groups, sparse.largest = groups, denominator
         sparse._mirror = sparse._ink = None
         return sparse
 
@@ -592,17 +593,8 @@ class SparseMatrix:
         sparse = object.__new__(cls)
         sparse.shape, sparse.indptr, sparse.indices = shape, indptr, indices
         sparse.values, sparse.denominator = values, denominator
-        sparse._mirror = sparse._ink = sparse._largest = None
+        sparse._mirror = sparse._ink = None
         return sparse
-
-    @property
-    def largest(self) -> int:
-        """What no |value| exceeds: of images the denominator."""
-        if self._mirror is not None:
-            return self._mirror.largest
-        if self._largest is None:
-            self._largest = max(map(abs, self.values), default=0)
-        return self._largest
 
     @property
     def T(self) -> SparseMatrix:
@@ -611,17 +603,20 @@ class SparseMatrix:
             return self._mirror
         transpose = object.__new__(SparseMatrix)
         transpose.shape, transpose.denominator = self.shape[::-1], self.denominator
-        transpose._mirror, transpose._ink, transpose._largest = self, None, None
+        transpose._mirror, transpose._ink = self, None
         return transpose
 
     def __getattr__(self, name: str) -> Any:
-        """What is made at first use: the groups, and lists that are not there yet."""
+        """What is made at first use, where it is not there yet."""
         if name == "groups":
             # A few passes in C over bytes are faster than one pass in Python.
             few = self.denominator <= 8 and self._ink is not None
             group = _grouped_by_levels if few else _grouped
             self.groups = [group(places, values, self.denominator)
                            for places, values in self._slices()]
+        elif name == "largest":
+            self.largest = (self._mirror.largest if self._mirror
+                            else max(map(abs, self.values), default=0))
         elif name not in ("indptr", "indices", "values"):
             raise AttributeError(f"SparseMatrix has no {name!r}")
         elif self._ink is not None:
