@@ -43,7 +43,11 @@ class Unit(Fraction):
 
 
 def unit_of(number: Fraction) -> Unit:
-    """The number itself if it is a Unit, else a Unit of its value, kept for later."""
+    """The number itself if it is a Unit, else a Unit of its value, kept for later.
+
+    All units are made here: equal ones are then one object, which a cache finds without
+    comparing fractions.
+    """
     return number if isinstance(number, Unit) else _unit_made(number)
 
 

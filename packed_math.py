@@ -17,17 +17,16 @@ from itertools import compress
 from operator import add, mul, or_
 from typing import Any, Callable, Iterable, Iterator, Sequence
 
-from fixed_point import (Unit, bits_beyond_nine, floor_log2, log2_of_ratio, nearest,
-                         scale_between, shifted, ten_bits, unit_of,
-                         whole_and_shift)
+from fixed_point import (bits_beyond_nine, floor_log2, log2_of_ratio, nearest,
+                         scale_between, shifted, ten_bits, unit_of, whole_and_shift)
 from lanes import NARROW, WIDE, LaneOverflowError, Lanes, lanes_of
 from my_math import (Matrix, Shape, ShapeError, SparseMatrix, check_equal,
                      check_inner)
 
 # A product of packed weights with floats rounds those to this.
-_FINENESS_OF_FLOATS = Unit(1, 1 << 15)
+_FINENESS_OF_FLOATS = unit_of(Fraction(1, 1 << 15))
 # An update takes inputs as fine as `relu` makes them: the steps then have more bits.
-_FINENESS_OF_INPUTS = Unit(1, 1 << 9)
+_FINENESS_OF_INPUTS = unit_of(Fraction(1, 1 << 9))
 
 
 class PackedMatrix:

@@ -36,7 +36,7 @@ from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 from dataset import Dataset
 from dropout import Dropout
-from fixed_point import Unit, unit_of
+from fixed_point import unit_of
 from my_math import Matrix, SparseMatrix
 from network import BatchResult, Dense, Network, Report
 from optimizers import SGD
@@ -44,7 +44,7 @@ from packed_math import NARROW, WIDE, LaneOverflowError, PackedMatrix
 
 # Units of the steps of the first layer, lr / m dZ1.  In narrow lanes, with 4 grey
 # levels, 2^-16 leaves room for weights up to 4.6 under an image that is all ink.
-NARROW_STEP, FINE_STEP = Unit(1, 1 << 16), Unit(1, 1 << 24)
+NARROW_STEP, FINE_STEP = (unit_of(Fraction(1, 1 << bits)) for bits in (16, 24))
 
 
 class WorkerError(Exception):
