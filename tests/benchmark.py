@@ -24,7 +24,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, NamedTuple
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -75,11 +75,11 @@ def triple_loop(dataset: Dataset) -> Pass:
     first, last = first_network().layers
     w1, w2 = list(first.weights), list(last.weights)
     b1, b2 = first.bias[0], last.bias[0]
-    batches = [(list(x.to_matrix()), list(Matrix.one_hot(labels, SIZES[-1])))
+    batches = [(list(x.to_matrix()), list(Matrix.one_hot(labels, SIZES[-1])), labels)
                for x, labels in dataset.batches(BATCH, order_of(dataset))]
 
     def train() -> Iterator[tuple[float, int]]:
-        for x, y in batches:
+        for x, y, labels in batches:
             z1 = add_row(matmul_triple_loop(x, w1), b1)
             a1 = [[max(z, 0.0) for z in row] for row in z1]
             p = list(map(softmax, add_row(matmul_triple_loop(a1, w2), b2)))
@@ -90,9 +90,8 @@ def triple_loop(dataset: Dataset) -> Pass:
             for w, b, inputs, delta in ((w1, b1, x, dz1), (w2, b2, a1, dz2)):
                 descend(w, matmul_triple_loop(transpose(inputs), delta))
                 descend([b], [list(map(sum, zip(*delta)))])
-            label_of = [row.index(1) for row in y]
-            yield (-sum(math.log(row[label]) for row, label in zip(p, label_of)),
-                   sum(row[label] == max(row) for row, label in zip(p, label_of)))
+            yield (-sum(math.log(row[label]) for row, label in zip(p, labels)),
+                   sum(row[label] == max(row) for row, label in zip(p, labels)))
     return timed(train(), len(dataset))
 
 
@@ -151,9 +150,7 @@ def numpy_steps(dataset: Dataset) -> Pass:
     order = np.array(order_of(dataset))
 
     def train() -> Iterator[tuple[float, int]]:
-        for start in range(0, len(dataset), BATCH):
-            chosen = order[start:start + BATCH]
-            x, labels = x_all[chosen], labels_all[chosen]
+        for x, labels in batches_of(x_all, labels_all, order):
             z1 = x @ w1 + b1
             a1 = np.maximum(z1, 0)
             z2 = a1 @ w2 + b2
@@ -176,6 +173,13 @@ def as_floats(np: Any, dataset: Dataset) -> Any:
     return np.round(grey / 255 * (LEVELS - 1)) / (LEVELS - 1)
 
 
+def batches_of(x_all: Any, labels_all: Any, order: Any) -> Iterator[tuple[Any, Any]]:
+    """(X, labels) of each batch, all being arrays of NumPy or all of PyTorch."""
+    for start in range(0, len(order), BATCH):
+        chosen = order[start:start + BATCH]
+        yield x_all[chosen], labels_all[chosen]
+
+
 def torch_steps(dataset: Dataset) -> Pass:
     """The same steps in PyTorch, the way its tutorials write them."""
     import numpy as np
@@ -193,9 +197,7 @@ def torch_steps(dataset: Dataset) -> Pass:
     order = torch.tensor(order_of(dataset))
 
     def train() -> Iterator[tuple[float, int]]:
-        for start in range(0, len(dataset), BATCH):
-            chosen = order[start:start + BATCH]
-            x, labels = x_all[chosen], labels_all[chosen]
+        for x, labels in batches_of(x_all, labels_all, order):
             optimizer.zero_grad()
             logits = model(x)
             loss = loss_of(logits, labels)
@@ -253,27 +255,26 @@ def measure(options: argparse.Namespace) -> int:
         raise OptionError("--repeat and --workers: expected 1 or more")
     train = data_loader.load_or_sample(options.data)[0].with_levels(LEVELS)
     found = engines(options.workers)
-    times: dict[str, list[float]] = {name: [] for name in found}
-    learnt: dict[str, str] = dict.fromkeys(found, "")
+    passes: dict[str, list[Pass]] = {name: [] for name in found}
     for turn in range(options.repeat):
         for name, (engine, images) in found.items():
             print(f"\rturn {turn + 1}/{options.repeat}: {name:40}", end="",
                   file=sys.stderr)
             part = train.head(images)
-            seconds, loss, right = engine(part)
-            times[name].append(seconds / len(part) * EPOCH)
-            if images == EPOCH:
-                learnt[name] = f"{loss:9.4f}{right:9.2%}"
+            done = engine(part)
+            passes[name].append(done._replace(seconds=done.seconds / len(part) * EPOCH))
     print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
     print(f"Python {platform.python_version()}, {available_cores()} cores; "
           f"{train.name}, batch {BATCH}, median of {options.repeat}, "
           f"seconds an epoch of {EPOCH:,}\n")
-    report(times, learnt)
+    report(passes, [name for name, (_, images) in found.items() if images == EPOCH])
     return 0
 
 
-def report(times: dict[str, list[float]], learnt: dict[str, str]) -> None:
-    """Print medians and ranges, the medians' ratios, and what the passes learnt."""
+def report(passes: dict[str, list[Pass]], whole: Sequence[str]) -> None:
+    """Print medians and ranges, the medians' ratios, and of those that saw the `whole`
+    data set what they learnt."""
+    times = {name: [each.seconds for each in some] for name, some in passes.items()}
     medians = {name: statistics.median(seconds) for name, seconds in times.items()}
     print(f"{'':59}{'times the':>12}{'times as long as':>18}{'mean':>9}{'right':>9}\n"
           f"{'engine':32}{'median':>9}{'least':>9}{'most':>9}{'triple loop':>12}"
@@ -281,9 +282,11 @@ def report(times: dict[str, list[float]], learnt: dict[str, str]) -> None:
     for name, median in medians.items():
         against = [f"{median / medians[other]:.2f}" if other in medians else ""
                    for other in (NUMPY, TORCH)]
+        _, loss, right = passes[name][-1]
+        learnt = f"{loss:9.4f}{right:9.2%}" if name in whole else ""
         print(f"{name:32}{median:9.2f}{min(times[name]):9.2f}{max(times[name]):9.2f}"
               f"{medians[SLOWEST] / median:12.1f}{against[0]:>9}{against[1]:>9}"
-              f"{learnt[name]}")
+              f"{learnt}")
 
 
 def main(argv=None) -> int:
