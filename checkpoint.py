@@ -22,13 +22,14 @@ from recipes import CHOICES, DEFAULTS, RANGES, optimizer_maker
 
 HISTORY = "history.csv"
 BEST = "best.npz"       # the best weights so far, where a run may end early
+_PARTS = ("weights", "bias")     # of a layer, and of what an optimizer keeps for it
 
 
 class Part(NamedTuple):
     """What has been done of an epoch."""
 
     done: int = 0               # images trained
-    loss_sum: float = 0.0       # over these
+    loss_sum: int = 0           # over these, in units of 2^-LOSS_BITS
     right: int = 0              # of these
     sure: list = []             # which of these the network was sure of
     seconds: float = 0.0
@@ -40,14 +41,14 @@ class Progress(NamedTuple):
     history: list[dict]         # a row for each epoch done
     resting: list[int]          # for each image the epochs that it still rests
     best: Network | None        # the best so far, where the run may end early
-    memory: dict[str, Matrix]   # the optimizer's matrices
-    counts: dict[str, float]    # its numbers
+    memory: dict[str, list]     # the optimizer's matrices: kind, layer, part
+    step_count: int             # its steps so far
     part: Part = Part()         # of the epoch after those of the history
 
     @classmethod
     def none(cls, images: int) -> Progress:
         """That of a run on so many images that has not begun."""
-        return cls([], [0] * images, None, {}, {})
+        return cls([], [0] * images, None, {}, 0)
 
 
 def best_row(history: list[dict]) -> dict:
@@ -83,13 +84,15 @@ def save_checkpoint(folder: Path, network: Network, settings: dict,
         packed = zlib.compress(bytes(progress.resting))
         state["resting"] = base64.b64encode(packed).decode()
         state["part"] = part._asdict()
-        state["optimizer_counts"], memory = progress.counts, progress.memory
+        state["optimizer_steps"], memory = progress.step_count, progress.memory
     there_is_one = (folder / MODEL).exists()
     try:
         if settings["patience"] and not part.done and history[-1] is best_row(history):
             network.save(folder / BEST, state)
-        network.save(folder / MODEL, state,
-                     {f"optimizer.{name}": m for name, m in memory.items()})
+        network.save(folder / MODEL, state, {
+            f"optimizer.{kind}{number}.{name}": matrix
+            for kind, pairs in memory.items() for number, pair in enumerate(pairs, 1)
+            for name, matrix in zip(_PARTS, pair)})
         if history:
             write_whole(folder / HISTORY, _as_csv(history))
     except OSError as error:
@@ -120,11 +123,11 @@ def load_checkpoint(folder: Path) -> tuple[Network, dict, Progress]:
         text, part = saved.pop("resting", ""), saved.pop("part", {})
         resting = list(zlib.decompress(base64.b64decode(text))) if text else []
         part = _checked_part(part, len(resting))
-        counts = saved.pop("optimizer_counts", {})
-        memory = {name[len("optimizer."):]: matrix for name, matrix in others.items()
-                  if name.startswith("optimizer.")}
+        step_count, memory = saved.pop("optimizer_steps", 0), {}
         if not is_over(history, saved):
-            _check_memory(network, saved, memory, counts)
+            memory = _checked_memory(network, saved, others)
+            if type(step_count) is not int or not 0 <= step_count < 1 << 53:
+                raise ValueError(f"optimizer_steps is {step_count!r}")
         if not (resting or is_over(history, saved)):
             raise TypeError("nothing about resting images")
     except (KeyError, TypeError, ValueError, zlib.error) as error:
@@ -133,29 +136,25 @@ def load_checkpoint(folder: Path) -> tuple[Network, dict, Progress]:
     best = None
     if saved["patience"] and history:
         best, _ = Network.load(folder / BEST)
-    return network, saved, Progress(history, resting, best, memory, counts, part)
+    return network, saved, Progress(history, resting, best, memory, step_count, part)
 
 
-def _check_memory(network: Network, saved: dict, memory: dict, counts: Any) -> None:
-    """ValueError where these are not the matrices and numbers of the optimizer."""
-    optimizer = optimizer_maker(saved, 1)(network.layers)
-    shapes = {}
-    for kind in ("fine", *optimizer.memory):
+def _checked_memory(network: Network, saved: dict, arrays: dict[str, Matrix]
+                    ) -> dict[str, list]:
+    """The optimizer's matrices; ValueError where they are others than it has."""
+    memory: dict[str, list] = {}
+    expected = optimizer_maker(saved)(network.copy().layers).state
+    for kind in expected:
+        memory[kind] = []
         for number, layer in enumerate(network.layers, 1):
-            turned = number > 1 and saved["engine"] == "packed"     # kept as columns
-            shape = layer.weights.shape
-            shapes[f"{kind}{number}.weights"] = shape[::-1] if turned else shape
-            shapes[f"{kind}{number}.bias"] = layer.bias.shape
-    wanted = {name for name in shapes if not name.startswith("fine")}
-    if not wanted <= set(memory) or any(
-            matrix.shape != shapes.get(name) for name, matrix in memory.items()):
-        raise ValueError("other matrices than the optimizer's")
-    if not all(math.isfinite(x) for m in memory.values() for row in m for x in row):
-        raise ValueError("an optimizer's numbers that are not finite")
-    if not (isinstance(counts, dict) and set(counts) == set(optimizer.counts)
-            and all(isinstance(n, (int, float)) and 0 <= n < math.inf
-                    for n in counts.values())):
-        raise ValueError("other counts than the optimizer's")
+            pair = [arrays.get(f"optimizer.{kind}{number}.{name}") for name in _PARTS]
+            for matrix, own in zip(pair, (layer.weights, layer.bias)):
+                if matrix is None or matrix.shape != own.shape:
+                    raise ValueError("other matrices than the optimizer's")
+                if not all(math.isfinite(x) for row in matrix for x in row):
+                    raise ValueError("an optimizer's numbers that are not finite")
+            memory[kind].append(pair)
+    return memory
 
 
 def _check_settings(saved: dict) -> None:
@@ -190,6 +189,6 @@ def _checked_part(saved: Any, images: int) -> Part:
     counts = [part.done, part.right, *part.sure]
     if not (all(isinstance(n, int) and 0 <= n <= images for n in counts)
             and part.sure == [i for i in part.sure if i < images]
-            and isinstance(part.loss_sum + part.seconds, (int, float))):
+            and isinstance(part.loss_sum, int) and isinstance(part.seconds, float)):
         raise TypeError("the part that is done of an epoch is none")
     return part

@@ -1,9 +1,8 @@
 """A set of small grey images with their labels: parts, shuffles, batches, augmentation.
 
 Images stay in one `bytes` object (47 MB for MNIST) until `Dataset.batches` turns a few
-of them at a time into a SparseMatrix, whose rows it keeps if asked to.
+of them at a time into a SparseMatrix.
 """
-
 from __future__ import annotations
 
 import math
@@ -11,13 +10,11 @@ from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Callable, Iterator, Sequence
 
+from engine.portable import cos, exp
 from kernels import matmul_by_four, transpose
 from my_math import Matrix, SparseMatrix
 
 _DIGITS = tuple("0123456789")
-# For sparse rows that are kept.  That of a digit in 4 grey levels takes 1.6 KB and
-# saves 16 us in every epoch; in 256 levels it would take 10 KB.
-_KEPT_BYTES = 150 << 20
 
 
 # --- The data set ---------------------------------------------------------------------
@@ -48,7 +45,6 @@ class Dataset:
         self.height, self.width = height, width
         self.class_names, self.class_count = list(class_names), len(class_names)
         self.levels = levels
-        self._kept: dict[tuple, list] = {}
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -117,50 +113,21 @@ class Dataset:
 
     def batches(self, size: int, order: Sequence[int] | None = None,
                 augment: Callable[[bytes], bytes] | None = None,
-                pixels: slice = slice(None), keep: bool = False,
                 ) -> Iterator[tuple[SparseMatrix, list[int]]]:
         """Yield (X, labels), X a SparseMatrix, pixels / 255, with a row for each image.
 
-        The images come in the given order, else as they are stored.  Each goes through
-        `augment` first, and of what comes out only the `pixels` named are taken.  The
-        last batch has what is left.  With `keep` the rows are made once for all calls,
-        where nothing is to augment them and they fit into _KEPT_BYTES.
+        The images come in the given order, else as they are stored, each through
+        `augment`.  The last batch has what is left.
         """
         if size < 1:
             raise ValueError(f"cannot make batches of {size} images: 1 is the least")
         order = range(len(self)) if order is None else order
-        width = len(range(self.height * self.width)[pixels])
-        rows = self._kept_rows(pixels, width) if keep and augment is None else []
         for start in range(0, len(order), size):
             chosen = order[start:start + size]
-            if rows and min(chosen) >= 0:
-                x = SparseMatrix.from_groups(width, self.levels - 1,
-                                             [rows[i] for i in chosen])
-            else:
-                images = map(self.image, chosen)
-                images = map(augment, images) if augment else images
-                x = SparseMatrix.from_images([image[pixels] for image in images],
-                                             self.levels)
-            yield x, [self.labels[i] for i in chosen]
-
-    def _size_of_rows(self, width: int) -> int:
-        """About how many bytes it takes to keep `width` pixels of each image."""
-        ink = len(self.images) - self.images.count(0)
-        of_one = 80 + 112 * (self.levels - 1)       # a list, two tuples for each level
-        return of_one * len(self) + 8 * ink * width // (self.height * self.width)
-
-    def _kept_rows(self, pixels: slice, width: int) -> list[list]:
-        """The groups of equal grey of each image; none where that would be too much."""
-        key = pixels.start, pixels.stop, pixels.step
-        if key not in self._kept:
-            fits = self._size_of_rows(width) <= _KEPT_BYTES
-            self._kept[key] = [groups for x, _ in self.batches(500, pixels=pixels)
-                               for groups in x.groups] if fits else []
-        return self._kept[key]
-
-    def __getstate__(self) -> dict:
-        """A copy in another process makes rows of its own."""
-        return {**self.__dict__, "_kept": {}}
+            images = map(self.image, chosen)
+            images = map(augment, images) if augment else images
+            yield (SparseMatrix.from_images(list(images), self.levels),
+                   [self.labels[i] for i in chosen])
 
 
 # --- Augmentation ---------------------------------------------------------------------
@@ -270,7 +237,7 @@ def _affine_map(height: int, width: int, rng, strength: float, bend: float
         return (2 * rng.random() - 1) * reach * strength
 
     angle, scale, slant = even(math.pi / 15), 1 + even(0.1), even(0.1)
-    cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
+    cosine, sine = scale * cos(angle), scale * cos(angle - math.pi / 2)
     to_x, to_y = width / 2 + even(1), height / 2 + even(1)
     bend_x, bend_y = (_smooth_field(height, width, rng, bend) for _ in "xy")
     sources = []
@@ -305,6 +272,6 @@ def _bells(count: int, sigma: float) -> list[list[float]]:
     """G[i][k] ~ exp(-(i - x_k)^2 / 2 sigma^2) for grid points x_k sigma apart, with
     sum_k G[i][k]^2 = 1."""
     points = [sigma * k - 2 * sigma for k in range(math.ceil(count / sigma) + 5)]
-    rows = [[math.exp(-((i - x) / sigma) ** 2 / 2) for x in points]
+    rows = [[exp(-(i - x) * (i - x) / (2 * sigma * sigma)) for x in points]
             for i in range(count)]
     return [[g / math.sqrt(math.fsum(h * h for h in row)) for g in row] for row in rows]

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
 
 from console import MODEL, RUNS, shown_path
 from data_loader import DataError
+from engine.layers import WIDE, FirstLayer
+from engine.packed import PackedMatrix
 from dataset import Dataset, gather, shift_map
 from my_math import Matrix, SparseMatrix
 from network import Dense, Network, Report
@@ -97,18 +98,19 @@ class PackedInput:
     """
 
     def __init__(self, layer: Dense, levels: int) -> None:
-        from packed_math import WIDE, PackedMatrix      # one image needs none of it
         largest = max(max(map(abs, row)) for row in layer.weights)
         # A row of nothing but ink times the largest weight comes to 2^61 at most.
         room = 61 - (layer.weights.shape[0] * (levels - 1)).bit_length()
-        unit = Fraction(2) ** (max(math.frexp(largest)[1], -960) - room)
-        self.weights = layer.weights
-        self._rows = PackedMatrix.from_matrix(layer.weights, unit, WIDE)
-        self.bias = layer.bias
+        fraction = room - max(math.frexp(largest / (levels - 1))[1], -960)
+        self.weights, self.bias, self._unit = layer.weights, layer.bias, 2.0 ** -fraction
+        self.packed = FirstLayer(
+            layer.weights, Matrix.zeros(*layer.bias.shape), levels,
+            WIDE._replace(fraction=fraction))
 
-    def forward(self, x: SparseMatrix) -> Matrix:
-        """Z = X W + b as floats."""
-        return (x @ self._rows).to_matrix() + self.bias
+    def forward(self, images: Sequence) -> Matrix:
+        """Z = X W + b as floats, from groups of pixels."""
+        rows = self.packed.sums(images)
+        return PackedMatrix(rows, self.packed.lanes, self._unit).to_matrix() + self.bias
 
 
 def read_images(model: Model, dataset: Dataset,
@@ -116,10 +118,14 @@ def read_images(model: Model, dataset: Dataset,
                 ) -> Iterator[list[float]]:
     """The answers of one model to each image in turn, sent through `augment` first."""
     first, *later = model.network.layers
-    network = Network.of_layers([PackedInput(first, model.levels), *later],
-                                model.network.activation, model.network.loss)
-    for x, _ in dataset.with_levels(model.levels).batches(100, augment=augment):
-        yield from map(model.check_answers, network.predict(x))
+    packed = PackedInput(first, model.levels)
+    network = Network.of_layers([packed, *later], model.network.activation,
+                                model.network.loss)
+    for start in range(0, len(dataset), 100):
+        images = map(dataset.image, range(start, min(start + 100, len(dataset))))
+        images = map(augment, images) if augment else images
+        groups = list(map(packed.packed.quantizer, images))
+        yield from map(model.check_answers, network.predict(groups))
 
 
 def moves(height: int, width: int, pixels: int) -> list[Callable[[bytes], bytes]]:

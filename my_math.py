@@ -106,28 +106,18 @@ class Matrix:
         return cls([int(i == j) for j in range(size)] for i in range(size))
 
     @classmethod
-    def from_rows(cls, rows: Iterable) -> Matrix:
-        """Stack rows, each an iterable of numbers or a matrix, below one another.
-
-        >>> Matrix.from_rows([range(2), Matrix([[5, 6], [7, 8]])])
-        Matrix([[0, 1], [5, 6], [7, 8]])
-        """
-        return cls(chain.from_iterable(
-            row._rows if isinstance(row, Matrix) else [row] for row in rows))
-
-    @classmethod
     def random_normal(cls, rows: int, columns: int, rng: random.Random,
                       deviation: float = 1.0) -> Matrix:
-        """Independent normal numbers of mean 0, by the method of Box and Muller (1958).
+        """Return independent numbers of mean 0, normal but for their tails.
 
-        Built on `rng.random()` alone: only that is promised to give the same numbers
-        in every version of Python.
+        The sum of 12 numbers even in 0..1 has mean 6 and variance 12 / 12 = 1, and is
+        all but normal (central limit theorem); none is beyond 6 deviations.  Only
+        `rng.random()` is promised to give the same numbers in every version of Python,
+        and adding needs no logarithm and no cosine, whose last digits are the C
+        library's.
         """
-        def normal() -> float:
-            """One number, from two that are even in 0..1."""
-            radius = math.sqrt(-2 * math.log(1 - rng.random()))
-            return deviation * radius * math.cos(2 * math.pi * rng.random())
-        return cls([normal() for _ in range(columns)] for _ in range(rows))
+        return cls([deviation * (math.fsum(rng.random() for _ in range(12)) - 6)
+                    for _ in range(columns)] for _ in range(rows))
 
     @classmethod
     def one_hot(cls, labels: Iterable[int], classes: int) -> Matrix:
@@ -200,19 +190,6 @@ class Matrix:
         """A matrix of the same numbers that shares nothing with this one."""
         return Matrix._trusted([list(row) for row in self._rows])
 
-    def reshape(self, rows: int, columns: int) -> Matrix:
-        """The same numbers, read row by row, in another shape.
-
-        >>> Matrix([[1, 2, 3], [4, 5, 6]]).reshape(3, 2)
-        Matrix([[1, 2], [3, 4], [5, 6]])
-        """
-        flat = list(chain.from_iterable(self._rows))
-        if rows < 1 or columns < 1 or rows * columns != len(flat):
-            raise ShapeError.between("reshape", self.shape, (rows, columns),
-                                     f"{len(flat)} numbers must be kept")
-        return Matrix._trusted([flat[start:start + columns]
-                                for start in range(0, len(flat), columns)])
-
     # --- elementwise arithmetic, with NumPy's broadcasting in two dimensions
 
     def _elementwise(self, other: Any, function: Callable, symbol: str) -> Any:
@@ -262,9 +239,9 @@ class Matrix:
         """C[i, j] = function(A[i, j])."""
         return Matrix._trusted([list(map(function, row)) for row in self._rows])
 
-    def map_rows(self, function: Callable, *others: Any) -> Matrix:
-        """Row i of the result is function(row i, row i of each of the others)."""
-        return Matrix._trusted(list(map(function, self, *others)))
+    def map_rows(self, function: Callable) -> Matrix:
+        """Row i of the result is function(row i)."""
+        return Matrix._trusted(list(map(function, self)))
 
     # --- sums and extremes, of all numbers or along an axis
 
@@ -370,47 +347,6 @@ class Matrix:
         return Matrix._trusted([[x if g > 0 else 0.0 for x, g in zip(row, gate_row)]
                                 for row, gate_row in zip(self._rows, gate._rows)])
 
-    def dropped(self, masks: Any) -> Matrix:
-        """C[i, j] = A[i, j] / (1 - p) where the masks keep it, else 0 (`Masks`)."""
-        return Matrix._trusted([[x * k for x, k in zip(row, kept)]
-                                for row, kept in zip(self._rows, masks.factors())])
-
-    # --- what an optimizer needs of a matrix
-
-    grain = 0.0     # the smallest factor for which `add_scaled` does anything
-
-    @property
-    def stored(self) -> Matrix:
-        """The matrix in the order in which its numbers are kept: this very one."""
-        return self
-
-    def accumulator(self) -> Matrix:
-        """A matrix of zeros of the same kind, to add gradients up in."""
-        return Matrix.zeros(*self.shape)
-
-    def clear(self) -> None:
-        """Make all numbers 0."""
-        self._rows = [[0.0] * len(row) for row in self._rows]
-
-    def fill(self, rows: Iterable[Iterable]) -> None:
-        """Take over other numbers."""
-        filled = Matrix(rows)
-        check_equal("fill", self.shape, filled.shape)
-        self._rows = filled._rows
-
-    def add_scaled(self, other: Matrix, factor: float) -> None:
-        """C <- C + factor B in place."""
-        check_equal("+=", self.shape, other.shape)
-        self._rows = [[x + factor * y for x, y in zip(row, other_row)]
-                      for row, other_row in zip(self._rows, other._rows)]
-
-    def become(self, a: Matrix, b: Matrix, share: float) -> None:
-        """C <- A + share (B - A): the share of the way from A to B."""
-        check_equal("becomes", self.shape, a.shape)
-        check_equal("becomes", self.shape, b.shape)
-        self._rows = [[x + share * (y - x) for x, y in zip(a_row, b_row)]
-                      for a_row, b_row in zip(a._rows, b._rows)]
-
     # --- systems of equations and eigenvalues
 
     def solve(self, right: Matrix | list) -> Matrix:
@@ -510,8 +446,7 @@ class SparseMatrix:
 
     Compressed sparse rows: row i has `values[indptr[i]:indptr[i + 1]]` in the columns
     `indices[indptr[i]:indptr[i + 1]]`.  Its numbers are values / denominator, so that
-    grey levels 0..255 stay integers and still mean 0..1.  No |value| exceeds `largest`,
-    which for images is the denominator.
+    grey levels 0..255 stay integers and still mean 0..1.
 
     >>> S = SparseMatrix.from_matrix(Matrix([[0, 5, 0], [0, 0, 7]]))
     >>> S.indptr, S.indices, S.values
@@ -520,8 +455,8 @@ class SparseMatrix:
     Matrix([[50], [700]])
     """
 
-    __slots__ = ("shape", "indptr", "indices", "values", "denominator", "groups",
-                 "largest", "_mirror", "_ink")
+    __slots__ = ("shape", "indptr", "indices", "values", "denominator", "_mirror",
+                 "_ink")
 
     def __init__(self, shape: Shape, indptr: list, indices: list, values: list,
                  denominator: int = 1):
@@ -566,19 +501,7 @@ class SparseMatrix:
         sparse.shape, sparse.denominator = (len(images), len(places)), levels - 1
         sparse._ink = [(list(compress(places, image)), image.translate(None, b"\0"))
                        for image in images]
-        sparse._mirror, sparse.largest = None, sparse.denominator
-        return sparse
-
-    @classmethod
-    def from_groups(cls, columns: int, denominator: int, groups: list) -> SparseMatrix:
-        """A row for each list of groups [(value, its columns), ...], as in `groups`.
-
-        The values are at most the denominator, and a column comes once in a row.
-        """
-        sparse = object.__new__(cls)
-        sparse.shape, sparse.denominator = (len(groups), columns), denominator
-        sparse.groups, sparse.largest = groups, denominator
-        sparse._mirror = sparse._ink = None
+        sparse._mirror = None
         return sparse
 
     @classmethod
@@ -608,34 +531,17 @@ class SparseMatrix:
 
     def __getattr__(self, name: str) -> Any:
         """What is made at first use, where it is not there yet."""
-        if name == "groups":
-            # A few passes in C over bytes are faster than one pass in Python.
-            few = self.denominator <= 8 and self._ink is not None
-            group = _grouped_by_levels if few else _grouped
-            self.groups = [group(places, values, self.denominator)
-                           for places, values in self._slices()]
-        elif name == "largest":
-            self.largest = (self._mirror.largest if self._mirror
-                            else max(map(abs, self.values), default=0))
-        elif name not in ("indptr", "indices", "values"):
+        if name not in ("indptr", "indices", "values"):
             raise AttributeError(f"SparseMatrix has no {name!r}")
-        elif self._ink is not None:
+        if self._ink is not None:
             self.indptr = [0, *accumulate(len(values) for _, values in self._ink)]
             self.indices = list(chain.from_iterable(places for places, _ in self._ink))
             self.values = b"".join(values for _, values in self._ink)
         else:
-            rows = self._mirror._columns() if self._mirror else self._ungrouped()
-            built = SparseMatrix._from_entries(self.shape, rows)
+            built = SparseMatrix._from_entries(self.shape, self._mirror._columns())
             self.indptr, self.indices = built.indptr, built.indices
             self.values = built.values
         return getattr(self, name)
-
-    def _ungrouped(self) -> Iterator[tuple[list, list]]:
-        """For each row (the columns, the values) that are in its groups."""
-        for groups in self.groups:
-            value_at = {place: value for value, places in groups for place in places}
-            places = sorted(value_at)
-            yield places, [value_at[place] for place in places]
 
     def _columns(self) -> list[tuple[list, list]]:
         """For each column (the rows, the values) that it has."""
@@ -685,29 +591,6 @@ class SparseMatrix:
         return f"<SparseMatrix {m} x {n}, {len(self.values)} numbers not zero>"
 
 
-def _grouped(places: Sequence[int], values: Sequence[int], denominator: int) -> list:
-    """[(value, its places), ...], the largest first: an image has many pixels and few
-    grey levels."""
-    groups: dict = {value: [] for value in sorted(set(values), reverse=True)}
-    for place, value in zip(places, values):
-        groups[value].append(place)
-    return list(groups.items())
-
-
-def _grouped_by_levels(places: Sequence[int], values: bytes, denominator: int) -> list:
-    """The same for bytes that go from 1 to a small denominator."""
-    return [(value, found) for value, table in _one_table_each(denominator)
-            if (found := [*compress(places, values.translate(table))])]
-
-
-@lru_cache(maxsize=None)
-def _one_table_each(count: int) -> list[tuple[int, bytes]]:
-    """For each value from count down to 1, (it, a table for bytes.translate that turns
-    it into 1 and all others into 0)."""
-    return [(value, bytes(value) + b"\1" + bytes(255 - value))
-            for value in range(count, 0, -1)]
-
-
 @lru_cache(maxsize=None)
 def _grey_table(levels: int) -> bytes:
     """For each byte 0..255 the nearest of so many levels, 0..levels - 1."""
@@ -717,5 +600,5 @@ def _grey_table(levels: int) -> bytes:
 
 
 if __name__ == "__main__":
-    from packed_math import packed_rung     # a floor up: only the measurement needs it
+    from engine.layers import packed_rung   # a floor up: only the measurement needs it
     sys.exit(kernels.ladder({"a row in one integer": packed_rung}))

@@ -14,8 +14,8 @@ P[j] = exp(Z[j]) / S with S = sum_k exp(Z[k]), so that
 
     L = log S - Z[y],    dL/dZ[j] = exp(Z[j]) / S - (1 if j = y else 0) = P[j] - Y[j].
 
-Passes and steps do not know how a matrix keeps its numbers: they are written in
-products, sums and maps, and run on any class that has those of `my_math.Matrix`.
+This is the textbook's network, on lists of floats.  `engine.packed_network` takes the
+same steps on integers, many times as fast.
 """
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from data_loader import DataError
 from dataset import Dataset
-from dropout import Masks
 from kernels import dot
 from my_math import Matrix, ShapeError, SparseMatrix
 from npz import read_npz, write_npz
@@ -141,30 +140,32 @@ class Gradient(NamedTuple):
     build it for those who want to see it.
     """
 
-    inputs: Any          # (m x k) what went into the layer
-    delta: Matrix        # (m x n) dL/dZ
+    inputs: Matrix | SparseMatrix   # (m x k) what went into the layer
+    delta: Matrix                   # (m x n) dL/dZ
 
     @property
     def weights(self) -> Matrix:
         """dL/dW = inputs^T dZ   (k x m)(m x n)."""
-        sparse = isinstance(self.inputs, SparseMatrix)
-        inputs = self.inputs if sparse else self.inputs.to_matrix()
         product = Matrix.zeros(self.inputs.shape[1], self.delta.shape[1])
-        product.add_matmul(inputs.T, self.delta.to_matrix())
+        product.add_matmul(self.inputs.T, self.delta)
         return product
 
     @property
     def bias(self) -> Matrix:
         """dL/db = the column sums of dZ   (1 x n)."""
-        return self.delta.to_matrix().sum(axis=0)
+        return self.delta.sum(axis=0)
 
 
 class Dense:
-    """A fully connected layer: Z = X W + b, X (m x k), W (k x n), b (1 x n)."""
+    """A fully connected layer: Z = X W + b, X (m x k), W (k x n), b (1 x n).
+
+    `target` are the matrices that steps go to: the weights and bias themselves, unless
+    an optimizer sets others.
+    """
 
     def __init__(self, weights: Matrix, bias: Matrix) -> None:
-        self.weights = weights
-        self.bias = bias
+        self.weights, self.bias = weights, bias
+        self.target: tuple[Matrix, Matrix] | None = None
 
     @classmethod
     def random(cls, inputs: int, outputs: int, activation: str,
@@ -182,6 +183,12 @@ class Dense:
         """Z = X W + b."""
         return x @ self.weights + self.bias
 
+    def take(self, step: Gradient) -> None:
+        """W <- W - inputs^T dZ, b <- b - (sum of the rows of dZ)."""
+        weights, bias = self.target or (self.weights, self.bias)
+        weights.add_matmul(step.inputs.T, step.delta, -1)
+        bias.add_column_sums(step.delta, -1)
+
 
 class Trace(NamedTuple):
     """What a forward pass leaves behind for the way back."""
@@ -193,16 +200,17 @@ class Trace(NamedTuple):
 
     @property
     def logits(self) -> Matrix:
-        """The sums of the last layer (m x c), as floats."""
-        return self.sums[-1].to_matrix()
+        """The sums of the last layer (m x c)."""
+        return self.sums[-1]
 
 
 class BatchResult(NamedTuple):
-    """What a step found: mean loss, answers right, which samples it was sure of."""
+    """The results of a batch from before its step: mean loss, images classified
+    correctly, places of those that were too easy to take part."""
 
     loss: float
-    right: int
-    sure: list
+    correct: int
+    easy: list[int]
 
 
 class Report(NamedTuple):
@@ -254,6 +262,7 @@ class Network:
         self._name_parts(activation, loss)
         self.layers = [Dense.random(inputs, outputs, activation, rng)
                        for inputs, outputs in zip(sizes, sizes[1:])]
+        self.optimizer = SGD(self.layers)
 
     @classmethod
     def of_layers(cls, layers: Sequence[Dense], activation: str, loss: str) -> Network:
@@ -261,6 +270,7 @@ class Network:
         network = object.__new__(cls)
         network._name_parts(activation, loss)
         network.layers = list(layers)
+        network.optimizer = SGD(network.layers)
         return network
 
     def _name_parts(self, activation: str, loss: str) -> None:
@@ -268,7 +278,7 @@ class Network:
                                   ("loss", loss, LOSSES)):
             if name not in known:
                 raise ValueError(f"{kind} {name!r} is none of {', '.join(known)}")
-        self.activation, self.loss, self._optimizer = activation, loss, None
+        self.activation, self.loss = activation, loss
 
     @property
     def sizes(self) -> list[int]:
@@ -288,16 +298,17 @@ class Network:
 
     # --- forward
 
-    def forward(self, x: Matrix | SparseMatrix, masks: Sequence[Masks] = ()) -> Trace:
+    def forward(self, x: Matrix | SparseMatrix, masks: Sequence[Matrix] = ()) -> Trace:
         """Z = A W + b and A = f(Z), layer by layer; the last Z are the logits.
 
-        With `masks`, one for each hidden layer, some units are left out (dropout).
+        With `masks` (m x h), one for each hidden layer, of 0 and 1 / (1 - p), some
+        units are left out (dropout).
         """
         activate = ACTIVATIONS[self.activation].forward
         inputs, sums, active = [x], [self.layers[0].forward(x)], []  # (m x d), (m x h)
         for number, layer in enumerate(self.layers[1:]):
             active.append(activate(sums[-1]))                        # (m x h)
-            inputs.append(active[-1].dropped(masks[number]) if masks else active[-1])
+            inputs.append(active[-1] * masks[number] if masks else active[-1])
             sums.append(layer.forward(inputs[-1]))                   # (m x c) at last
         return Trace(inputs, sums, active, masks)
 
@@ -313,7 +324,7 @@ class Network:
     # --- backward
 
     def loss_and_gradients(self, x: Matrix | SparseMatrix, labels: Sequence[int],
-                           smoothing: float = 0.0, masks: Sequence[Masks] = ()
+                           smoothing: float = 0.0, masks: Sequence[Matrix] = ()
                            ) -> tuple[float, list[Gradient]]:
         """The mean loss over a batch and its gradient, a `Gradient` for each layer."""
         trace, targets = self.forward(x, masks), self._targets(labels, smoothing)
@@ -322,7 +333,7 @@ class Network:
         return loss, self._backward(trace, delta)
 
     def mean_loss(self, x: Matrix | SparseMatrix, labels: Sequence[int],
-                  smoothing: float = 0.0, masks: Sequence[Masks] = ()) -> float:
+                  smoothing: float = 0.0, masks: Sequence[Matrix] = ()) -> float:
         """L = 1/m sum_i of the loss of sample i."""
         targets = self._targets(labels, smoothing)
         return self._answers_and_loss(self.forward(x, masks).logits, targets)[1]
@@ -351,54 +362,48 @@ class Network:
         for i in range(len(self.layers) - 1, 0, -1):
             grad = delta @ self.layers[i].weights.T            # dA1: (m x c)(c x h)
             if trace.masks:
-                grad = grad.dropped(trace.masks[i - 1])
+                grad = grad * trace.masks[i - 1]
             delta = through(grad, trace.sums[i - 1], trace.active[i - 1])  # dZ1 (m x h)
             gradients.append(Gradient(trace.inputs[i - 1], delta))
         return gradients[::-1]
 
     # --- learning
 
-    @property
-    def optimizer(self) -> SGD:
-        """What makes steps of gradients: plain descent, unless another was set."""
-        return self._optimizer or SGD(self.layers)
-
-    @optimizer.setter
-    def optimizer(self, optimizer: SGD) -> None:
-        """Set another, made of this network's layers."""
-        self._optimizer = optimizer
-
     def step(self, gradients: Sequence[Gradient], learning_rate: float) -> None:
         """One step of the optimizer down these slopes."""
-        optimizer = self.optimizer
-        scale = optimizer.scale(learning_rate)
-        optimizer.take([Gradient(g.inputs, g.delta * scale) for g in gradients],
-                       learning_rate)
-        optimizer.settle(learning_rate)
+        scale = self.optimizer.scale(learning_rate)
+        self._take([Gradient(g.inputs, g.delta * scale) for g in gradients],
+                   learning_rate)
+
+    def _take(self, steps: Sequence[Gradient], learning_rate: float) -> None:
+        """Take gradients that are steps already: dZ has been scaled."""
+        self.optimizer.decay(learning_rate)
+        for layer, step in zip(self.layers, steps):
+            layer.take(step)
+        self.optimizer.settle(learning_rate)
 
     def train_batch(self, x: Matrix | SparseMatrix, labels: Sequence[int],
-                    learning_rate: float, sure: float = 0.0, smoothing: float = 0.0,
-                    masks: Sequence[Masks] = ()) -> BatchResult:
+                    learning_rate: float, easy_below: float = 0.0,
+                    smoothing: float = 0.0, masks: Sequence[Matrix] = ()
+                    ) -> BatchResult:
         """One step of the optimizer on one batch; the result is from before it.
 
         The learning rate goes into dZ right away, so that whatever comes after is a
-        step already.  A sample whose answers are all within `sure` of their targets
-        takes no part in the step; it still counts in m.  `smoothing` and `masks` are
-        those of label smoothing and dropout.
+        step already.  A sample whose outputs are all within `easy_below` of their
+        targets takes no part in the step; it still counts in m.  `smoothing` and
+        `masks` are those of label smoothing and dropout.
         """
         trace, targets = self.forward(x, masks), self._targets(labels, smoothing)
-        answers, loss = self._answers_and_loss(trace.logits, targets)
-        delta = LOSSES[self.loss].gradient(answers, targets)
-        is_sure = [sure > 0 and max(map(abs, row)) < sure for row in delta]
-        if any(is_sure):
-            delta = Matrix([0.0] * len(row) if skip else row
-                           for row, skip in zip(delta, is_sure))
-        optimizer = self.optimizer
-        scale = optimizer.scale(learning_rate) / x.shape[0]
-        optimizer.take(self._backward(trace, delta * scale), learning_rate)
-        optimizer.settle(learning_rate)
-        right = sum(map(int.__eq__, answers.argmax(axis=1), labels))
-        return BatchResult(loss, right, is_sure)
+        outputs, loss = self._answers_and_loss(trace.logits, targets)
+        delta = LOSSES[self.loss].gradient(outputs, targets)
+        error = (outputs - targets).map(abs).max(axis=1)                # (m x 1)
+        easy = [i for i, (largest,) in enumerate(error) if largest < easy_below]
+        if easy:
+            delta = delta * error.map(lambda largest: float(largest >= easy_below))
+        scale = self.optimizer.scale(learning_rate) / x.shape[0]
+        self._take(self._backward(trace, delta * scale), learning_rate)
+        correct = sum(map(int.__eq__, outputs.argmax(axis=1), labels))
+        return BatchResult(loss, correct, easy)
 
     # --- judging
 
@@ -485,7 +490,7 @@ def _layers_of(path: str | Path, matrices: dict) -> Iterator[Dense]:
 
 def gradient_check(network: Network, x: Matrix | SparseMatrix, labels: Sequence[int],
                    step: float = 1e-3, smoothing: float = 0.0,
-                   masks: Sequence[Masks] = ()) -> float:
+                   masks: Sequence[Matrix] = ()) -> float:
     """The largest relative error of backpropagation against finite differences.
 
     For each parameter w the slope is measured by the centred difference of fourth order

@@ -1,17 +1,15 @@
-"""How a step is made of a gradient: plain descent, momentum, Nesterov, Adam; L2.
+"""Optimizers: how a step is made of a gradient.  Plain descent, momentum, Adam; L2.
 
-Each optimizer takes a batch in two moves.  `take` hands the gradients over, still in
-the two factors that make them up, so that no dW is ever built; what several processes
-found is then put together; `settle` does the rest.
-
-A learning rate goes into dZ before anything else is made of it (`scale`), so that what
-arrives here is a step already, to be taken off.  They work on any class that has the
-methods of `my_math.Matrix`.
+They work on the layers of either engine: what has `weights` and `bias`, matrices with
++, - and * by a number, and `target`, the matrices that the steps of a batch go to.  A
+learning rate goes into dZ before anything else is made of it (`scale`), so that what
+arrives there is a step already, -scale / m X^T dZ summed over the batch.
 """
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Iterable, Sequence
+from itertools import repeat
+from typing import Any, Sequence
 
 from my_math import Matrix
 
@@ -20,65 +18,55 @@ class SGD:
     """Stochastic gradient descent: W <- W - lr (dL/dW + l2 W).
 
     The second part is the slope of l2/2 times the sum of all squared weights; biases
-    have none.  Where numbers are rounded, weights would not feel the very small part of
-    one batch: it is owed until it is large enough (`Matrix.grain`).
+    have none.
     """
 
     def __init__(self, layers: Sequence[Any], l2: float = 0.0) -> None:
-        self.layers, self.l2, self.owed = layers, l2, 0.0
-        self.targets = self._targets()
-        self.flush: Callable[[], Any] = lambda: None
+        self.layers, self.l2 = layers, l2
 
-    def _targets(self) -> list[tuple[Any, Any]]:
-        """For each layer the matrices that take up the steps of weights and bias."""
-        return [(layer.weights, layer.bias) for layer in self.layers]
+    @property
+    def is_plain(self) -> bool:
+        """True if nothing but steps changes the weights."""
+        return type(self) is SGD and not self.l2
 
     def scale(self, learning_rate: float) -> float:
-        """What dL/dZ is multiplied by on its way to `take`."""
+        """Return what dL/dZ is multiplied by on its way to the targets."""
         return learning_rate
 
-    def take(self, gradients: Sequence[Any], learning_rate: float) -> None:
-        """Take up a batch: -inputs^T dZ for the weights, -(sum of dZ) for the bias."""
-        self.decay(learning_rate)
-        for (weights, bias), gradient in zip(self.targets, gradients):
-            weights.add_matmul(gradient.inputs.T, gradient.delta, -1)
-            bias.add_column_sums(gradient.delta, -1)
+    def decay(self, learning_rate: float) -> None:
+        """Take off the part of L2, before the steps of the batch."""
+        shrink = self.scale(learning_rate) * self.l2
+        if not shrink:
+            return
+        for layer in self.layers:
+            less = layer.weights * shrink
+            if layer.target:
+                layer.target = (layer.target[0] - less, layer.target[1])
+            else:
+                layer.weights = layer.weights - less
 
     def settle(self, learning_rate: float) -> None:
-        """Finish the batch, when the steps of all processes have been taken up."""
-        self.flush()
-
-    def decay(self, learning_rate: float) -> None:
-        """The part of L2: W <- W - lr l2 W, now or when it is worth it."""
-        self.owed += self.scale(learning_rate) * self.l2
-        if self.owed and self.owed >= self.layers[0].weights.grain:
-            for layer, (target, _) in zip(self.layers, self.targets):
-                target.stored.add_scaled(layer.weights.stored, -self.owed)
-            self.owed = 0.0
+        """Finish the batch, when all steps have been taken."""
 
     # --- for checkpoints: what a resumed run needs beside the weights
 
     @property
-    def memory(self) -> dict[str, list]:
-        """Matrices of each kind: for each layer one for the weights, one for the bias.
-        """
+    def state(self) -> dict[str, list[list[Matrix]]]:
+        """Matrices of each kind: for each layer [that of the weights, of the bias]."""
         return {}
 
-    @property
-    def counts(self) -> dict[str, float]:
-        """Numbers by name."""
-        return {"owed": self.owed}
+    @state.setter
+    def state(self, state: dict[str, list[list[Matrix]]]) -> None:
+        """Take over what `state` gave."""
 
-    def restore_counts(self, counts: dict[str, float]) -> None:
-        """Take over what `counts` gave."""
-        self.owed = counts["owed"]
+    step_count = 0      # t of Adam
 
 
 class Momentum(SGD):
     """Momentum (Polyak 1964): V <- mu V + lr dL/dW, W <- W - V.
 
-    Kept in another form with the same W.  For Z = W - mu / (1 - mu) V, where the ball
-    would come to rest with no more slope, these two lines mean
+    Kept in another form with the same W.  For Z = W - mu / (1 - mu) V, the limit of W
+    if all further gradients were 0, these two lines mean
 
         Z <- Z - lr / (1 - mu) dL/dW,      W <- W + (1 - mu) (Z - W):
 
@@ -89,11 +77,10 @@ class Momentum(SGD):
     def __init__(self, layers: Sequence[Any], l2: float = 0.0, momentum: float = 0.9
                  ) -> None:
         """mu = `momentum`, in 0..1; 0.9 is usual."""
-        self.share = 1 - momentum
         super().__init__(layers, l2)
-
-    def _targets(self) -> list[tuple[Any, Any]]:
-        return [(layer.weights.copy(), layer.bias.copy()) for layer in self.layers]
+        self.share = 1 - momentum
+        for layer in layers:
+            layer.target = (layer.weights.copy(), layer.bias.copy())
 
     def scale(self, learning_rate: float) -> float:
         """lr / (1 - mu)."""
@@ -101,46 +88,22 @@ class Momentum(SGD):
 
     def settle(self, learning_rate: float) -> None:
         """Let the weights follow."""
-        self.flush()
-        for followers, targets in zip(self._followers(), self.targets):
-            for follower, target in zip(followers, targets):
-                follower.stored.become(follower.stored, target.stored, self.share)
-
-    def _followers(self) -> Iterable[tuple[Any, Any]]:
-        return [(layer.weights, layer.bias) for layer in self.layers]
+        for layer in self.layers:
+            weights, bias = layer.target
+            layer.weights = layer.weights + (weights - layer.weights) * self.share
+            layer.bias = layer.bias + (bias - layer.bias) * self.share
 
     @property
-    def memory(self) -> dict[str, list]:
+    def state(self) -> dict[str, list[list[Matrix]]]:
         """Z."""
-        return {"goal": self.targets}
+        return {"target": [[m.to_matrix() for m in layer.target]
+                           for layer in self.layers]}
 
-
-class Nesterov(Momentum):
-    """Nesterov's momentum (1983), as PyTorch has it: W <- W - lr dL/dW - mu V.
-
-    The slope is taken where momentum is about to carry the weights.  With U the weights
-    of `Momentum`, these are W = U + (1 - mu) (Z - U), one more move of the follower.
-    """
-
-    def __init__(self, layers: Sequence[Any], l2: float = 0.0, momentum: float = 0.9
-                 ) -> None:
-        self.plain = [(layer.weights.copy(), layer.bias.copy()) for layer in layers]
-        super().__init__(layers, l2, momentum)
-
-    def _followers(self) -> Iterable[tuple[Any, Any]]:
-        return self.plain
-
-    def settle(self, learning_rate: float) -> None:
-        """Let U follow Z, and W run ahead of U."""
-        super().settle(learning_rate)
-        for layer, plain, targets in zip(self.layers, self.plain, self.targets):
-            for own, u, z in zip((layer.weights, layer.bias), plain, targets):
-                own.stored.become(u.stored, z.stored, self.share)
-
-    @property
-    def memory(self) -> dict[str, list]:
-        """Z and U."""
-        return {"goal": self.targets, "plain": self.plain}
+    @state.setter
+    def state(self, state: dict[str, list[list[Matrix]]]) -> None:
+        for layer, matrices in zip(self.layers, state["target"]):
+            layer.target = tuple(old * 0 + new
+                                 for old, new in zip(layer.target, matrices))
 
 
 class Adam(SGD):
@@ -151,79 +114,61 @@ class Adam(SGD):
         W <- W - lr m / (sqrt(v) + e)   with m = M / (1 - b1^t), v = V / (1 - b2^t)
 
     in step t, b1 = 0.9, b2 = 0.999, e = 1e-8; G = dL/dW + l2 W.  The square root of
-    each number takes floats, on either engine.  Here M and V are without their factors
-    (1 - b1) and (1 - b2), which are made up for in the last line.
+    each number takes floats, on either engine.
     """
 
-    def __init__(self, layers: Sequence[Any], l2: float = 0.0, gain: float = 1.0,
+    def __init__(self, layers: Sequence[Any], l2: float = 0.0,
                  betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8
                  ) -> None:
-        """Gradients come multiplied by `gain`, to use lanes of fixed point well."""
-        self.gain, self.betas, self.epsilon, self.steps = gain, betas, epsilon, 0
         super().__init__(layers, l2)
-        self.means, self.squares = ([[Matrix.zeros(*m.stored.shape)
+        self.betas, self.epsilon, self.step_count = betas, epsilon, 0
+        self.means, self.squares = ([[Matrix.zeros(*m.shape)
                                       for m in (layer.weights, layer.bias)]
                                      for layer in layers] for _ in "MV")
+        self._clear()
 
-    def _targets(self) -> list[tuple[Any, Any]]:
-        return [(layer.weights.accumulator(), layer.bias.accumulator())
-                for layer in self.layers]
+    def _clear(self) -> None:
+        """Let the steps of the next batch be added up from 0."""
+        for layer in self.layers:
+            layer.target = (layer.weights * 0, layer.bias * 0)
 
     def scale(self, learning_rate: float) -> float:
-        """The gain: the learning rate comes in later."""
-        return self.gain
+        """1: the learning rate comes in later."""
+        return 1.0
 
     def decay(self, learning_rate: float) -> None:
         """L2 is part of G here."""
 
     def settle(self, learning_rate: float) -> None:
-        """One step by the gradients of all processes."""
-        self.flush()
-        self.steps += 1
+        """Take one step by the sum of the batch, -G without L2."""
+        self.step_count += 1
         for number, layer in enumerate(self.layers):
-            for kind, own in enumerate((layer.weights.stored, layer.bias.stored)):
-                taken = self.targets[number][kind].stored
-                l2 = self.l2 if kind == 0 else 0.0      # for the weights alone
-                slope = taken.map_rows(
-                    lambda sums, row: self._slope(sums, row, l2), own)
-                own.add_scaled(self._move(number, kind, slope), -learning_rate)
-                taken.clear()
+            weights, bias = (target.to_matrix() for target in layer.target)
+            slope = layer.weights.to_matrix() * self.l2 - weights if self.l2 else -weights
+            layer.weights = layer.weights + self._move(number, 0, slope, learning_rate)
+            layer.bias = layer.bias + self._move(number, 1, -bias, learning_rate)
+        self._clear()
 
-    def _slope(self, sums: list[float], weights: list[float], l2: float) -> list[float]:
-        """A row of G from one of -gain dL/dW."""
-        back = -1 / self.gain
-        if not l2:
-            return [back * x for x in sums]
-        return [back * x + l2 * w for x, w in zip(sums, weights)]
-
-    def _move(self, number: int, kind: int, slope: Matrix) -> Matrix:
-        """m / (sqrt(v) + e), with M and V of one parameter brought up to date."""
-        (b1, b2), root = self.betas, math.sqrt
-        means, squares = self.means[number], self.squares[number]
-        means[kind] = means[kind].map_rows(
-            lambda old, g: [b1 * m + x for m, x in zip(old, g)], slope)
-        squares[kind] = squares[kind].map_rows(
-            lambda old, g: [b2 * v + x * x for v, x in zip(old, g)], slope)
-        mean_part = (1 - b1) / (1 - b1 ** self.steps)
-        square_part = root((1 - b2) / (1 - b2 ** self.steps))
-        rate, floor = mean_part / square_part, self.epsilon / square_part
-        return means[kind].map_rows(
-            lambda m, v: [rate * x / (root(y) + floor) for x, y in zip(m, v)],
-            squares[kind])
+    def _move(self, number: int, kind: int, slope: Matrix, learning_rate: float
+              ) -> Matrix:
+        """Return -lr m / (sqrt(v) + e), M and V of one parameter being updated."""
+        b1, b2 = self.betas
+        mean = self.means[number][kind] * b1 + slope * (1 - b1)
+        square = self.squares[number][kind] * b2 + slope * slope * (1 - b2)
+        self.means[number][kind], self.squares[number][kind] = mean, square
+        # Powers by repeated products: `**` is the C library's.
+        rest1, rest2 = (1 - math.prod(repeat(b, self.step_count)) for b in self.betas)
+        root = (square * (1 / rest2)).map(math.sqrt)
+        return mean * (-learning_rate / rest1) / (root + self.epsilon)
 
     @property
-    def memory(self) -> dict[str, list]:
-        """M and V, in the order in which a parameter is stored."""
+    def state(self) -> dict[str, list[list[Matrix]]]:
+        """M and V."""
         return {"mean": self.means, "square": self.squares}
 
-    @property
-    def counts(self) -> dict[str, float]:
-        """t."""
-        return {"steps": self.steps}
-
-    def restore_counts(self, counts: dict[str, float]) -> None:
-        """Take over t."""
-        self.steps = int(counts["steps"])
+    @state.setter
+    def state(self, state: dict[str, list[list[Matrix]]]) -> None:
+        self.means, self.squares = state["mean"], state["square"]
 
 
-OPTIMIZERS = {"sgd": SGD, "momentum": Momentum, "nesterov": Nesterov, "adam": Adam}
+OPTIMIZERS = {"sgd": SGD, "momentum": Momentum, "adam": Adam}

@@ -20,7 +20,7 @@ DEFAULTS = {
     "activation": "relu",
     "loss": "cross-entropy",
     "optimizer": "sgd",
-    "momentum": 0.9,            # of the optimizers momentum and nesterov
+    "momentum": 0.9,            # of the optimizer momentum
     "learning_rate": 0.35,
     "schedule": "linear",
     "decay": 0.8,               # of the schedule step: times this ...
@@ -82,11 +82,9 @@ RECIPES = {
 }
 
 
-def optimizer_maker(settings: dict, batch_size: int) -> Callable:
+def optimizer_maker(settings: dict) -> Callable:
     """What makes the optimizer of a network from its layers."""
     kind, more = settings["optimizer"], {}
-    if kind in ("momentum", "nesterov"):
+    if kind == "momentum":
         more = {"momentum": settings["momentum"]}
-    elif kind == "adam":
-        more = {"gain": min(batch_size / 64, 1.0)}     # room for the sum of a batch
     return partial(OPTIMIZERS[kind], l2=settings["l2"], **more)

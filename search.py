@@ -36,8 +36,8 @@ from console import MODEL, LiveLine
 from data_loader import DataError
 from dataset import Dataset
 from npz import write_whole
-from packed_math import LaneOverflowError
-from parallel import Team, WorkerError, ctrl_c_later, run_team
+from engine.lanes import LaneOverflowError
+from engine.team import Team, WorkerError, ctrl_c_later, run_team
 from recipes import DEFAULTS
 from training import DivergedError, Run, new_network, random_for
 

@@ -21,8 +21,8 @@ from console import (MODEL, RUNS, LiveLine, OptionError, load_data, run_command,
 from data_loader import DataError
 from dataset import Dataset
 from network import Network, Report
-from packed_math import LaneOverflowError
-from parallel import WorkerError, available_cores, run_team
+from engine.lanes import LaneOverflowError
+from engine.team import WorkerError, available_cores, run_team
 from search import (FOLDS, GRID, PLAN, Plan, Rows, Trial, deviation, done_before,
                     fold_rows, grid_rows, in_words, mean_accuracy, save_rows, summed_up,
                     train_all, value_text)

@@ -71,7 +71,7 @@ def add_settings(add: Callable) -> None:
     add("--optimizer", choices=OPTIMIZERS,
         help="how a step is made of a gradient (sgd)")
     add("--momentum", type=fraction_below_one, metavar="X",
-        help="what momentum and nesterov keep of the last step (0.9)")
+        help="what momentum keeps of the last step (0.9)")
     add("--epochs", type=whole_number(1), metavar="N",
         help="passes over the images (40)")
     add("--batch-size", type=batch_size, metavar="N",

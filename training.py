@@ -12,9 +12,9 @@ import random
 import sys
 import time
 from functools import partial
-from itertools import chain, compress
+from itertools import chain
 from pathlib import Path
-from typing import Callable, Iterator, Sequence, TextIO
+from typing import Any, Callable, Iterator, Sequence, TextIO
 
 from checkpoint import (Part, Progress, best_row, is_over, judged_by,
                         save_checkpoint)
@@ -22,9 +22,12 @@ from console import MODEL, LiveLine, rate_text
 from data_loader import DataError
 from dataset import Dataset, RandomGather, affine_maps, shift_maps
 from dropout import Dropout
-from network import Network, Report
-from parallel import (How, Team, judge, optimizer_state, own_pixels, pack_network,
-                      prepared, restore_optimizer, train_batch, unpack_network)
+from engine.layers import format_for
+from engine.packed_network import LOSS_BITS, PackedNetwork, StepOptions
+from engine.portable import cos
+from engine.team import Team
+from my_math import Matrix
+from network import Dense, Network, Report
 from recipes import optimizer_maker
 
 ABSURD_LOSS = 100.0     # guessing among ten classes has 2.3
@@ -81,8 +84,9 @@ def learning_rate_at(settings: dict, progress: float) -> float:
         return rate * (1 - progress)
     if settings["schedule"] == "step":
         epoch = int(progress * settings["epochs"] + 1e-9)
-        return rate * settings["decay"] ** (epoch // settings["decay_every"])
-    return rate * (1 + math.cos(math.pi * progress)) / 2
+        # not `**`, whose last digit is the C library's
+        return rate * math.prod([settings["decay"]] * (epoch // settings["decay_every"]))
+    return rate * (1 + cos(math.pi * progress)) / 2
 
 
 def random_for(settings: dict, purpose: str, epoch: int = 0) -> random.Random:
@@ -114,8 +118,158 @@ def augmentation_maps(settings: dict, strength: float, height: int, width: int) 
                        bend=0.6 if kind == "elastic" else 0.0)
 
 
+# ---------------------------------------------------------------------------
+# The two engines: a network, and what turns images into its input
+# ---------------------------------------------------------------------------
+
+# For groups of pixels that are kept from epoch to epoch, in each process.  Those of a
+# digit in 4 grey levels take 2 KB and save 20 us in every epoch.
+_KEPT_BYTES = 150 << 20
+
+
+class ListEngine:
+    """A network of lists of floats: the textbook's, alone in its process."""
+
+    def __init__(self, network: Network, settings: dict, team: Team, images: int
+                 ) -> None:
+        make = optimizer_maker(settings)
+        network.optimizer = make(network.layers)
+        self.network, self.optimizer = network, network.optimizer
+        self.easy_below = settings["sure"]
+        self.smoothing = settings["label_smoothing"]
+        self.dropout_scale = 1.0
+
+    def batches(self, dataset: Dataset, size: int, order: Sequence[int] | None = None,
+                augment: Callable[[bytes], bytes] | None = None) -> Iterator:
+        """Yield (input, labels) of each batch."""
+        return dataset.batches(size, order, augment)
+
+    def train_batch(self, x: Any, labels: Sequence[int], learning_rate: float,
+                    position: int, masks: Sequence = ()) -> tuple[int, int, list[int]]:
+        """Take a step; return the summed loss in units of 2^-LOSS_BITS, how many
+        images were classified correctly, and the places of those too easy to take part.
+        """
+        result = self.network.train_batch(x, labels, learning_rate, self.easy_below,
+                                          self.smoothing, list(map(Matrix, masks)))
+        return (_units(result.loss * len(labels)), result.correct, result.easy)
+
+    def evaluate(self, dataset: Dataset) -> Report:
+        """Return the outputs for a data set beside its labels, and the mean loss."""
+        outputs, loss = [], 0
+        for x, labels in dataset.batches(100):
+            answers, mean = self.network.predict_and_judge(x, labels)
+            outputs.extend(answers)
+            loss += _units(mean * len(labels))
+        return Report(outputs, dataset.labels, loss / len(dataset) / (1 << LOSS_BITS))
+
+    def whole(self) -> Network:
+        """Return the network in floats."""
+        return self.network
+
+    def optimizer_state(self) -> dict[str, list[list[Matrix]]]:
+        """Return the optimizer's matrices."""
+        return self.optimizer.state
+
+    def restore_optimizer(self, state: dict[str, list[list[Matrix]]]) -> None:
+        """Take over what `optimizer_state` gave."""
+        self.optimizer.state = state
+
+
+def _units(loss: float) -> int:
+    """Return a loss in units of 2^-LOSS_BITS; DivergedError where it is not finite."""
+    if not math.isfinite(loss):
+        raise DivergedError(f"a loss of {loss}")
+    return round(loss * (1 << LOSS_BITS))
+
+
+class PackedEngine:
+    """A network of packed rows, shared by a team; the methods of `ListEngine`."""
+
+    def __init__(self, network: Network, settings: dict, team: Team, images: int
+                 ) -> None:
+        make, levels = optimizer_maker(settings), settings["grey_levels"]
+        scale = make(network.copy().layers).scale(settings["learning_rate"])
+        plain = not (settings["dropout"] or settings["l2"]
+                     or settings["optimizer"] != "sgd")
+        form = format_for(settings["hidden"], settings["activation"], levels,
+                          scale / (settings["batch_size"] or images), plain)
+        self.names, self.team = (network.activation, network.loss), team
+        self.network = PackedNetwork(
+            [(layer.weights, layer.bias) for layer in network.layers], *self.names,
+            levels, make, form, team, bool(settings["dropout"]))
+        self.optimizer = self.network.optimizer
+        self.options = StepOptions(settings["sure"], settings["label_smoothing"])
+        self.dropout_scale = 1 << 8
+        self._kept: dict[int, list | None] = {}
+
+    def batches(self, dataset: Dataset, size: int, order: Sequence[int] | None = None,
+                augment: Callable[[bytes], bytes] | None = None) -> Iterator:
+        """Yield (groups of this worker's pixels of each image, labels) of each batch;
+        the groups of images that nothing augments are kept."""
+        quantize, pixels = self.network.first.quantizer, self.team.pixels
+        kept = self._groups(dataset) if augment is None else None
+        order = range(len(dataset)) if order is None else order
+        for start in range(0, len(order), size):
+            chosen = order[start:start + size]
+            if kept:
+                images = [kept[i] for i in chosen]
+            elif augment:       # gives this worker's pixels alone
+                images = [quantize(augment(dataset.image(i))) for i in chosen]
+            else:
+                images = [quantize(dataset.image(i)[pixels]) for i in chosen]
+            yield images, [dataset.labels[i] for i in chosen]
+
+    def _groups(self, dataset: Dataset) -> list | None:
+        """Return the groups of all images; None where they would take too much room."""
+        if id(dataset) not in self._kept:
+            ink = len(dataset.images) - dataset.images.count(0)
+            groups = min(self.network.levels - 1, 60) + 1       # of an image, about
+            size = 8 * ink // self.team.size + 180 * groups * len(dataset)
+            quantize, pixels = self.network.first.quantizer, self.team.pixels
+            self._kept[id(dataset)] = [
+                quantize(dataset.image(i)[pixels]) for i in range(len(dataset))
+            ] if size <= _KEPT_BYTES else None
+        return self._kept[id(dataset)]
+
+    def train_batch(self, images: Sequence, labels: Sequence[int],
+                    learning_rate: float, position: int, masks: Sequence = ()
+                    ) -> tuple[int, int, list[int]]:
+        """As in `ListEngine`, for this worker's share of the batch."""
+        options = self.options._replace(kept=masks) if masks else self.options
+        return self.network.train_batch(images, labels, learning_rate, position, options)
+
+    def evaluate(self, dataset: Dataset) -> Report:
+        """As in `ListEngine`, in every worker."""
+        network, team, targets = self.network, self.team, self.network.targets()
+        mine, loss = [], 0
+        for images, labels in self.batches(dataset, 100):
+            outputs, logits = network.predict(images)
+            mine.append(outputs)
+            loss += sum(network.loss(z, p, targets[label], label) for z, p, label
+                        in zip(logits, outputs, labels[team.share(len(labels))]))
+        shares, losses = zip(*team.gather((mine, loss)))
+        return Report([row for parts in zip(*shares) for part in parts for row in part],
+                      dataset.labels, sum(losses) / len(dataset) / (1 << LOSS_BITS))
+
+    def whole(self) -> Network:
+        """Return the network in floats, in every worker."""
+        return Network.of_layers([Dense(*pair) for pair in self.network.layers()],
+                                 *self.names)
+
+    def optimizer_state(self) -> dict[str, list[list[Matrix]]]:
+        """Return the optimizer's matrices, whole, in every worker."""
+        return self.network.optimizer_state()
+
+    def restore_optimizer(self, state: dict[str, list[list[Matrix]]]) -> None:
+        """Take over what `optimizer_state` gave."""
+        self.network.restore_optimizer(state)
+
+
+ENGINES = {"packed": PackedEngine, "lists": ListEngine}
+
+
 class Epoch:
-    """One pass over the images that do not rest, shuffled and sent through maps.
+    """One pass over the images that are not skipped, shuffled and sent through maps.
 
     `resting[i]` says for how many more epochs image i is left out.
     """
@@ -123,39 +277,38 @@ class Epoch:
     def __init__(self, number: int, train: Dataset, settings: dict, team: Team,
                  maps: list, resting: list[int], dropout: Dropout | None) -> None:
         self.number, self.settings = number, settings
-        self.team, self.resting = team, resting
-        self.how = How(settings["sure"], settings["label_smoothing"], dropout,
-                       random_for(settings, "dropout", number))
+        self.team, self.resting, self.dropout = team, resting, dropout
         self.batch_size = settings["batch_size"] or len(train)
         shuffled = train.order(random_for(settings, "order", number))
-        # Where all would rest, as with --sure 1 or very few images, none does.
+        # Where all would be skipped, as with --sure 1 or very few images, none is.
         self.order = [i for i in shuffled if not resting[i]] or shuffled
         resting[:] = [max(0, epochs - 1) for epochs in resting]
-        self._train, own = train, own_pixels(team)
+        self._train = train
         self._augment_rng = random_for(settings, "augment", number)
-        if maps:
-            self._seen = {"augment": RandomGather(maps, self._augment_rng, own)}
-        else:       # the same in every epoch
-            self._seen = {"pixels": own, "keep": settings["engine"] == "packed"}
+        self._dropout_rng = random_for(settings, "dropout", number)
+        self._augment = (RandomGather(maps, self._augment_rng, team.pixels)
+                         if maps else None)
 
-    def train(self, network: Network, live: LiveLine, part: Part = Part(),
-              save: Callable[[Part], None] | None = None) -> dict[str, float]:
-        """Train the team's network; returns the epoch's line of the history.
+    def train(self, engine: ListEngine | PackedEngine, live: LiveLine,
+              part: Part = Part(), save: Callable[[Part], None] | None = None
+              ) -> dict[str, float]:
+        """Train the network; returns the epoch's line of the history.
 
         Begins after the part that has been done already, and now and then has the
         part done by then saved.  Loss and accuracy are of the images as they came, each
         from just before the step that it took part in.
         """
         start, done, sure = time.perf_counter() - part.seconds, part.done, []
-        loss_sum, right, saved = 0.0, 0, time.perf_counter()
-        batches = prepared(self.team, self._batches_after(done))
+        loss_sum, right, saved = 0, 0, time.perf_counter()
+        batches = self._batches_after(done, engine)
         for number, (x, labels) in enumerate(batches, 1):
-            mine = self.team.share(len(labels))
-            result = train_batch(network, self.team, x, labels,
-                                 self._rate(done, len(labels)), self.how)
-            loss_sum += result.loss * len(labels[mine])
-            right += result.right
-            sure += compress(self.order[done:done + len(labels)][mine], result.sure)
+            mine, masks = self.team.share(len(labels)), ()
+            if self.dropout:
+                masks = self.dropout.draw(len(labels), self._dropout_rng, mine)
+            loss, correct, easy = engine.train_batch(
+                x, labels, self._rate(done, len(labels)), done, masks)
+            loss_sum, right = loss_sum + loss, right + correct
+            sure += [self.order[done + mine.start + place] for place in easy]
             done += len(labels)
             if live.is_due:
                 rate = rate_text(done, len(self.order), time.perf_counter() - start)
@@ -167,17 +320,18 @@ class Epoch:
         whole = self._gathered(part, done, loss_sum, right, sure, start)
         for i in whole.sure:
             self.resting[i] = self.settings["rest"]
-        return {"epoch": self.number, "loss": whole.loss_sum / done,
+        return {"epoch": self.number, "loss": whole.loss_sum / (1 << LOSS_BITS) / done,
                 "train_accuracy": whole.right / done, "images": done,
                 "seconds": round(whole.seconds, 3)}
 
-    def _batches_after(self, done: int) -> Iterator:
+    def _batches_after(self, done: int, engine: ListEngine | PackedEngine) -> Iterator:
         """The batches that come after so many images."""
         for _ in range(done):       # as if these had been drawn for
             self._augment_rng.random()
-            for _ in self.settings["hidden"] if self.how.dropout else ():
-                self.how.rng.random()
-        return self._train.batches(self.batch_size, self.order[done:], **self._seen)
+            for _ in self.settings["hidden"] if self.dropout else ():
+                self._dropout_rng.random()
+        return engine.batches(self._train, self.batch_size, self.order[done:],
+                              self._augment)
 
     def _rate(self, done: int, images: int) -> float:
         """The learning rate of a batch of so many images after so many others.
@@ -192,11 +346,11 @@ class Epoch:
         late = time.perf_counter() - saved >= self.settings["save_every"]
         return self.team.gather(late)[0]
 
-    def _gathered(self, part: Part, done: int, loss_sum: float, right: int, sure: list,
+    def _gathered(self, part: Part, done: int, loss_sum: int, right: int, sure: list,
                   start: float) -> Part:
         """What the whole team has done of the epoch, `part` of it earlier."""
         losses, rights, sures = zip(*self.team.gather((loss_sum, right, sure)))
-        return Part(done, sum(losses, part.loss_sum), sum(rights, part.right),
+        return Part(done, part.loss_sum + sum(losses), sum(rights, part.right),
                     [*part.sure, *chain(*sures)], time.perf_counter() - start)
 
 
@@ -219,27 +373,20 @@ class Run:
         self.folder, self.progress, self.best = folder, progress, progress.best
         self.live = LiveLine(shown=team.rank == 0)
         self.judged = "validation" if "validation" in parts else "test"
-        self.network = self._on_engine(network)
+        self.engine = self._on_engine(network)
         if progress.memory:
-            restore_optimizer(self.network, team, progress.memory)
-        if progress.counts:
-            self.network.optimizer.restore_counts(progress.counts)
+            self.engine.restore_optimizer(progress.memory)
+        self.engine.optimizer.step_count = progress.step_count
         self.dropout = None
         if settings["dropout"]:
             self.dropout = Dropout(settings["dropout"], settings["hidden"],
-                                   random_for(settings, "masks"))
+                                   random_for(settings, "masks"),
+                                   self.engine.dropout_scale)
 
-    def _on_engine(self, network: Network) -> Network:
-        """The network in the engine's matrices, with its optimizer."""
-        settings, count = self.settings, len(self.parts["train"])
-        batch_size = settings["batch_size"] or count
-        make = optimizer_maker(settings, batch_size)
-        network.optimizer = make(network.layers)
-        if settings["engine"] == "packed":
-            scale = network.optimizer.scale(settings["learning_rate"])
-            network = pack_network(network, self.team, settings["grey_levels"],
-                                   scale / batch_size, make)
-        return network
+    def _on_engine(self, network: Network) -> ListEngine | PackedEngine:
+        """The network on its engine, with its optimizer."""
+        return ENGINES[self.settings["engine"]](network, self.settings, self.team,
+                                                len(self.parts["train"]))
 
     def train(self) -> Report | None:
         """Train the epochs that are not in the history yet.
@@ -259,14 +406,14 @@ class Run:
             rested = self.progress.resting[:]       # as an epoch that goes on needs it
             epoch = Epoch(number, train, settings, self.team, maps,
                           self.progress.resting, self.dropout)
-            row = epoch.train(self.network, self.live, self.progress.part,
+            row = epoch.train(self.engine, self.live, self.progress.part,
                               partial(self._save, rested))
             self.progress = self.progress._replace(part=Part())
             report = self._end_epoch(row)
         if settings["patience"]:
             self._restore_best()
         if "test" in self.parts and (report is None or self.judged != "test"):
-            report = judge(self.network, self.team, self.parts["test"])
+            report = self.engine.evaluate(self.parts["test"])
         return report
 
     def _end_epoch(self, row: dict) -> Report:
@@ -274,8 +421,7 @@ class Run:
         history = self.progress.history
         self._check(row["loss"])
         self.live.show(f"Testing on {len(self.parts[self.judged]):,} images ...")
-        report = judge(self.network, self.team, self.parts[self.judged],
-                       keep=self.settings["engine"] == "packed")
+        report = self.engine.evaluate(self.parts[self.judged])
         self.live.clear()
         row[f"{self.judged}_loss"] = report.loss
         row[f"{self.judged}_accuracy"] = report.accuracy
@@ -293,13 +439,12 @@ class Run:
     def _save(self, resting: list[int], part: Part) -> Network:
         """Have the leader write a checkpoint; returns the network in floats."""
         if part.done:
-            self._check(part.loss_sum / part.done)
-        whole = unpack_network(self.network, self.team)
-        memory = optimizer_state(self.network, self.team)
+            self._check(part.loss_sum / (1 << LOSS_BITS) / part.done)
+        whole, memory = self.engine.whole(), self.engine.optimizer_state()
         if self.team.rank == 0:
             save_checkpoint(self.folder, whole, self.settings, self.progress._replace(
                 resting=resting, part=part, memory=memory,
-                counts=self.network.optimizer.counts))
+                step_count=self.engine.optimizer.step_count))
         return whole
 
     def _check(self, loss: float) -> None:
@@ -317,7 +462,7 @@ class Run:
             self.best.save(self.folder / MODEL, {
                 **self.settings, "history": self.progress.history,
                 "best_epoch": row["epoch"]})
-        self.network = self._on_engine(self.best)
+        self.engine = self._on_engine(self.best)
 
     def say(self, text: str, stream: TextIO | None = None) -> None:
         """Tell the user how the run goes on: a line on stdout, or on the stream."""

@@ -1,0 +1,1 @@
+"""Fast arithmetic: a row of a matrix in one integer, and layers made of such rows."""

@@ -1,0 +1,94 @@
+"""`PackedMatrix`: a matrix in fixed point, each row one integer of lanes.
+
+A lane of v means v * unit.  The unit is the same in a whole matrix, so that integers are
+added as they are.  As integer addition is exact, no order of summation, no number of
+processes and no version of Python can change a single bit of a result.
+"""
+from __future__ import annotations
+
+import math
+from operator import add, sub
+from typing import Any, Sequence
+
+from engine.lanes import LaneOverflowError, Lanes, Row
+from my_math import Matrix, Shape, check_equal
+
+
+def whole(numbers: Sequence[float], scale: float) -> list[int]:
+    """Return each number times the scale, rounded; LaneOverflowError if not finite."""
+    try:
+        return [round(x * scale) for x in numbers]
+    except (OverflowError, ValueError):
+        raise LaneOverflowError("a number that is not finite") from None
+
+
+class PackedMatrix:
+    """An m x n matrix: m rows, each one integer of n lanes; a lane of v is v * unit.
+
+    >>> A = PackedMatrix.from_matrix(Matrix([[1.5, -2.0], [0.25, 3.0]]),
+    ...                              Lanes(2, 24), 2.0 ** -3)
+    >>> A.lanes.decode(A.rows[0])
+    (12, -16)
+    >>> (A + A * 0.5).to_matrix()
+    Matrix([[2.25, -3.0], [0.375, 4.5]])
+    """
+
+    __slots__ = ("rows", "lanes", "unit")
+    __hash__ = None  # a matrix can change
+
+    def __init__(self, rows: list[Row], lanes: Lanes, unit: float) -> None:
+        """Take over the rows: neither checked nor copied."""
+        self.rows, self.lanes, self.unit = rows, lanes, unit
+
+    @classmethod
+    def from_matrix(cls, matrix: Matrix, lanes: Lanes, unit: float) -> PackedMatrix:
+        """Return the matrix with each number rounded to a multiple of the unit."""
+        return cls([lanes.encode(whole(row, 1 / unit)) for row in matrix], lanes, unit)
+
+    @property
+    def shape(self) -> Shape:
+        """(rows, columns)."""
+        return len(self.rows), self.lanes.count
+
+    def to_matrix(self) -> Matrix:
+        """Return the same numbers as floats."""
+        return Matrix([v * self.unit for v in self.lanes.decode(row)]
+                      for row in self.rows)
+
+    def copy(self) -> PackedMatrix:
+        """Return a matrix of the same numbers that shares nothing with this one."""
+        return PackedMatrix(self.rows[:], self.lanes, self.unit)
+
+    def __eq__(self, other: object) -> Any:
+        if not isinstance(other, PackedMatrix):
+            return NotImplemented
+        mask = self.lanes.modulus - 1
+        return (self.shape, self.unit) == (other.shape, other.unit) and not any(
+            row - twin & mask for row, twin in zip(self.rows, other.rows))
+
+    def _same(self, other: Matrix | PackedMatrix, symbol: str) -> PackedMatrix:
+        """Return the other operand in the same unit and lanes."""
+        check_equal(symbol, self.shape, other.shape)
+        if isinstance(other, Matrix):
+            return PackedMatrix.from_matrix(other, self.lanes, self.unit)
+        return other
+
+    def __add__(self, other: Matrix | PackedMatrix) -> PackedMatrix:
+        rows = map(add, self.rows, self._same(other, "+").rows)
+        return PackedMatrix(list(rows), self.lanes, self.unit)
+
+    def __sub__(self, other: Matrix | PackedMatrix) -> PackedMatrix:
+        rows = map(sub, self.rows, self._same(other, "-").rows)
+        return PackedMatrix(list(rows), self.lanes, self.unit)
+
+    def __mul__(self, factor: float) -> PackedMatrix:
+        """Return each number times a factor that is rounded to 8 bits, k 2^-s.
+
+        The lanes need 8 bits of room above their numbers.
+        """
+        if not factor:
+            return PackedMatrix([0] * len(self.rows), self.lanes, self.unit)
+        shift = 8 - math.frexp(factor)[1]
+        k = round(math.ldexp(factor, shift))
+        rows = [self.lanes.shift_right(row * k, shift) for row in self.rows]
+        return PackedMatrix(rows, self.lanes, self.unit)

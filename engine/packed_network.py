@@ -1,0 +1,255 @@
+"""A network of packed layers: the training step of `network.Network`, on lanes.
+
+A batch of m images takes two exchanges between the processes ("workers") of a team.  Of
+the first layer's rows, where nearly all work is, worker w of n has those of the pixels
+w, w + n, w + 2n, ...; the small rest of the network is in every worker.
+
+    1   each worker multiplies its pixels of all m images by its rows; the sums of an
+        image go to the one worker that finishes it
+    2   each worker tells all others the steps of its m / n images
+
+Floats added in another order give other floats, so that programs which do this with
+floats give other weights for every number of workers.  Here all sums are of integers.
+(Splitting the inputs of a layer is row parallelism in the words of Shoeybi et al. 2019,
+"Megatron-LM", arXiv 1909.08053; the rest is data parallelism.)
+"""
+from __future__ import annotations
+
+from math import floor
+from operator import add
+from typing import Any, Callable, NamedTuple, Sequence
+
+from engine.lanes import LaneOverflowError, Row, lanes_of
+from engine.layers import (DITHERS, WIDE, Deltas, Elementwise, FirstLayer, Format,
+                           Group, LaterLayer, Relu, dithers)
+from engine.outputs import OUTPUTS
+from engine.team import Team
+from my_math import Matrix
+
+LOSS_BITS = 32      # losses are added as whole multiples of 2^-32: in any order
+_GOLDEN = 0.6180339887498949    # frac(n * it) is spread evenly, for every run of n
+
+
+class BatchResult(NamedTuple):
+    """The results of one worker's share of a batch, from before the step."""
+
+    loss: int               # sum over the samples, in units of 2^-LOSS_BITS
+    correct: int            # samples whose largest output is the label's
+    easy: list[int]         # places in the batch of those that took no part
+
+
+class StepOptions(NamedTuple):
+    """Settings of a step beside its learning rate."""
+
+    easy_below: float = 0.0     # skip a sample with all |P - Y| below this
+    smoothing: float = 0.0      # label smoothing: Y <- (1 - s) Y + s / c
+    kept: Sequence[Sequence[Sequence[int]]] = ()    # dropout: layer, sample, unit
+
+
+class Steps(NamedTuple):
+    """What one worker's images change, as pure data: sent to all others."""
+
+    first: list[tuple[int, Row]]    # (place in the worker's share, step of the rows)
+    growth: int                     # no |lane| of their sum exceeds this
+    later: list[tuple[list[Row], list[int], int]]   # columns, biases, sum of all |q|
+
+
+class PackedNetwork:
+    """A network in packed layers, of which this worker has its share."""
+
+    def __init__(self, layers: Sequence[tuple[Matrix, Matrix]], activation: str,
+                 loss: str, levels: int, optimizer: Callable, form: Format = WIDE,
+                 team: Team = Team(), dropout: bool = False) -> None:
+        """Take (weights, bias) of each layer; `levels` are the grey levels.
+
+        `optimizer` makes one of a list of layers.
+        """
+        self.form, self.team, self.levels = form, team, levels
+        self.output = OUTPUTS[loss]
+        (weights, bias), *later = layers
+        self.first = FirstLayer(weights, bias, levels, form, team.pixels)
+        self.later, self.activations, lanes = [], [], self.first.lanes
+        masks = activation == "relu" and not dropout
+        for weights, bias in later:
+            self.activations.append(Relu(lanes, form) if masks
+                                    else Elementwise(lanes, form, activation))
+            self.later.append(LaterLayer(weights, bias, form, lanes, levels - 1))
+            lanes = lanes_of(bias.shape[1], 64)
+        self.classes = bias.shape[1]
+        self.optimizer = optimizer([self.first, *self.later])
+
+    # --- forward
+
+    def _forward(self, images: Sequence[list[Group]], kept: Sequence = ()
+                 ) -> tuple[list, list]:
+        """Return the logits of this worker's share, and A and f' of each hidden layer.
+        """
+        team, count = self.team, len(images)
+        sums = team.exchange(                                           # exchange 1
+            lambda rank: self.first.sums(images[team.share(count, rank)]))
+        z, trace = self.first.joined(sums), []                          # (m x h)
+        if not z:                               # more workers than images
+            return [], []
+        for number, (activation, layer) in enumerate(zip(self.activations, self.later)):
+            masks = [kept[number]] if kept else []
+            a, slopes = activation.forward(z, *masks)                   # (m x h)
+            trace.append((a, slopes))
+            columns = layer.forward(a)                                  # (c x m)
+            if layer is not self.later[-1]:
+                z = layer.turned(columns, len(a))
+        if not self.later:
+            return list(map(self.first.lanes.decode, z)), trace
+        return self.later[-1].outputs(columns, len(a)), trace
+
+    @property
+    def _shift(self) -> int:
+        """The logits are whole multiples of 2^-(12 + this)."""
+        return (self.form.product_fraction if self.later else self.form.fraction) - 12
+
+    def predict(self, images: Sequence[list[Group]]) -> tuple[list[list[float]], list]:
+        """Return the outputs of this worker's share of the images, and their logits."""
+        for layer in self.later:
+            layer.prepare()
+        logits, _ = self._forward(images)
+        return [self.output.of(z, self._shift) for z in logits], logits
+
+    def loss(self, logits: Sequence[int], outputs: Sequence[float],
+             target: Sequence[float], label: int) -> int:
+        """Return the loss of one image in units of 2^-LOSS_BITS."""
+        loss = self.output.loss(logits, self._shift, outputs, target, label)
+        return int(loss * (1 << LOSS_BITS))
+
+    def targets(self, smoothing: float = 0.0) -> list[list[float]]:
+        """Return the row of Y for each label: one-hot, or smoothed."""
+        off, c = smoothing / self.classes, self.classes
+        return [[1 - smoothing + off if j == label else off or 0 for j in range(c)]
+                for label in range(c)]
+
+    # --- a step
+
+    def train_batch(self, images: Sequence[list[Group]], labels: Sequence[int],
+                    learning_rate: float, position: int = 0,
+                    options: StepOptions = StepOptions()) -> BatchResult:
+        """Take one step of the whole team; the result is from before it.
+
+        `images` are this worker's pixels of all images, `position` is the number of
+        the first image in the epoch: it chooses how dZ is rounded.
+        """
+        team, own = self.team, self.team.share(len(images))
+        step_size = self.optimizer.scale(learning_rate) / len(images)
+        deltas = Deltas.of(step_size, self.levels, self.form)
+        for layer in self.later:
+            layer.prepare()
+        logits, trace = self._forward(images, options.kept)             # exchange 1
+        result, qs = self._output_deltas(logits, labels[own], deltas,
+                                         position + own.start, options)
+        steps = self._backward(qs, trace, deltas, position + own.start)
+        self.optimizer.decay(learning_rate)
+        later = []
+        for rank, theirs in team.exchanged(lambda rank: steps):         # exchange 2
+            share = images[team.share(len(images), rank)]
+            self.first.take(share, theirs.first, theirs.growth)
+            later.append(theirs.later)
+        for layer, parts in zip(self.later, zip(*later)):
+            sums, biases, growths = zip(*parts)
+            layer.take(_added(sums), _added(biases), deltas.fraction, sum(growths))
+        self.optimizer.settle(learning_rate)
+        if not self.optimizer.is_plain:
+            self.first.tidy()
+        return result
+
+    def _output_deltas(self, logits: Sequence[Sequence[int]], labels: Sequence[int],
+                       deltas: Deltas, position: int, options: StepOptions
+                       ) -> tuple[BatchResult, dict[int, list[int]]]:
+        """Return the results of these images, and q = -dZ in units of `deltas` for
+        each that takes a step, by its place.
+
+        q = floor(t - scale dZ), t = frac(0.618 n) for image n of the epoch: rounded
+        down or up, so that the mean over images is right.
+        """
+        output, shift, scale = self.output, self._shift, deltas.scale
+        targets = self.targets(options.smoothing)
+        loss, correct, easy, qs = 0, 0, [], {}
+        for place, (z, label) in enumerate(zip(logits, labels)):
+            y, p = targets[label], output.of(z, shift)
+            loss += int(output.loss(z, shift, p, y, label) * (1 << LOSS_BITS))
+            correct += z.index(max(z)) == label
+            if options.easy_below and max(
+                    abs(a - b) for a, b in zip(p, y)) < options.easy_below:
+                easy.append(place)
+                continue
+            t = (position + place) * _GOLDEN % 1.0
+            q = [floor(t - scale * d) for d in output.gradient(p, y)]
+            if any(q):
+                qs[place] = q
+        return BatchResult(loss, correct, easy), qs
+
+    def _backward(self, qs: dict[int, list[int]], trace: Sequence, deltas: Deltas,
+                  position: int) -> Steps:
+        """Return the steps of all layers, from the last to the first."""
+        later: list = []
+        for number in range(len(self.later) - 1, -1, -1):
+            layer, activation = self.later[number], self.activations[number]
+            a, slopes = trace[number]
+            sizes = [sum(map(abs, q)) for q in qs.values()]
+            if max(sizes, default=0) * layer.bound >> layer.before.bits - 2:
+                raise LaneOverflowError("a gradient beyond its lane")
+            columns, biases = layer.step(list(qs.values()), [a[place] for place in qs])
+            later.insert(0, (columns, biases, sum(sizes)))
+            # dA is in units of 2^-(fraction of q + fraction of W)
+            shift = self.form.factor_fraction
+            if number == 0:
+                shift += deltas.fraction - self.form.fraction
+            rounding = dithers(layer.before, shift)
+            rows = {place: activation.backward(
+                        layer.backward(q), rounding[(position + place) % DITHERS],
+                        slopes[place], shift)
+                    for place, q in qs.items()}
+            growth = (sum(sizes) * layer.bound >> shift) + len(rows)
+            qs = {place: layer.before.decode(row) for place, row in rows.items()
+                  } if number else rows
+        if not self.later:
+            lanes, down = self.first.lanes, deltas.fraction - self.form.fraction
+            rows = {place: lanes.shift_right(lanes.encode(q), down)
+                    for place, q in qs.items()}
+            growth = sum(max(map(abs, q)) for q in qs.values())
+            growth = growth << -down if down < 0 else (growth >> down) + len(rows)
+        return Steps(list(rows.items()), growth, later)
+
+    # --- in and out
+
+    def layers(self) -> list[tuple[Matrix, Matrix]]:
+        """Return (weights, bias) of each layer as floats, whole, in every worker."""
+        return [self._whole(number, [layer.weights.to_matrix(), layer.bias.to_matrix()])
+                for number, layer in enumerate([self.first, *self.later])]
+
+    def optimizer_state(self) -> dict[str, list[list[Matrix]]]:
+        """Return the optimizer's matrices as they belong to `layers`."""
+        return {kind: [self._whole(number, pair) for number, pair in enumerate(pairs)]
+                for kind, pairs in self.optimizer.state.items()}
+
+    def restore_optimizer(self, state: dict[str, list[list[Matrix]]]) -> None:
+        """Take over what `optimizer_state` gave, perhaps to another team."""
+        self.optimizer.state = {
+            kind: [[Matrix(list(weights)[self.team.pixels]) if number == 0
+                    else weights.T, bias]
+                   for number, (weights, bias) in enumerate(pairs)]
+            for kind, pairs in state.items()}
+
+    def _whole(self, number: int, pair: Sequence[Matrix]) -> list[Matrix]:
+        """Return the weights' matrix of a layer, and the bias', as others have them:
+        the first layer's with the rows of all workers, the others' transposed."""
+        weights, bias = pair
+        if number:
+            return [weights.T, bias]
+        parts, size = self.team.gather(list(weights)), self.team.size
+        return [Matrix(parts[p % size][p // size]
+                       for p in range(sum(map(len, parts)))), bias]
+
+
+def _added(parts: Sequence[Sequence[Any]]) -> list:
+    """Return the sums, place by place, of lists of equal lengths."""
+    total, *more = parts
+    for part in more:
+        total = list(map(add, total, part))
+    return total

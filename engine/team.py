@@ -1,0 +1,201 @@
+"""Processes that work as one: messages between them, and how they start and end."""
+from __future__ import annotations
+
+import gc
+import math
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Callable, Iterable, Iterator, Sequence
+
+from engine.lanes import LaneOverflowError
+
+
+class WorkerError(Exception):
+    """A worker process has ended before its work was done."""
+
+
+class Team:
+    """The connections of one worker to all others: `rank` of `size`, from 0.
+
+    >>> alone = Team()
+    >>> alone.size, alone.share(32)
+    (1, slice(0, 32, None))
+    """
+
+    # Bytes that surely fit into a pipe with nobody reading yet: it holds some 200 KB on
+    # Linux, as little as 8 KB elsewhere.
+    _SMALL = 1 << 15 if sys.platform.startswith("linux") else 1 << 12
+
+    def __init__(self, rank: int = 0, connections: Sequence[Connection | None] = (None,)
+                 ) -> None:
+        """`connections[k]` leads to worker k; there is none to oneself."""
+        self.rank, self.size, self._connections = rank, len(connections), connections
+
+    @property
+    def pixels(self) -> slice:
+        """The pixels of an image that are this worker's."""
+        return slice(self.rank, None, self.size)
+
+    def share(self, count: int, rank: int | None = None) -> slice:
+        """Return which of `count` images a worker finishes: this one, or the one named.
+        """
+        rank = self.rank if rank is None else rank
+        return slice(count * rank // self.size, count * (rank + 1) // self.size)
+
+    def exchange(self, part_for: Callable[[int], Any]) -> list[Any]:
+        """Send part_for(k) to worker k; return what each sent here, by rank."""
+        received = [None] * self.size
+        for rank, part in self.exchanged(part_for):
+            received[rank] = part
+        return received
+
+    def exchanged(self, part_for: Callable[[int], Any]) -> Iterator[tuple[int, Any]]:
+        """The same in pairs (rank, part), this worker's own first.
+
+        All else is on its way before that one is made, so making it, and what the
+        caller does with it, fill the time of waiting.  Two that both had more to send
+        than a pipe holds would wait for one another for ever: there the lower rank
+        sends first, and the higher one reads before it sends.
+        """
+        late = {}
+        try:
+            for peer, connection in enumerate(self._connections):
+                if connection is not None:
+                    message = pickle.dumps(part_for(peer), pickle.HIGHEST_PROTOCOL)
+                    if len(message) > self._SMALL:
+                        late[peer] = message
+                    else:
+                        connection.send_bytes(message)
+            yield self.rank, part_for(self.rank)
+            for peer, connection in enumerate(self._connections):
+                if connection is not None:
+                    if peer in late and self.rank < peer:
+                        connection.send_bytes(late[peer])
+                    received = pickle.loads(connection.recv_bytes())
+                    if peer in late and self.rank > peer:
+                        connection.send_bytes(late[peer])
+                    yield peer, received
+        except (EOFError, ConnectionError):
+            raise WorkerError("a worker process has ended") from None
+
+    def gather(self, part: Any) -> list[Any]:
+        """Return what every worker has given, by rank."""
+        return self.exchange(lambda rank: part)
+
+
+# Processes
+# ---------------------------------------------------------------------------
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_team(size: int, work: Callable, *arguments: Any) -> Any:
+    """Run work(team, *arguments) in `size` processes, this one among them as rank 0.
+
+    Returns what it returns here.  `work` is a function of a module, and it and its
+    arguments can be pickled, as a process may be started afresh ("spawn").  When it
+    ends here, in whatever way, the other processes end too.  WorkerError where one of
+    them ends too early; LaneOverflowError where that was its reason.
+    """
+    # Reference counting frees all that training makes; looking for cycles as well took
+    # a quarter of the time and found none.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return _run_team(size, work, arguments)
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
+def ctrl_c_later() -> Iterator[None]:
+    """Ctrl-C is for the process that leads, which ends the others.
+
+    So it waits while others are started, which take over what is blocked here.
+    (Ignoring it for that time would lose it.)
+    """
+    if not hasattr(signal, "pthread_sigmask"):      # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _run_team(size: int, work: Callable, arguments: tuple) -> Any:
+    if size == 1:
+        return work(Team(), *arguments)
+    mesh = _mesh(size)
+    helpers = [multiprocessing.Process(target=_help, daemon=True,
+                                       args=(rank, mesh, work, arguments))
+               for rank in range(1, size)]
+    try:
+        with ctrl_c_later():
+            for helper in helpers:
+                helper.start()
+        result = work(_join(0, mesh), *arguments)
+    except WorkerError:
+        _close(mesh[0])
+        for helper in helpers:
+            helper.join(5)
+        if any(helper.exitcode == _OVERFLOW for helper in helpers):
+            raise LaneOverflowError("in a worker process") from None
+        raise
+    finally:
+        _close(connection for row in mesh for connection in row)
+        for helper in helpers:
+            helper.join(5)
+            if helper.is_alive():
+                helper.kill()
+    return result
+
+
+_OVERFLOW = 3      # exit code of a worker whose numbers outgrew their lanes
+
+
+def _mesh(size: int) -> list[list[Connection | None]]:
+    """mesh[j][k] leads from worker j to worker k."""
+    mesh: list = [[None] * size for _ in range(size)]
+    for j in range(size):
+        for k in range(j):
+            mesh[j][k], mesh[k][j] = multiprocessing.Pipe()
+    return mesh
+
+
+def _join(rank: int, mesh: Sequence[Sequence[Connection | None]]) -> Team:
+    """This worker's team; the ends of the others are closed here, so that a pipe is
+    broken as soon as the one worker at its other end is gone."""
+    _close(connection for other, row in enumerate(mesh) if other != rank
+           for connection in row)
+    return Team(rank, mesh[rank])
+
+
+def _close(connections: Iterable[Connection | None]) -> None:
+    for connection in connections:
+        if connection is not None:
+            connection.close()
+
+
+def _help(rank: int, mesh: list, work: Callable, arguments: tuple) -> None:
+    """The life of a worker other than the leader."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
+    try:
+        work(_join(rank, mesh), *arguments)
+    except WorkerError:
+        sys.exit(1)         # the leader, or another, has gone first and has said why
+    except LaneOverflowError:
+        sys.exit(_OVERFLOW)
