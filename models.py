@@ -7,7 +7,8 @@ from typing import Callable, Iterator, NamedTuple, Sequence
 
 from console import MODEL, RUNS, shown_path
 from data_loader import DataError
-from engine.layers import WIDE, FirstLayer
+from engine.formats import WIDE
+from engine.layers import FirstLayer
 from engine.packed import PackedMatrix
 from dataset import Dataset, gather, shift_map
 from my_math import Matrix, SparseMatrix

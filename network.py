@@ -20,6 +20,7 @@ same steps on integers, many times as fast.
 from __future__ import annotations
 
 import math
+import operator
 import random
 from pathlib import Path
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
@@ -110,22 +111,22 @@ class Loss(NamedTuple):
 
     outputs: Callable[[Matrix], Matrix]           # Z -> answers in 0..1, one a class
     of_sample: Callable[..., float]   # a row each of Z, of the answers, of Y -> loss
-    gradient: Callable[[Matrix, Matrix], Matrix]  # answers, Y -> m dL/dZ
+    gradient: Callable  # answers, Y -> m dL/dZ, of matrices or of two numbers
 
 
 LOSSES = {
     "cross-entropy": Loss(
         lambda logits: logits.map_rows(softmax),
         _cross_entropy,
-        lambda p, y: p - y),
+        operator.sub),              # P - Y
     "bce": Loss(
         lambda logits: logits.map(sigmoid),
         _binary_cross_entropy,
-        lambda a, y: a - y),        # (A - Y) / (A (1 - A)) times A (1 - A)
+        operator.sub),              # (A - Y) / (A (1 - A)) times A (1 - A)
     "mse": Loss(
         lambda logits: logits.map(sigmoid),
         _squared_error,
-        lambda a, y: (a - y) * a.map(lambda x: 2 * x * (1 - x))),
+        lambda a, y: 2 * (a - y) * a * (1 - a)),
 }
 
 

@@ -22,7 +22,7 @@ from data_loader import DataError
 from dataset import Dataset
 from network import Network, Report
 from engine.lanes import LaneOverflowError
-from engine.team import WorkerError, available_cores, run_team
+from engine.team import WorkerError, check_workers, default_workers, run_team
 from search import (FOLDS, GRID, PLAN, Plan, Rows, Trial, deviation, done_before,
                     fold_rows, grid_rows, in_words, mean_accuracy, save_rows, summed_up,
                     train_all, value_text)
@@ -122,7 +122,7 @@ def worker_count(options: argparse.Namespace, settings: dict) -> int:
             raise OptionError(f"--workers {options.workers}: expected 1 with --engine "
                               "lists, which cannot be split")
         return 1
-    return options.workers or available_cores()
+    return options.workers or default_workers()
 
 
 def finish(report: Report, test: Dataset, folder: Path,
@@ -163,6 +163,10 @@ def run(options: argparse.Namespace) -> int:
           f"batch {settings['batch_size']}, seed {settings['seed']}, "
           f"{settings['engine']} engine, {workers} "
           f"{'process' if workers == 1 else 'processes'}")
+    try:
+        check_workers(workers, network.sizes[0])
+    except WorkerError as error:
+        raise OptionError(f"--workers {workers}: {error}") from None
     history = progress.history
     folder = (Path(options.resume) if options.resume
               else new_folder(options.output, settings["recipe"]))
@@ -304,7 +308,7 @@ def run_search(options: argparse.Namespace) -> int:
         plan, images = load_images(plan_from(options), options.data)
         folder = new_folder(options.output, "grid" if plan.grid else "folds")
         plan.save(folder)
-    workers = options.workers or available_cores()
+    workers = options.workers or default_workers()
     results = done_before(plan, folder)
     print(plan_line(plan, workers))
     if results:

@@ -22,12 +22,12 @@ from console import MODEL, LiveLine, rate_text
 from data_loader import DataError
 from dataset import Dataset, RandomGather, affine_maps, shift_maps
 from dropout import Dropout
-from engine.layers import format_for
+from engine.formats import format_for
 from engine.packed_network import LOSS_BITS, PackedNetwork, StepOptions
 from engine.portable import cos
 from engine.team import Team
 from my_math import Matrix
-from network import Dense, Network, Report
+from network import LOSSES, Dense, Network, Report
 from recipes import optimizer_maker
 
 ABSURD_LOSS = 100.0     # guessing among ten classes has 2.3
@@ -194,9 +194,8 @@ class PackedEngine:
         form = format_for(settings["hidden"], settings["activation"], levels,
                           scale / (settings["batch_size"] or images), plain)
         self.names, self.team = (network.activation, network.loss), team
-        self.network = PackedNetwork(
-            [(layer.weights, layer.bias) for layer in network.layers], *self.names,
-            levels, make, form, team, bool(settings["dropout"]))
+        self.network = PackedNetwork(network, LOSSES[network.loss], levels, make, form,
+                                     team, settings["dropout"])
         self.optimizer = self.network.optimizer
         self.options = StepOptions(settings["sure"], settings["label_smoothing"])
         self.dropout_scale = 1 << 8

@@ -12,118 +12,15 @@ times -lr / m (`Deltas`).
 """
 from __future__ import annotations
 
-import math
-import random
 import struct
-from functools import lru_cache
-from itertools import compress, zip_longest
+from itertools import chain, compress, zip_longest
 from operator import itemgetter, mul
-from typing import Callable, Iterable, NamedTuple, Sequence
+from typing import Callable, Iterable, Sequence
 
-from engine.lanes import (LaneOverflowError, Lanes, Row, lanes_of, spread,
-                          transpose)
+from engine.formats import WIDE, Format
+from engine.lanes import LaneOverflowError, Lanes, Row, lanes_of, spread, transpose
 from engine.packed import PackedMatrix
-from engine.portable import sigmoid
 from my_math import Matrix
-
-
-class Format(NamedTuple):
-    """Widths of lanes and fractional bits: a number is v 2^-f ("Q format")."""
-
-    lanes: int              # bits of a lane of the first layer and its Z
-    fraction: int           # f of Z
-    later_lanes: int        # bits of a lane of a later layer's weights
-    later_fraction: int     # their f
-    factor_fraction: int    # their f where they are multiplied
-    activation_bytes: int   # of an activation
-    activation_fraction: int
-    in_64: int              # sums of a later layer that share 64 bits
-    resolution: int         # steps of one image: dZ of the outputs has 2^resolution
-    offset: int = 0         # what is added to activations, so that none is negative
-
-    @property
-    def product_fraction(self) -> int:
-        """f of activation times weight, a later layer's Z."""
-        return self.activation_fraction + self.factor_fraction
-
-
-# One hidden layer of ReLU, plain descent, few grey levels: 24 bits a lane.
-#   Z in Q8.16: -128..128.  Every sum is checked to lie within -64..64.
-#   Activations in Q5.3: a byte, 0..32 by eighths.
-#   Later weights in Q8.24, and rounded to Q4.12, within -8..8, for products: 256 units
-#   give sums up to 2^8 2^8 2^15 = 2^31 at most; twice the units leave a bit less.
-NARROW = Format(24, 16, 32, 24, 12, 1, 3, 2, 2)
-# All else: 64 bits a lane.  Z in Q24.40, activations in Q8.8, weights in Q32.32.
-WIDE = Format(64, 40, 64, 32, 32, 2, 8, 1, 8)
-# Sigmoid and tanh, within -1..1, have finer activations: 1 + A in Q2.14.
-SMOOTH = WIDE._replace(factor_fraction=26, activation_fraction=14, offset=1 << 14)
-
-
-def format_for(hidden: Sequence[int], activation: str, levels: int, step_size: float,
-               plain: bool) -> Format:
-    """Return the narrowest lanes that will do.
-
-    `step_size` is lr / m, `plain` whether steps go to the weights as they are, with
-    neither momentum nor weight decay nor dropout.  A lane of the first layer then means
-    (levels - 1) 2^-16 of a weight: 1/16 of what an image with dZ = 1 changes, or finer.
-    """
-    if activation != "relu":
-        return SMOOTH
-    small = step_size / (levels - 1) ** 2 < 2.0 ** -12
-    if len(hidden) != 1 or max(hidden) > 1024 or levels > 4 or small or not plain:
-        return WIDE
-    return NARROW._replace(
-        factor_fraction=12 - max(0, (max(hidden) - 1).bit_length() - 8))
-
-
-# ---------------------------------------------------------------------------
-# Rounding
-# ---------------------------------------------------------------------------
-
-DITHERS = 64
-
-
-@lru_cache(maxsize=8)
-def dithers(lanes: Lanes, shift: int) -> list[Row]:
-    """Return 64 rows that round without bias: floor((v + t) / 2^shift) has mean
-    v / 2^shift over them.
-
-    In each lane t runs through 64 evenly spaced values of 0..2^shift - 1, in an order
-    of its own: t = (r + 1/2) 2^shift / 64, whose mean over r = 0..63 is 1/2 more than
-    (2^shift - 1) / 2 where nothing is rounded; so every second one is 1 less.  (With 64
-    random values a lane, each lane would have a bias of its own.)  The lanes' bias is
-    added, so that sums with numbers of both signs can be shifted.
-    """
-    rng = random.Random(1)
-    orders = [sorted(range(DITHERS), key=lambda _: rng.random())
-              for _ in range(lanes.count)]
-    values = [((2 * r + 1 << shift) // (2 * DITHERS)) - (r & 1 if shift > 6 else 0)
-              for r in range(DITHERS)]
-    return [lanes.bias + lanes.encode([values[order[n]] for order in orders])
-            for n in range(DITHERS)]
-
-
-class Deltas(NamedTuple):
-    """How dZ is made whole: as -lr / (m (levels - 1)^2) dZ = q 2^-fraction.
-
-    That is the step of the first layer's weights over their unit and a grey level.
-    """
-
-    scale: float
-    fraction: int
-
-    @classmethod
-    def of(cls, step_size: float, levels: int, form: Format) -> Deltas:
-        """Return the fraction for which dZ = 1 becomes 2^resolution to twice that."""
-        scale = step_size / (levels - 1) ** 2
-        fraction = max(form.resolution + 1 - math.frexp(scale)[1],
-                       form.fraction - form.factor_fraction)
-        return cls(math.ldexp(scale, fraction), fraction)
-
-
-# ---------------------------------------------------------------------------
-# The first layer
-# ---------------------------------------------------------------------------
 
 # (grey level, level less the next one below, what picks its places out of a list)
 Group = tuple[int, int, Callable[[list], Sequence]]
@@ -199,11 +96,10 @@ class FirstLayer:
     def tidy(self) -> None:
         """Bring rows and bias back to n lanes, and look how large they are."""
         mask, guard = self.lanes.modulus - 1, self.lanes.modulus
-        self._bound = 0
-        for matrix in (self.weights, self.bias, *(self.target or ())):
+        pairs = [(self.weights, self.bias)] + [self.target] * bool(self.target)
+        for matrix in chain(*pairs):
             matrix.rows[:] = [row & mask | guard for row in matrix.rows]
-            if matrix.shape == self.weights.shape:
-                self._bound = max(self._bound, self.lanes.bound(matrix.rows))
+        self._bound = max(self.lanes.bound(weights.rows) for weights, _ in pairs)
         if self._bound > self._limit:
             raise LaneOverflowError(f"a weight of the first layer above "
                                     f"{self._limit * self.weights.unit:.3g}")
@@ -265,114 +161,6 @@ class FirstLayer:
             self.tidy()
 
 
-# ---------------------------------------------------------------------------
-# Between layers: A = f(Z), and dZ = dA f'(Z)
-# ---------------------------------------------------------------------------
-
-class Relu:
-    """max(Z, 0) and its gate, Z > 0, on all lanes at once."""
-
-    def __init__(self, lanes: Lanes, form: Format) -> None:
-        """`lanes` are those of Z."""
-        self.lanes = lanes
-        self._below = lanes.bias - lanes.ones       # v - 1 is >= 0 where v > 0
-        # Of Z, `drop` bits are rounded off.  What is left is one byte or two, from
-        # byte `first` after a shift by `align`; bits beyond them are to be 0.
-        drop = form.fraction - form.activation_fraction
-        self._first, self._align = drop // 8, drop % 8
-        self._bytes = form.activation_bytes
-        self._half = (lanes.ones << drop >> 1) + lanes.ones     # 1/2, and the 1 again
-        self._beyond = lanes.bias - (lanes.ones << drop + 8 * self._bytes)
-
-    def forward(self, zs: Sequence[Row]) -> tuple[list[bytes], list[Row]]:
-        """Return the bytes of A of each image, and the gates: 2^(bits - 1) in each lane
-        with Z > 0."""
-        lanes, first, seen = self.lanes, self._first, 0
-        mask, width, top = lanes.modulus - 1, lanes.width, lanes.bits - 1
-        activations, gates = [], []
-        for z in zs:
-            biased = z + self._below & mask
-            gate = biased & lanes.bias
-            # gate - (gate >> top) has all bits below the highest, where that is 1
-            rounded = (biased & gate - (gate >> top)) + self._half
-            seen |= rounded
-            raw = (rounded >> self._align).to_bytes(lanes.size, "little")
-            if self._bytes == 1:
-                activations.append(raw[first::width])
-            else:
-                both = bytearray(2 * lanes.count)
-                both[0::2], both[1::2] = raw[first::width], raw[first + 1::width]
-                activations.append(bytes(both))
-            gates.append(gate)
-        if seen & self._beyond:
-            raise LaneOverflowError("an activation beyond its lane")
-        return activations, gates
-
-    def backward(self, sums: Row, dither: Row, gate: Row, shift: int) -> Row:
-        """Return floor((v + t) / 2^shift) in the lanes with Z > 0, else 0.
-
-        The row is kept positive by the bit above the highest lane.
-        """
-        kept = (gate << 1 >> shift) - (gate >> self.lanes.bits - 1)
-        biased = sums + dither >> shift & kept
-        return (biased | self.lanes.modulus) - (gate >> shift)
-
-
-_SLOPE = 16         # fractional bits of f'
-_CURVES: dict[str, Callable[[int], tuple[float, float]]] = {
-    "relu": lambda z: (max(z / 256, 0), float(z > 0)),
-    "sigmoid": lambda z: (a := sigmoid(z << 4, 0), a * (1 - a)),
-    "tanh": lambda z: (a := 2 * sigmoid(z << 5, 0) - 1, 1 - a * a),
-}
-
-
-class Elementwise:
-    """Any activation, with or without dropout, one number at a time: by a table of f
-    and f' for Z in -64..64 by 1/256."""
-
-    def __init__(self, lanes: Lanes, form: Format, activation: str) -> None:
-        """`lanes` are those of Z."""
-        self.lanes, self._shift = lanes, form.fraction - 8
-        self._pack, self._offset = struct.Struct(f"<{lanes.count}H").pack, form.offset
-        one = 1 << form.activation_fraction
-        curve = map(_CURVES[activation], range(-1 << 14, 1 << 14))
-        self._table = [(round(a * one), round(slope * (1 << _SLOPE)))
-                       for a, slope in curve]
-
-    def forward(self, zs: Sequence[Row], kept: Sequence[Sequence[int]] = ()
-                ) -> tuple[list[bytes], list[Sequence[int]]]:
-        """Return the bytes of A of each image, and for each the slopes f'(Z).
-
-        `kept` has for each image the factors of dropout in units of 2^-8: 0, or
-        2^8 / (1 - p).
-        """
-        activations, slopes = [], []
-        for number, z in enumerate(zs):
-            rounded = self.lanes.decode(self.lanes.shift_right(z, self._shift))
-            if not -1 << 14 <= min(rounded) <= max(rounded) < 1 << 14:
-                raise LaneOverflowError("a sum of a hidden layer beyond its lane")
-            pairs = [self._table[v + (1 << 14)] for v in rounded]
-            if kept:
-                pairs = [(a * k >> 8, slope * k >> 8)
-                         for (a, slope), k in zip(pairs, kept[number])]
-            values, own_slopes = zip(*pairs)
-            activations.append(self._pack(*[a + self._offset for a in values]))
-            slopes.append(own_slopes)
-        return activations, slopes
-
-    def backward(self, sums: Row, dither: Row, slopes: Sequence[int], shift: int
-                 ) -> Row:
-        """Return floor((v f' + t) / 2^shift) in each lane."""
-        fractions = self.lanes.decode(dither - self.lanes.bias)
-        return self.lanes.encode([
-            (v * slope >> _SLOPE) + t >> shift
-            for v, slope, t in zip(self.lanes.decode(sums), slopes, fractions)])
-
-
-# ---------------------------------------------------------------------------
-# Later layers
-# ---------------------------------------------------------------------------
-
 class LaterLayer:
     """The columns of W, W^T in packed rows, and b, the same in every worker.
 
@@ -382,8 +170,9 @@ class LaterLayer:
     """
 
     def __init__(self, weights: Matrix, bias: Matrix, form: Format, before: Lanes,
-                 top: int) -> None:
-        """`before` are the lanes of Z of the layer before, `top` is levels - 1."""
+                 top: int, largest: int) -> None:
+        """`before` are the lanes of Z of the layer before, `top` is levels - 1, and
+        `largest` is the largest |activation|."""
         inputs, outputs = weights.shape
         self.form, self.before, self._square = form, before, top * top
         self.lanes = lanes_of(inputs, form.later_lanes)
@@ -391,10 +180,10 @@ class LaterLayer:
                                                 2.0 ** -form.later_fraction)
         self.bias = PackedMatrix.from_matrix(bias, lanes_of(outputs, 64), 2.0 ** -40)
         self.target: tuple[PackedMatrix, PackedMatrix] | None = None
-        # 8 in narrow lanes; in wide ones what keeps sums of activations times it, these
-        # having 15 bits at most and twice that with dropout, below 2^62.
+        # 8 in narrow lanes; in wide ones what keeps sums of products below 2^62.
         self._limit = (8 << form.later_fraction if form.later_lanes == 32
-                       else 1 << 62 - 16 - inputs.bit_length())
+                       else (1 << 62) // (inputs * largest))
+        self._largest = largest
 
     def prepare(self) -> None:
         """Make the forms of the weights that a batch multiplies with."""
@@ -436,7 +225,7 @@ class LaterLayer:
             raw = (column + offset >> drop).to_bytes(lanes.size, "little")
             low, high = raw[0::4], raw[1::4]
             new = bytearray(before.size)
-            new[0::3], new[1::3] = low, high
+            new[0::before.width], new[1::before.width] = low, high
             self.columns.append(int.from_bytes(new, "little") - half)
             if c % 2 == 0:
                 pairs.append(bytearray(8 * lanes.count))
@@ -493,7 +282,7 @@ class LaterLayer:
         weights, bias = self.target or (self.weights, self.bias)
         form = self.form
         shift = fraction + form.activation_fraction - form.later_fraction
-        largest = growth * self._square << 8 * form.activation_bytes    # times A
+        largest = growth * self._square * self._largest
         if max(largest, largest >> shift if shift > 0 else largest << -shift) >> (
                 form.later_lanes - 2):
             raise LaneOverflowError("a step of a later layer beyond its lane")

@@ -15,14 +15,16 @@ floats give other weights for every number of workers.  Here all sums are of int
 """
 from __future__ import annotations
 
+import math
 from math import floor
 from operator import add
 from typing import Any, Callable, NamedTuple, Sequence
 
+from engine.activations import Elementwise, Relu
+from engine.formats import DITHERS, WIDE, Deltas, Format, dithers
 from engine.lanes import LaneOverflowError, Row, lanes_of
-from engine.layers import (DITHERS, WIDE, Deltas, Elementwise, FirstLayer, Format,
-                           Group, LaterLayer, Relu, dithers)
-from engine.outputs import OUTPUTS
+from engine.layers import FirstLayer, Group, LaterLayer
+from engine.portable import OUTPUTS
 from engine.team import Team
 from my_math import Matrix
 
@@ -57,25 +59,32 @@ class Steps(NamedTuple):
 class PackedNetwork:
     """A network in packed layers, of which this worker has its share."""
 
-    def __init__(self, layers: Sequence[tuple[Matrix, Matrix]], activation: str,
-                 loss: str, levels: int, optimizer: Callable, form: Format = WIDE,
-                 team: Team = Team(), dropout: bool = False) -> None:
-        """Take (weights, bias) of each layer; `levels` are the grey levels.
+    def __init__(self, network: Any, loss: Any, levels: int, optimizer: Callable,
+                 form: Format = WIDE, team: Team = Team(), dropout: float = 0.0) -> None:
+        """Take over the layers of a `network.Network`; `levels` are the grey levels.
 
-        `optimizer` makes one of a list of layers.
+        `loss` is what `network.LOSSES` has for it, `optimizer` makes one of a list of
+        layers, and `dropout` is the part of the hidden units that steps leave out.
         """
-        self.form, self.team, self.levels = form, team, levels
-        self.output = OUTPUTS[loss]
-        (weights, bias), *later = layers
-        self.first = FirstLayer(weights, bias, levels, form, team.pixels)
-        self.later, self.activations, lanes = [], [], self.first.lanes
+        activation = network.activation
         masks = activation == "relu" and not dropout
-        for weights, bias in later:
+        if not masks:
+            form = form._replace(activation_bits=32)
+        self.form, self.team, self.levels = form, team, levels
+        self._outputs, self._loss = OUTPUTS[network.loss], loss
+        self._is_log = network.loss == "cross-entropy"
+        first, *later = network.layers
+        self.first = FirstLayer(first.weights, first.bias, levels, form, team.pixels)
+        self.later, self.activations, lanes = [], [], self.first.lanes
+        largest = round((64 if activation == "relu" else 1) / (1 - dropout) + 1
+                        ) << form.activation_fraction
+        for layer in later:
             self.activations.append(Relu(lanes, form) if masks
                                     else Elementwise(lanes, form, activation))
-            self.later.append(LaterLayer(weights, bias, form, lanes, levels - 1))
-            lanes = lanes_of(bias.shape[1], 64)
-        self.classes = bias.shape[1]
+            self.later.append(LaterLayer(layer.weights, layer.bias, form, lanes,
+                                         levels - 1, largest))
+            lanes = lanes_of(layer.bias.shape[1], 64)
+        self.classes = network.layers[-1].bias.shape[1]
         self.optimizer = optimizer([self.first, *self.later])
 
     # --- forward
@@ -89,7 +98,7 @@ class PackedNetwork:
             lambda rank: self.first.sums(images[team.share(count, rank)]))
         z, trace = self.first.joined(sums), []                          # (m x h)
         if not z:                               # more workers than images
-            return [], []
+            return [], [([], [])] * len(self.later)
         for number, (activation, layer) in enumerate(zip(self.activations, self.later)):
             masks = [kept[number]] if kept else []
             a, slopes = activation.forward(z, *masks)                   # (m x h)
@@ -111,12 +120,16 @@ class PackedNetwork:
         for layer in self.later:
             layer.prepare()
         logits, _ = self._forward(images)
-        return [self.output.of(z, self._shift) for z in logits], logits
+        return [self._outputs(z, self._shift) for z in logits], logits
 
-    def loss(self, logits: Sequence[int], outputs: Sequence[float],
-             target: Sequence[float], label: int) -> int:
+    def loss(self, z: Sequence[int], p: Sequence[float], y: Sequence[float], label: int
+             ) -> int:
         """Return the loss of one image in units of 2^-LOSS_BITS."""
-        loss = self.output.loss(logits, self._shift, outputs, target, label)
+        if self._is_log and p[label] and y[label] == 1:     # the usual, in one step
+            loss = -math.log(p[label])
+        else:
+            floats = [math.ldexp(v, -12 - self._shift) for v in z]
+            loss = self._loss.of_sample(floats, p, y)
         return int(loss * (1 << LOSS_BITS))
 
     def targets(self, smoothing: float = 0.0) -> list[list[float]]:
@@ -167,19 +180,19 @@ class PackedNetwork:
         q = floor(t - scale dZ), t = frac(0.618 n) for image n of the epoch: rounded
         down or up, so that the mean over images is right.
         """
-        output, shift, scale = self.output, self._shift, deltas.scale
-        targets = self.targets(options.smoothing)
-        loss, correct, easy, qs = 0, 0, [], {}
-        for place, (z, label) in enumerate(zip(logits, labels)):
-            y, p = targets[label], output.of(z, shift)
-            loss += int(output.loss(z, shift, p, y, label) * (1 << LOSS_BITS))
-            correct += z.index(max(z)) == label
+        shift, scale, gradient = self._shift, deltas.scale, self._loss.gradient
+        targets, easy, qs = self.targets(options.smoothing), [], {}
+        outputs = [self._outputs(z, shift) for z in logits]
+        loss = sum([self.loss(z, p, targets[label], label)
+                    for z, p, label in zip(logits, outputs, labels)])
+        correct = sum([z.index(max(z)) == label for z, label in zip(logits, labels)])
+        for place, (p, label) in enumerate(zip(outputs, labels)):
             if options.easy_below and max(
-                    abs(a - b) for a, b in zip(p, y)) < options.easy_below:
+                    abs(a - b) for a, b in zip(p, targets[label])) < options.easy_below:
                 easy.append(place)
                 continue
             t = (position + place) * _GOLDEN % 1.0
-            q = [floor(t - scale * d) for d in output.gradient(p, y)]
+            q = [floor(t - scale * d) for d in map(gradient, p, targets[label])]
             if any(q):
                 qs[place] = q
         return BatchResult(loss, correct, easy), qs

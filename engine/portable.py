@@ -67,6 +67,15 @@ def sigmoid(z: int, shift: int) -> float:
     return 1 / (1 + fall) if z >= 0 else fall / (1 + fall)
 
 
+def sigmoids(logits: Sequence[int], shift: int) -> list[float]:
+    """Return the sigmoid of each number."""
+    return [sigmoid(z, shift) for z in logits]
+
+
+# The outputs that belong to each loss.
+OUTPUTS = {"cross-entropy": softmax, "bce": sigmoids, "mse": sigmoids}
+
+
 def cos(x: float) -> float:
     """Return cos x = sum_n (-x^2)^n / (2n)!, to 1e-12 for |x| <= 4.
 

@@ -15,9 +15,14 @@ from typing import Any, Callable, Iterable, Iterator, Sequence
 
 from engine.lanes import LaneOverflowError
 
+try:
+    import resource
+except ImportError:         # Windows
+    resource = None
+
 
 class WorkerError(Exception):
-    """A worker process has ended before its work was done."""
+    """Worker processes could not be started, or ended before their work was done."""
 
 
 class Team:
@@ -81,7 +86,7 @@ class Team:
                     if peer in late and self.rank > peer:
                         connection.send_bytes(late[peer])
                     yield peer, received
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):     # also in the middle of a message
             raise WorkerError("a worker process has ended") from None
 
     def gather(self, part: Any) -> list[Any]:
@@ -89,15 +94,68 @@ class Team:
         return self.exchange(lambda rank: part)
 
 
-# Processes
+# ---------------------------------------------------------------------------
+# How many
 # ---------------------------------------------------------------------------
 
-def available_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+# A batch of 32 images costs one process about 1,100 us that n processes share, each
+# about 50 us that they do not, and 20 us for every other one that it talks to.
+# 1100 / n + 50 + 20 (n - 1) is least for n = 7; wider networks gain from some more.
+MOST_BY_DEFAULT = 8
+MOST = 32
 
+
+def available_cores() -> int:
+    """Return how many cores this process may use, a container's quota included."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, _cpu_quota())))
+
+
+def _cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """Return the cores' worth of time that Linux's control groups grant; inf for no
+    limit.
+
+    Version 2 has "quota period" in cpu.max, of which a quota may be "max"; version 1
+    has a file for each, and -1 for no limit.
+    """
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text()
+                             for name in ("quota", "period"))
+        except OSError:
+            return math.inf
+    try:
+        return int(quota) / int(period) if int(quota) > 0 < int(period) else math.inf
+    except ValueError:
+        return math.inf
+
+
+def default_workers() -> int:
+    """Return how many processes are worth starting here."""
+    return min(available_cores(), MOST_BY_DEFAULT)
+
+
+def check_workers(count: int, pixels: int) -> None:
+    """WorkerError where so many processes cannot work together on such images."""
+    if count > MOST:
+        raise WorkerError(f"{count:,} worker processes: each talks to all others, and "
+                          f"{MOST} are the most")
+    if count > pixels:
+        raise WorkerError(f"{count} worker processes share {pixels} pixels")
+    handles = count * (count - 1) + 64
+    if resource and 0 <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] < handles:
+        raise WorkerError(f"{count} worker processes need {handles} open files, more "
+                          "than are allowed (ulimit -n)")
+
+
+# ---------------------------------------------------------------------------
+# Processes
+# ---------------------------------------------------------------------------
 
 def run_team(size: int, work: Callable, *arguments: Any) -> Any:
     """Run work(team, *arguments) in `size` processes, this one among them as rank 0.
@@ -105,14 +163,15 @@ def run_team(size: int, work: Callable, *arguments: Any) -> Any:
     Returns what it returns here.  `work` is a function of a module, and it and its
     arguments can be pickled, as a process may be started afresh ("spawn").  When it
     ends here, in whatever way, the other processes end too.  WorkerError where one of
-    them ends too early; LaneOverflowError where that was its reason.
+    them cannot be started or ends too early; LaneOverflowError where that was its
+    reason.
     """
     # Reference counting frees all that training makes; looking for cycles as well took
     # a quarter of the time and found none.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        return _run_team(size, work, arguments)
+        return work(Team(), *arguments) if size == 1 else _lead(size, work, arguments)
     finally:
         if was_enabled:
             gc.enable()
@@ -120,10 +179,10 @@ def run_team(size: int, work: Callable, *arguments: Any) -> Any:
 
 @contextmanager
 def ctrl_c_later() -> Iterator[None]:
-    """Ctrl-C is for the process that leads, which ends the others.
+    """Block Ctrl-C while others are started, which take over what is blocked here.
 
-    So it waits while others are started, which take over what is blocked here.
-    (Ignoring it for that time would lose it.)
+    It is for the process that leads, which ends the others.  (Ignoring it for that time
+    would lose it.)
     """
     if not hasattr(signal, "pthread_sigmask"):      # Windows
         yield
@@ -135,18 +194,17 @@ def ctrl_c_later() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _run_team(size: int, work: Callable, arguments: tuple) -> Any:
-    if size == 1:
-        return work(Team(), *arguments)
-    mesh = _mesh(size)
-    helpers = [multiprocessing.Process(target=_help, daemon=True,
-                                       args=(rank, mesh, work, arguments))
-               for rank in range(1, size)]
+def _lead(size: int, work: Callable, arguments: tuple) -> Any:
+    """Start the other workers, work, and see them end."""
+    mesh, helpers = _mesh(size), []
     try:
         with ctrl_c_later():
-            for helper in helpers:
-                helper.start()
-        result = work(_join(0, mesh), *arguments)
+            for rank in range(1, size):
+                helper = multiprocessing.Process(target=_help, daemon=True,
+                                                 args=(rank, mesh, work, arguments))
+                _start(helper, size)
+                helpers.append(helper)
+        return work(_join(0, mesh), *arguments)
     except WorkerError:
         _close(mesh[0])
         for helper in helpers:
@@ -160,14 +218,22 @@ def _run_team(size: int, work: Callable, arguments: tuple) -> Any:
             helper.join(5)
             if helper.is_alive():
                 helper.kill()
-    return result
+
+
+def _start(helper: multiprocessing.Process, size: int) -> None:
+    """Start a process; WorkerError where the system refuses."""
+    try:
+        helper.start()
+    except OSError as error:
+        raise WorkerError(f"not all of {size} worker processes could be started "
+                          f"({error.strerror or error})") from None
 
 
 _OVERFLOW = 3      # exit code of a worker whose numbers outgrew their lanes
 
 
 def _mesh(size: int) -> list[list[Connection | None]]:
-    """mesh[j][k] leads from worker j to worker k."""
+    """Return connections: mesh[j][k] leads from worker j to worker k."""
     mesh: list = [[None] * size for _ in range(size)]
     for j in range(size):
         for k in range(j):
@@ -176,8 +242,11 @@ def _mesh(size: int) -> list[list[Connection | None]]:
 
 
 def _join(rank: int, mesh: Sequence[Sequence[Connection | None]]) -> Team:
-    """This worker's team; the ends of the others are closed here, so that a pipe is
-    broken as soon as the one worker at its other end is gone."""
+    """Return this worker's team.
+
+    The ends of the others are closed here, so that a pipe is broken as soon as the one
+    worker at its other end is gone.
+    """
     _close(connection for other, row in enumerate(mesh) if other != rank
            for connection in row)
     return Team(rank, mesh[rank])
@@ -190,7 +259,7 @@ def _close(connections: Iterable[Connection | None]) -> None:
 
 
 def _help(rank: int, mesh: list, work: Callable, arguments: tuple) -> None:
-    """The life of a worker other than the leader."""
+    """Work as a worker other than the leader."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
     try:

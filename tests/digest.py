@@ -21,7 +21,7 @@ import checkpoint
 import recipes
 import training                                                         # noqa: E402
 from network import Network                                             # noqa: E402
-from parallel import run_team                                           # noqa: E402
+from engine.team import run_team                                        # noqa: E402
 
 # 300 = 9 x 32 + 12 images; 65 = 8 x 8 + 1 leaves one for two workers or three.
 SHORT = {"hidden": [16], "epochs": 2, "limit": 300, "augment": "affine"}
@@ -31,14 +31,16 @@ RUNS = {
     "one layer": {**SHORT, "hidden": [], "limit": 65, "batch_size": 8, "epochs": 4,
                   "sure": 0.3, "augment": "shift"},
     "two layers": {**SHORT, "hidden": [16, 16], "augment": "none", "limit": 65,
-                   "batch_size": 8, "learning_rate": 0.1, "sure": 0.3, "epochs": 4},
+                   "batch_size": 8, "learning_rate": 0.1, "sure": 0.8, "epochs": 4},
     "sigmoid": {**SHORT, "activation": "sigmoid", "loss": "mse", "augment": "shift"},
     "256 levels": {**SHORT, "grey_levels": 256, "activation": "tanh", "loss": "bce",
                    "augment": "shift", "learning_rate": 0.05},
     "momentum": {**SHORT, "optimizer": "momentum", "learning_rate": 0.05, "l2": 0.003,
                  "label_smoothing": 0.1, "augment": "none"},
-    "nesterov": {**SHORT, "hidden": [16, 16], "optimizer": "nesterov", "dropout": 0.2,
-                 "learning_rate": 0.05, "schedule": "step", "augment": "none"},
+    "dropout": {**SHORT, "hidden": [16, 16], "optimizer": "momentum", "dropout": 0.2,
+                "learning_rate": 0.05, "schedule": "step", "augment": "none"},
+    "cosine": {**SHORT, "hidden": [9], "schedule": "cosine", "grey_levels": 2,
+               "augment": "elastic", "batch_size": 7},
     "adam": {**SHORT, "optimizer": "adam", "learning_rate": 0.01, "l2": 0.003,
              "dropout": 0.1, "batch_size": 0, "epochs": 4, "augment": "none"},
 }

@@ -6,7 +6,6 @@ import random
 
 import pytest
 
-import dataset
 from dataset import (Dataset, RandomGather, affine_maps, gather, shift_map,
                      shift_maps)
 from my_math import Matrix
@@ -136,45 +135,10 @@ def test_batches_of_nothing(size):
         next(small().batches(size))
 
 
-@pytest.mark.parametrize("pixels", [slice(None), slice(1, None, 2)], ids=["all", "odd"])
-@pytest.mark.parametrize("levels", [2, 4, 9, 256])
-def test_kept_rows_are_those_made_anew(levels, pixels):
-    data = Dataset("greys", bytes(range(256)) * 3, bytes(8), 8, 12).with_levels(levels)
-    for order in ([7, 0, 3, 3, 5], None):       # the second time from what was kept
-        fresh = list(data.batches(2, order, pixels=pixels))
-        kept = list(data.batches(2, order, pixels=pixels, keep=True))
-        assert [labels for _, labels in kept] == [labels for _, labels in fresh]
-        for (x, _), (y, _) in zip(kept, fresh):
-            assert x.shape == y.shape and x.groups == y.groups
-            assert list(x.values) == list(y.values) and x.to_matrix() == y.to_matrix()
-            assert (x.indptr, x.indices) == (y.indptr, y.indices)
-
-
-def test_rows_are_kept_by_pixels_and_only_few(monkeypatch):
-    data = small().with_levels(4)
-
-    def rows(**pixels):
-        return [groups for x, _ in data.batches(3, keep=True, **pixels)
-                for groups in x.groups]
-    for pixels in ({}, {"pixels": slice(1, None, 2)}, {"pixels": slice(0, None, 2)}):
-        kept, again = rows(**pixels), rows(**pixels)
-        fresh = [groups for x, _ in data.batches(3, **pixels) for groups in x.groups]
-        assert all(one is other for one, other in zip(kept, again)) and kept == fresh
-    assert len(pickle.dumps(data)) == len(pickle.dumps(small().with_levels(4)))
-    monkeypatch.setattr(dataset, "_KEPT_BYTES", 5000)
-    for few, levels in ((True, 2), (False, 4), (False, 256)):
-        data = small().with_levels(levels)
-        assert any(a is b for a, b in zip(rows(), rows())) == few
-
-
-def test_what_is_augmented_is_not_kept_and_no_index_counts_from_the_end():
-    data = small().with_levels(4)
-    flipped = list(data.batches(11, augment=lambda image: image[::-1], keep=True))
-    assert rows_of(flipped[0][0]) != rows_of(next(data.batches(11, keep=True))[0])
-    for keep in (False, True):
-        for order in ([-1], [0, 11]):
-            with pytest.raises(IndexError):
-                list(data.batches(2, order, keep=keep))
+@pytest.mark.parametrize("order", [[-1], [0, 11]], ids=str)
+def test_no_index_of_a_batch_counts_from_the_end_or_beyond_it(order):
+    with pytest.raises(IndexError):
+        list(small().batches(2, order))
 
 
 # --- Augmentation ---------------------------------------------------------------------

@@ -7,7 +7,8 @@ import sys
 import pytest
 from conftest import ROOT
 
-MODULES = sorted(path.stem for path in ROOT.glob("*.py"))
+MODULES = sorted([path.stem for path in ROOT.glob("*.py")]
+                 + [f"engine.{path.stem}" for path in ROOT.glob("engine/[!_]*.py")])
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -15,7 +16,8 @@ def test_every_example_in_a_docstring_is_true(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-@pytest.mark.parametrize("name", ["data_loader", "kernels", "my_math", "network"])
+@pytest.mark.parametrize("name", ["data_loader", "kernels", "my_math", "network",
+                                  "engine.lanes", "engine.packed"])
 def test_the_modules_that_teach_have_examples(name):
     assert doctest.testmod(importlib.import_module(name)).attempted > 0
 

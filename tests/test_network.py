@@ -70,9 +70,9 @@ def test_one_training_step_is_that_of_numpy():
               Matrix([[0.01, -0.02, 0.03]])),
         Dense(Matrix([[0.7, -0.8], [-0.9, 1.0], [1.1, 1.2]]), Matrix([[0.05, -0.05]]))]
     x = Matrix([[1.0, -2.0], [0.5, 0.25]])
-    loss, right, sure = net.train_batch(x, [1, 0], learning_rate=0.5)
+    loss, correct, easy = net.train_batch(x, [1, 0], learning_rate=0.5)
     assert loss == pytest.approx(0.6048714925436043, rel=1e-12)
-    assert right == 2 and sure == [False, False]
+    assert correct == 2 and easy == []
     expected = [
         [[0.17853419419573868, -0.299476645981269, 0.3069332145719467],
          [0.4392670970978694, 0.4502616770093655, -0.6269554615098498]],
@@ -286,37 +286,38 @@ def test_training_on_a_batch_is_its_gradient_and_a_step(rng):
     images, labels = random_images(rng, 6, 9), [0, 1, 2, 0, 1, 2]
     x = SparseMatrix.from_images(images)
     one, two = (random_network([9, 4, 3], random.Random(3)) for _ in range(2))
-    right = sum(guess == label for guess, label
-                in zip(one.predict(x).argmax(axis=1), labels))
+    correct = sum(guess == label for guess, label
+                  in zip(one.predict(x).argmax(axis=1), labels))
     loss, gradients = one.loss_and_gradients(x, labels)
     one.step(gradients, 0.1)
-    assert two.train_batch(x, labels, 0.1) == (loss, right, [False] * 6)
+    assert two.train_batch(x, labels, 0.1) == (loss, correct, [])
     # The rate is multiplied in elsewhere, so that floats may differ in the last bit.
     assert all(map(close, parameters(one), parameters(two)))
     assert one.mean_loss(x, labels) < loss
 
 
 @every_loss
-def test_a_sample_that_is_sure_takes_no_part_in_the_step_but_counts(loss, rng):
+def test_an_easy_sample_takes_no_part_in_the_step_but_counts(loss, rng):
+    """Easy by how far its answers are from their targets, not by its slope."""
     net = random_network([9, 4, 3], rng, loss=loss)
     x, labels = SparseMatrix.from_images(random_images(rng, 6, 9)), [0, 1, 2, 0, 1, 2]
     answers, targets = net.predict(x), Matrix.one_hot(labels, 3)
     slopes = LOSSES[loss].gradient(answers, targets)
-    largest = [max(map(abs, row)) for row in slopes]
-    limit = sorted(largest)[2] + 1e-9                      # half of the samples
+    errors = [max(map(abs, row)) for row in answers - targets]
+    limit = sorted(errors)[2] + 1e-9                       # half of the samples
     _, gradients = net.loss_and_gradients(x, labels)
-    unsure = Matrix([[float(size >= limit)] for size in largest])
+    hard = Matrix([[float(error >= limit)] for error in errors])
     expected = [matrix - 0.1 * slope for layer, gradient in zip(net.layers, gradients)
                 for matrix, slope in ((layer.weights, gradient.weights),
                                       (layer.bias, gradient.bias))]
-    mean, right, sure = net.train_batch(x, labels, 0.1, sure=limit)
-    assert sure == [size < limit for size in largest] and sum(sure) == 3
+    mean, correct, easy = net.train_batch(x, labels, 0.1, easy_below=limit)
+    assert easy == [i for i in range(6) if errors[i] < limit] and len(easy) == 3
     last = net.layers[-1].bias
-    moved = (slopes * unsure).sum(axis=0) * (0.1 / 6)
+    moved = (slopes * hard).sum(axis=0) * (0.1 / 6)
     assert not close(last, expected[-1])                   # that of all six
     again = random_network([9, 4, 3], random.Random(1867), loss=loss)
     assert close(last, again.layers[-1].bias - moved)
-    assert right == sum(map(int.__eq__, answers.argmax(axis=1), labels))
+    assert correct == sum(map(int.__eq__, answers.argmax(axis=1), labels))
     assert mean == pytest.approx(again.mean_loss(x, labels))
 
 
@@ -481,12 +482,9 @@ def test_a_damaged_model_is_refused_in_one_line(content, tmp_path):
 
 # --- label smoothing, dropout, copies
 
-class Kept:
-    """Stands for `dropout.Masks`: factors for each row of a hidden layer."""
-
-    def __init__(self, rng, units, count=3):
-        rows = [[rng.choice([0, 1.25]) for _ in range(units)] for _ in range(count)]
-        self.factors = lambda: rows
+def some_masks(rng, units):
+    """Factors of dropout for three samples."""
+    return Matrix([[rng.choice([0, 1.25]) for _ in range(units)] for _ in range(3)])
 
 
 @every_activation
@@ -496,7 +494,7 @@ def test_gradients_are_slopes_with_smoothing_and_masks_too(activation, loss, hid
                                                            rng):
     net = random_network([5, *hidden, 3], rng, activation=activation, loss=loss)
     x, labels = SparseMatrix.from_images(random_images(rng, 3, 5, ink=0.7)), [2, 0, 2]
-    masks = [Kept(rng, units) for units in hidden]
+    masks = [some_masks(rng, units) for units in hidden]
     for smoothing, some in ((0.3, ()), (0.0, masks), (0.3, masks)):
         assert gradient_check(net, x, labels, 1e-3, smoothing, some) < 1e-6
         mean = net.mean_loss(x, labels, smoothing, some)
@@ -523,7 +521,7 @@ def test_smoothing_gives_a_part_of_each_target_to_all_classes(loss, rng):
 @every_activation
 def test_a_batch_with_smoothing_and_masks_is_its_gradient_and_a_step(activation, rng):
     images, labels = random_images(rng, 3, 9), [0, 1, 2]
-    x, masks = SparseMatrix.from_images(images), [Kept(rng, 6)]
+    x, masks = SparseMatrix.from_images(images), [some_masks(rng, 6)]
     one, two = (random_network([9, 6, 3], random.Random(3), activation=activation)
                 for _ in range(2))
     loss, gradients = one.loss_and_gradients(x, labels, 0.2, masks)
@@ -556,7 +554,7 @@ def test_a_copy_learns_without_the_network_it_was_made_from(activation, rng):
 
 def test_other_matrices_are_saved_beside_the_network(tmp_path, rng):
     net, path = random_network([4, 3, 2], rng), tmp_path / "model.npz"
-    others = {"optimizer.goal1.bias": Matrix([[1.5, -2.5]]), "x": Matrix([[7.0]])}
+    others = {"optimizer.target1.bias": Matrix([[1.5, -2.5]]), "x": Matrix([[7.0]])}
     net.save(path, {"seed": 3}, others)
     loaded, settings, matrices = Network.load_all(path)
     assert parameters(loaded) == parameters(net) and settings["seed"] == 3

@@ -6,8 +6,10 @@ import pytest
 
 from my_math import Matrix, ShapeError, SparseMatrix
 from network import ACTIVATIONS, LOSSES, Dense, Gradient, Network
-from optimizers import OPTIMIZERS, SGD, Adam, Momentum, Nesterov
-from parallel import Team, optimizer_state, pack_network, restore_optimizer
+from engine.formats import WIDE
+from engine.packed_network import PackedNetwork, StepOptions
+from engine.portable import softmax
+from optimizers import OPTIMIZERS, SGD, Adam, Momentum
 
 
 def parameters(net):
@@ -16,7 +18,9 @@ def parameters(net):
 
 def as_floats(net):
     """Copies of all weights and biases, whatever the engine."""
-    return [Matrix(matrix) for matrix in parameters(net)]
+    if isinstance(net, PackedNetwork):
+        return [matrix for pair in net.layers() for matrix in pair]
+    return [matrix.copy() for matrix in parameters(net)]
 
 
 def close(a, b, tolerance=1e-12):
@@ -91,22 +95,6 @@ FROZEN = {
          0.05801854829336451],
         [0.6069415588609349, -0.5134364140737475],
         [0.18452730912335127, -0.2845273091233512]]),
-    "nesterov": (Nesterov, {}, 0.05, 0, [
-        [0.7389633644768542, 0.46535254068074017],
-        [0.45633265686310087, -0.41220218319192004, 0.28796663190416594,
-         0.9135977882080755],
-        [0.17656376533438026, -0.29013338938243766, 0.14820704936772175,
-         0.05993814810949603],
-        [0.659605048459288, -0.559605048459288],
-        [0.182956757308597, -0.28295675730859704]]),
-    "nesterov, l2, smoothing": (Nesterov, {"l2": 0.1}, 0.05, 0.2, [
-        [0.7515883644768542, 0.5642848820706124],
-        [0.4354795286795902, -0.3856381609682434, 0.2675770198137659,
-         0.8033863686643716],
-        [0.16507879357933994, -0.2639233212240501, 0.1512387707906806,
-         0.06347207643465147],
-        [0.5977337846721555, -0.5059787629939146],
-        [0.18125402508322222, -0.2812540250832222]]),
     "adam": (Adam, {}, 0.02, 0, [
         [0.7389633644768542, 0.5094243700932772],
         [0.4055448907329094, -0.491299612750656, 0.20183985877910407,
@@ -139,7 +127,7 @@ def test_five_steps_are_those_of_pytorch(case, sparse):
 
         groups = [{"params": weights, "weight_decay": l2},
                   {"params": biases, "weight_decay": 0.0}]
-        optimizer = torch.optim.SGD(groups, lr=lr)      # momentum=0.9, nesterov=True
+        optimizer = torch.optim.SGD(groups, lr=lr)      # momentum=0.9
         optimizer = torch.optim.Adam(groups, lr=lr)
         loss = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)
         for _ in range(5):
@@ -172,39 +160,43 @@ def test_a_step_by_the_gradients_is_the_step_of_a_batch(case):
     assert all(map(close, parameters(one), parameters(two)))
 
 
-# What 5 steps on the packed engine may be off by, in a weight or the loss, for so many
-# grey levels.  With 4 the activations lose what is below 1/512; with either, errors in
-# dZ have 10 bits, and shares of a way 8.
-TOLERANCES = {4: 1e-3, 256: 3e-4}
+# What 5 steps on the packed engine may be off by, in a weight or the loss: activations
+# lose what is below 1/512, errors in dZ what is below 2^-13 of a step, and shares of a
+# way have 8 bits.
+TOLERANCE = 1e-3
 
 
-def packed_network(kind, options, rate, count, levels):
-    """`small_network` on the packed engine, for batches of so many images."""
-    if kind is Adam:
-        options = {**options, "gain": count / 64}
-    make = partial(kind, **options)
-    step_size = make(small_network().layers).scale(rate) / count
-    return pack_network(small_network(), Team(), levels, step_size, make)
+def packed_network(kind, options, levels=4):
+    """`small_network` on the packed engine."""
+    return PackedNetwork(small_network(), LOSSES["cross-entropy"], levels,
+                         partial(kind, **options), WIDE)
+
+
+def loss_of(net, images, labels, smoothing):
+    """The mean loss on the packed engine."""
+    logits = net.predict(images)[1]
+    targets = net.targets(smoothing)
+    return sum(net.loss(z, softmax(z, net._shift), targets[label], label)
+               for z, label in zip(logits, labels)) / len(labels) / (1 << 32)
 
 
 @every_case
-@pytest.mark.parametrize("levels", TOLERANCES)
+@pytest.mark.parametrize("levels", [4, 256])
 @pytest.mark.parametrize("times", [1, 100], ids=["batch of 4", "batch of 400"])
 def test_five_packed_steps_are_close_to_those_of_pytorch(case, levels, times):
     """The mean slope over 100 copies is that over the four images, but the step of one
-    is 100 times smaller, as with all images at once: these are added up in finer units.
+    is 100 times smaller, as with all images at once.
     """
     kind, options, rate, smoothing, (losses, *rows) = FROZEN[case]
-    net = packed_network(kind, options, rate, 4 * times, levels)
-    fine = net.optimizer.targets[0][0].fine
-    assert (fine is not None) == (times == 100 and kind is not Adam)
-    x, labels = SparseMatrix.from_images(IMAGES * times, levels), LABELS * times
-    found = [net.train_batch(x, labels, rate, smoothing=smoothing).loss
+    net, labels = packed_network(kind, options, levels), LABELS * times
+    images = [net.first.quantizer(image) for image in IMAGES * times]
+    found = [net.train_batch(images, labels, rate, 0, StepOptions(smoothing=smoothing))
              for _ in range(STEPS)]
-    found = [found[0], net.mean_loss(x, labels, smoothing)]
-    assert found == pytest.approx(losses, abs=TOLERANCES[levels])
+    found = [found[0].loss / len(labels) / (1 << 32),
+             loss_of(net, images, labels, smoothing)]
+    assert found == pytest.approx(losses, abs=TOLERANCE)
     for row, expected in zip(first_numbers(net), rows):
-        assert row == pytest.approx(expected, abs=TOLERANCES[levels])
+        assert row == pytest.approx(expected, abs=TOLERANCE)
 
 
 # --- L2
@@ -240,59 +232,33 @@ def test_a_step_with_l2_is_down_the_slope_of_the_loss_and_half_the_squares(
         assert close(now, was - rate * slope, 1e-6)
 
 
-@pytest.mark.parametrize("share, applied", [(1 / 128, [1, 2, 3, 4]),
-                                            (1 / 512, [0, 2, 2, 4]),
-                                            (1 / 768, [0, 0, 3, 3])])
-def test_rounded_weights_feel_l2_once_it_is_worth_it(share, applied):
-    """What is too small for one batch is owed, and taken off in one go: 1/256 at least.
-    """
-    net = packed_network(SGD, {"l2": share}, 1, 4, 4)
-    before, factor, seen = as_floats(net), 1.0, 0
-    for number, count in enumerate(applied, 1):
-        net.optimizer.decay(1)
-        factor, seen = factor * (1 - (count - seen) * share), count
-        owed = (number - count) * share
-        assert net.optimizer.counts["owed"] == pytest.approx(owed, abs=1e-12)
-        for now, was, is_bias in zip(as_floats(net), before, [False, True] * 2):
-            expected = was if is_bias else was * factor
-            assert (now - expected).map(abs).max() < (1e-6 if is_bias else 3e-5)
-
-
-def test_lists_owe_nothing():
-    net = small_network()
-    net.optimizer = SGD(net.layers, l2=1e-9)
-    before = net.layers[0].weights.copy()
-    net.optimizer.decay(1)
-    assert close(net.layers[0].weights, before * (1 - 1e-9), 1e-15)
-    assert net.layers[0].weights != before
-    assert net.optimizer.counts == {"owed": 0.0}
-
-
 # --- momentum
 
-@pytest.mark.parametrize("kind", [Momentum, Nesterov])
-def test_without_momentum_these_are_plain_descent(kind):
+def test_without_momentum_this_is_plain_descent():
     x = SparseMatrix.from_images(IMAGES)
     plain, other = small_network(), small_network()
-    other.optimizer = kind(other.layers, momentum=0.0)
+    other.optimizer = Momentum(other.layers, momentum=0.0)
     for _ in range(3):
         for net in (plain, other):
             net.train_batch(x, LABELS, 0.2)
     assert all(map(close, parameters(other), parameters(plain)))
 
 
-@pytest.mark.parametrize("kind, far", [(Momentum, [1, 1.5, 1.75, 1.875]),
-                                       (Nesterov, [1.5, 1.75, 1.875, 1.9375])])
-def test_one_push_is_felt_for_long(kind, far):
+def test_one_push_is_felt_for_long():
     """After one gradient and none more W goes on by half of each move before it."""
     layer = Dense(Matrix([[5.0]]), Matrix([[0.0]]))
-    optimizer = kind([layer], momentum=0.5)
-    optimizer.take([Gradient(Matrix([[1.0]]), Matrix([[optimizer.scale(1.0)]]))],
-                   1.0)
-    for distance in far:
+    optimizer = Momentum([layer], momentum=0.5)
+    layer.take(Gradient(Matrix([[1.0]]), Matrix([[optimizer.scale(1.0)]])))
+    for distance in (1, 1.5, 1.75, 1.875):
         optimizer.settle(1.0)
         assert layer.weights == Matrix([[5.0 - distance]])
         assert layer.bias == Matrix([[-distance]])
+
+
+def test_a_network_has_its_optimizer_from_the_start():
+    net = small_network()
+    net.optimizer.l2 = 0.5
+    assert net.optimizer.l2 == 0.5 and net.copy().optimizer.layers is not net.layers
 
 
 # --- Adam
@@ -308,92 +274,97 @@ def adam_by_hand(slopes, rate, b1=0.9, b2=0.999, epsilon=1e-8):
     return way
 
 
-@pytest.mark.parametrize("gain", [1.0, 7.8125, 1 / 64])
+def descend(layer, optimizer, slopes, rate):
+    """Steps of a layer of one weight down these slopes."""
+    for slope in slopes:
+        layer.take(Gradient(Matrix([[1.0]]), Matrix([[slope * optimizer.scale(rate)]])))
+        optimizer.settle(rate)
+
+
 @pytest.mark.parametrize("slopes", [[1.0], [1e-8, -3e-8], [0.0, 0.0], [2.0, -1.0, 0.5],
                                     [1e-5] * 20], ids=str)
-def test_adam_is_that_of_the_paper_whatever_the_gain(slopes, gain):
+def test_adam_is_that_of_the_paper(slopes):
     layer = Dense(Matrix([[0.0]]), Matrix([[0.0]]))
-    optimizer = Adam([layer], gain=gain)
-    for slope in slopes:
-        scale = optimizer.scale(0.3)
-        optimizer.take([Gradient(Matrix([[1.0]]), Matrix([[slope * scale]]))], 0.3)
-        optimizer.settle(0.3)
+    optimizer = Adam([layer])
+    descend(layer, optimizer, slopes, 0.3)
     expected = pytest.approx(adam_by_hand(slopes, 0.3), rel=1e-12, abs=1e-300)
     assert layer.weights[0, 0] == expected and layer.bias[0, 0] == expected
-    assert optimizer.counts == {"steps": len(slopes)}
+    assert optimizer.step_count == len(slopes)
 
 
 def test_adam_has_other_betas_and_epsilon_where_told():
     layer = Dense(Matrix([[0.0]]), Matrix([[0.0]]))
-    optimizer = Adam([layer], betas=(0.5, 0.75), epsilon=0.25)
-    for slope in (1.0, -3.0):
-        optimizer.take([Gradient(Matrix([[1.0]]), Matrix([[slope]]))], 0.1)
-        optimizer.settle(0.1)
+    descend(layer, Adam([layer], betas=(0.5, 0.75), epsilon=0.25), [1.0, -3.0], 0.1)
     assert layer.weights[0, 0] == pytest.approx(
         adam_by_hand([1.0, -3.0], 0.1, 0.5, 0.75, 0.25), rel=1e-12)
 
 
 # --- what a resumed run needs
 
-OPTIONS = {"sgd": {"l2": 0.001}, "momentum": {"l2": 0.001}, "nesterov": {"l2": 0.001},
-           "adam": {"l2": 0.001}}
+def state_of(net):
+    """The optimizer's matrices, as a checkpoint has them."""
+    return (net.optimizer_state() if isinstance(net, PackedNetwork)
+            else net.optimizer.state)
 
 
-def fresh(name, engine):
+def restored(name, engine, layers, state, step_count):
+    """A network of these layers whose optimizer goes on from this state."""
+    net = Network.of_layers([Dense(*pair) for pair in layers], "relu", "cross-entropy")
     if engine == "packed":
-        return packed_network(OPTIMIZERS[name], OPTIONS[name], 0.05, 4, 4)
-    net = small_network()
-    net.optimizer = OPTIMIZERS[name](net.layers, **OPTIONS[name])
+        net = PackedNetwork(net, LOSSES["cross-entropy"], 4,
+                            partial(OPTIMIZERS[name], l2=0.001), WIDE)
+        net.restore_optimizer(state)
+    else:
+        net.optimizer = OPTIMIZERS[name](net.layers, l2=0.001)
+        net.optimizer.state = state
+    net.optimizer.step_count = step_count
     return net
 
 
+def train(net, steps):
+    x = (list(map(net.first.quantizer, IMAGES)) if isinstance(net, PackedNetwork)
+         else SparseMatrix.from_images(IMAGES, 4))
+    for _ in range(steps):
+        net.train_batch(x, LABELS, 0.05)
+
+
+def fresh(name, engine):
+    layers = [(layer.weights, layer.bias) for layer in small_network().layers]
+    if engine == "packed":
+        return packed_network(OPTIMIZERS[name], {"l2": 0.001})
+    net = Network.of_layers([Dense(*pair) for pair in layers], "relu", "cross-entropy")
+    net.optimizer = OPTIMIZERS[name](net.layers, l2=0.001)
+    return net
+
+
+def pairs(flat):
+    return list(zip(flat[::2], flat[1::2]))
+
+
 @pytest.mark.parametrize("engine", ["lists", "packed"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_what_is_remembered_and_restored_goes_on_with_the_same_bits(name, engine):
-    x, team = SparseMatrix.from_images(IMAGES, 4), Team()
-
-    def train(net, steps):
-        for _ in range(steps):
-            net.train_batch(x, LABELS, 0.05)
-    whole, first, second = (fresh(name, engine) for _ in range(3))
+def test_what_is_restored_goes_on_with_the_same_bits(name, engine):
+    whole, first = fresh(name, engine), fresh(name, engine)
     train(whole, 7)
     train(first, 4)
-    state, counts = optimizer_state(first, team), first.optimizer.counts
-    assert all(type(matrix) is Matrix for matrix in state.values())
-    kept = {key: matrix.copy() for key, matrix in state.items()}
-    for new, old in zip(parameters(second), as_floats(first)):
-        new.stored.fill(old if new is new.stored else old.T)
-    train(first, 1)                        # what was kept shares nothing with it
-    assert state == kept
-    restore_optimizer(second, team, state)
-    second.optimizer.restore_counts(counts)
+    kept = {kind: [[m.copy() for m in pair] for pair in layers]
+            for kind, layers in state_of(first).items()}
+    second = restored(name, engine, pairs(as_floats(first)), kept,
+                      first.optimizer.step_count)
     train(second, 3)
     assert as_floats(second) == as_floats(whole)
-    assert optimizer_state(second, team) == optimizer_state(whole, team)
-    assert second.optimizer.counts == whole.optimizer.counts
+    assert state_of(second) == state_of(whole)
+    assert second.optimizer.step_count == whole.optimizer.step_count
 
 
-MEMORY = {"sgd": [], "momentum": ["goal"], "nesterov": ["goal", "plain"],
-          "adam": ["mean", "square"]}
+STATE = {"sgd": [], "momentum": ["target"], "adam": ["mean", "square"]}
 
 
 @pytest.mark.parametrize("engine", ["lists", "packed"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_memory_has_a_matrix_of_each_kind_for_each_parameter(name, engine):
+def test_the_state_has_a_matrix_of_each_kind_for_each_parameter(name, engine):
     net = fresh(name, engine)
-    state = optimizer_state(net, Team())
-    assert list(state) == [f"{kind}{number}.{part}" for kind in MEMORY[name]
-                           for number in (1, 2) for part in ("weights", "bias")]
-    for key, matrix in state.items():
-        parameter = getattr(net.layers[int(key.split(".")[0][-1]) - 1],
-                            key.split(".")[1])
-        assert matrix.shape == parameter.stored.shape
-
-
-@pytest.mark.parametrize("engine", ["lists", "packed"])
-def test_memory_of_another_shape_is_refused(engine):
-    net = fresh("momentum", engine)
-    state = optimizer_state(net, Team())
-    state["goal2.bias"] = Matrix.zeros(1, 3)
-    with pytest.raises(ShapeError, match=r"\(1 x 2\) fill \(1 x 3\)"):
-        restore_optimizer(net, Team(), state)
+    shapes = [[m.shape for m in pair] for pair in pairs(as_floats(net))]
+    assert list(state_of(net)) == STATE[name]
+    for layers in state_of(net).values():
+        assert [[m.shape for m in pair] for pair in layers] == shapes

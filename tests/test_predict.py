@@ -435,9 +435,10 @@ def test_packed_reading_is_exact_whatever_the_size_of_the_weights(size, levels, 
     images = bytes(rng.randrange(256) for _ in range(60))
     few = Dataset("few", images, bytes(10), 2, 3, list("abcd"))
     packed = models.PackedInput(layer, levels)
-    for x, _ in few.with_levels(levels).batches(5):
-        for row, expected in zip(packed.forward(x), layer.forward(x)):
-            assert row == pytest.approx(expected, rel=1e-9, abs=1e-9 * size)
+    groups = [packed.packed.quantizer(few.image(i)) for i in range(10)]
+    (x, _), = few.with_levels(levels).batches(10)
+    for row, expected in zip(packed.forward(groups), layer.forward(x)):
+        assert row == pytest.approx(expected, rel=1e-9, abs=1e-9 * size)
 
 
 @pytest.mark.parametrize("sizes, settings, words", [
@@ -665,7 +666,8 @@ def test_ascii_terminals_get_ascii_for_every_form(model, few, options):
 def test_starting_up_loads_nothing_that_is_not_needed(model):
     code = ("import sys, predict; predict.main(sys.argv[1:]); "
             "print(sorted(set(sys.modules) & {'image_loader', 'draw_page', 'plots', "
-            "'explain', 'charts', 'http.server', 'packed_math', 'numpy'}))")
+            "'explain', 'charts', 'http.server', 'engine.packed_network', "
+            "'engine.team', 'multiprocessing', 'numpy'}))")
     done = subprocess.run([sys.executable, "-c", code, "--index", "1", "--data", SAMPLE,
                            "--model", str(model)], cwd=ROOT, stdout=subprocess.PIPE)
     assert done.stdout.split(b"\n")[-2] == b"[]"

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 KILLS = 20
 
 # Every kind of state that a run has: augmentation, images that rest, dropout, the
-# optimizer's own matrices, L2 that is owed; and checkpoints in the midst of epochs.
+# optimizer's own matrices, L2; and checkpoints in the midst of epochs.
 OPTIONS = [
     "--data", str(ROOT / "data" / "sample"), "--hidden", "12", "--limit", "900",
     "--batch-size", "8", "--epochs", "5", "--augment", "shift", "--sure", "0.3",
@@ -105,7 +105,7 @@ def test_killed_in_the_middle_of_a_write_the_checkpoint_before_is_whole(
     row = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3,
            "seconds": 0.5, "test_accuracy": 0.125}
     nets = [Network([4, 3, 2], rng=random.Random(seed)) for seed in (1, 2)]
-    progress = checkpoint.Progress([row], [0, 2, 1], None, {}, {"owed": 0.0})
+    progress = checkpoint.Progress([row], [0, 2, 1], None, {}, 0)
     checkpoint.save_checkpoint(tmp_path, nets[0], settings, progress)
 
     class Killed(BaseException):
@@ -133,7 +133,7 @@ def half_run(tmp_path):
     assert done.returncode == 0, done.stderr
     matrices, settings = npz.read_npz(folder / "model.npz")
     settings["history"] = settings["history"][:1]
-    settings["optimizer_counts"] = {"owed": 0.0}
+    settings["optimizer_steps"] = 0
     settings["resting"] = base64.b64encode(zlib.compress(bytes(100))).decode()
     npz.write_npz(folder / "model.npz", matrices, settings)
     return folder
@@ -156,8 +156,8 @@ def test_a_checkpoint_cut_in_half_is_refused(half_run):
 @pytest.mark.parametrize("name, value", [
     ("epochs", "many"), ("hidden", 12), ("batch_size", None), ("schedule", 3),
     ("history", {}), ("history", [1]), ("part", {"done": -1}),
-    ("part", {"sure": [500]}),
-    ("part", 7), ("resting", "?"), ("resting", "")])
+    ("part", {"sure": [500]}), ("part", {"loss_sum": 2.5}),
+    ("part", 7), ("resting", "?"), ("resting", ""), ("optimizer_steps", -1)])
 def test_nonsense_in_the_settings_is_refused(name, value, half_run):
     matrices, settings = npz.read_npz(half_run / "model.npz")
     settings = json.loads(json.dumps({**settings, name: value}))

@@ -14,8 +14,8 @@ import search
 import train
 from data_loader import DataError
 from dataset import Dataset
+from engine.team import Team
 from network import Network
-from parallel import Team
 from search import Plan, Trial, fold_parts, grid_rows, summed_up
 from train_options import grid_from, recipe_lines
 from recipes import DEFAULTS, RECIPES

@@ -11,6 +11,7 @@ import pytest
 import data_loader
 import train
 import training
+from engine.packed_network import LOSS_BITS
 from network import Network
 
 ROOT = Path(train.__file__).resolve().parent
@@ -120,8 +121,8 @@ def test_interrupt_before_the_first_checkpoint_leaves_nothing(run_with_epoch):
 
 
 def test_interrupt_within_the_first_epoch_keeps_the_part_that_was_saved(run_with_epoch):
-    def save_and_stop(epoch, network, live, part, save):
-        save(part._replace(done=8, loss_sum=20.0))
+    def save_and_stop(epoch, engine, live, part, save):
+        save(part._replace(done=8, loss_sum=20 << LOSS_BITS))
         raise KeyboardInterrupt
     code, err, _, folder = run_with_epoch(save_and_stop)
     assert code == 130 and len(err.strip().splitlines()) == 1

@@ -10,14 +10,16 @@ import training
 from console import LiveLine
 from data_loader import SAMPLE_FOLDER, DataError, load
 from dataset import Dataset
-from my_math import Matrix, SparseMatrix
-from network import BatchResult, Network
+from dropout import Dropout
+from engine.packed_network import LOSS_BITS
+from engine.team import Team
+from my_math import Matrix
+from network import Network
 from npz import read_npz, write_npz
 from optimizers import OPTIMIZERS
-from parallel import Team, optimizer_state, pack_network, unpack_network
-from checkpoint import Progress
-from recipes import DEFAULTS
-from training import Epoch, learning_rate_at
+from checkpoint import Part, Progress
+from recipes import DEFAULTS, optimizer_maker
+from training import ENGINES, Epoch, PackedEngine, learning_rate_at
 
 EVERY_PART = [0, 0.25, 0.5, 0.75, 1]
 
@@ -64,7 +66,7 @@ def test_each_augmentation_has_its_maps(kind, count, monkeypatch):
 # --- images that rest
 
 @pytest.fixture
-def one_epoch(monkeypatch):
+def one_epoch():
     """one_epoch(number, resting) trains ten images on a network that is sure of the
     even ones; returns (labels seen, learning rates, line of the history)."""
     data = Dataset("ten", bytes(range(40)), bytes(range(10)), 2, 2)
@@ -74,14 +76,21 @@ def one_epoch(monkeypatch):
     def run(number, resting):
         seen, rates = [], []
 
-        def step(network, team, x, labels, rate, how):
-            assert how.sure == settings["sure"] and x.shape == (len(labels), 4)
-            seen.extend(labels)
-            rates.append(rate)
-            return BatchResult(1.5, 1, [label % 2 == 0 for label in labels])
-        monkeypatch.setattr(training, "train_batch", step)
+        class Engine:
+            """Stands for one of the two."""
+
+            def batches(self, dataset, *arguments):
+                return dataset.batches(*arguments)
+
+            def train_batch(self, x, labels, rate, position, masks):
+                assert (position, masks) == (len(seen), ())
+                assert x.shape == (len(labels), 4)
+                seen.extend(labels)
+                rates.append(rate)
+                even = [place for place, label in enumerate(labels) if label % 2 == 0]
+                return len(labels) * 3 << LOSS_BITS - 1, 1, even
         row = Epoch(number, data, settings, Team(), [], resting, None).train(
-            None, LiveLine(shown=False))
+            Engine(), LiveLine(shown=False))
         return seen, rates, row
     return run
 
@@ -103,13 +112,133 @@ def test_every_image_steps_equally_far_even_in_a_last_smaller_batch(one_epoch):
     _, rates, row = one_epoch(1, [0] * 10)
     rate = DEFAULTS["learning_rate"]
     assert rates == pytest.approx([rate, rate, rate * 2 / 4])
-    assert row["loss"] == pytest.approx(1.5) and row["train_accuracy"] == 0.3
+    assert row["loss"] == 1.5 and row["train_accuracy"] == 0.3
 
 
 def test_an_epoch_in_which_all_would_rest(one_epoch):
     """Then none does: an epoch without images has no mean loss."""
     seen, _, row = one_epoch(1, [2] * 10)
     assert sorted(seen) == list(range(10)) and row["images"] == 10
+
+
+# --- the two engines
+
+def engine_of(kind, net, team=Team(), **settings):
+    """A copy of a network on an engine, as a run with these settings has it."""
+    settings = {**DEFAULTS, "hidden": net.sizes[1:-1], "batch_size": 20, **settings}
+    return ENGINES[kind](net.copy(), settings, team, 20)
+
+
+@pytest.mark.parametrize("more", [
+    {}, {"sure": 0.9}, {"sure": 1.0}, {"label_smoothing": 0.3}, {"dropout": 0.5},
+    {"hidden": [8, 6]}, {"activation": "tanh"}, {"loss": "mse"}], ids=str)
+def test_both_engines_take_the_step_that_the_settings_ask_for(more):
+    """The lists to the bit, the packed one but for rounding."""
+    settings = {"hidden": [8], "sure": 0.0, "grey_levels": 16, **more}
+    data = load(SAMPLE_FOLDER)[0].head(20).with_levels(16)
+    net = Network([784, *settings["hidden"], 10], more.get("activation", "relu"),
+                  more.get("loss", "cross-entropy"), random.Random(3))
+    (x, labels), = data.batches(20)
+    masks, found = {}, {}
+    for kind in ENGINES:
+        engine = engine_of(kind, net, **settings)
+        report = engine.evaluate(data)
+        masks[kind] = () if "dropout" not in more else Dropout(
+            0.5, [8], random.Random(5), engine.dropout_scale).draw(20, random.Random(7))
+        (images, _), = engine.batches(data, 20)
+        found[kind] = report, engine.train_batch(images, labels, 0.2, 0, masks[kind])
+    (lists, (loss, correct, easy)), (packed, result) = found["lists"], found["packed"]
+    outputs, mean = net.predict_and_judge(x, labels)
+    assert lists.answers == list(outputs) and list(lists.labels) == labels
+    assert lists.loss == pytest.approx(mean, abs=2 ** -LOSS_BITS)
+    expected = net.train_batch(x, labels, 0.2, settings["sure"],
+                               more.get("label_smoothing", 0),
+                               list(map(Matrix, masks["lists"])))
+    assert loss == round(expected.loss * 20 * (1 << LOSS_BITS))
+    assert (correct, easy) == (expected.correct, expected.easy)
+    assert len(easy) in {0: [0], 0.9: range(1, 20), 1: [20]}[settings["sure"]]
+    assert packed.loss == pytest.approx(mean, rel=1e-3)
+    for one, other in zip(packed.answers, outputs):
+        assert one == pytest.approx(other, abs=1e-2)
+    assert result == (pytest.approx(loss, rel=2e-3), correct, easy)
+
+
+def greys(levels):
+    """Eight images that have every grey."""
+    return Dataset("greys", bytes(range(256)) * 3, bytes(range(8)), 8, 12,
+                   levels=levels)
+
+
+def packed_engine(levels, team=Team()):
+    return engine_of("packed", Network([96, 3, 10]), team, grey_levels=levels)
+
+
+def rows_of(batches, width):
+    """The levels of the pixels of each image, read back from its groups."""
+    rows = []
+    for images, _ in batches:
+        for groups in images:
+            row = [0] * width
+            for level, _, pick in groups:
+                for place in pick(range(width)):
+                    row[place] = level
+            rows.append(row)
+    return rows
+
+
+def same_objects(some, others):
+    """For each image of two lists of batches whether its groups are the same list."""
+    return [a is b for (x, _), (y, _) in zip(some, others) for a, b in zip(x, y)]
+
+
+@pytest.mark.parametrize("rank, size", [(0, 1), (1, 2), (2, 3)])
+@pytest.mark.parametrize("levels", [2, 4, 9, 256])
+def test_kept_groups_are_those_made_anew(levels, rank, size):
+    data, team = greys(levels), Team(rank, [None] * size)
+    engine = packed_engine(levels, team)
+    for order in ([7, 0, 3, 3, 5], None):       # the second time from what was kept
+        fresh = list(engine.batches(data, 2, order, lambda image: image[rank::size]))
+        kept, again = (list(engine.batches(data, 2, order)) for _ in "12")
+        assert all(same_objects(kept, again)) and not any(same_objects(kept, fresh))
+        chosen = order or list(range(8))
+        expected = [[(2 * grey * (levels - 1) + 255) // 510
+                     for grey in data.image(i)[rank::size]] for i in chosen]
+        for batches in (kept, fresh):
+            assert rows_of(batches, len(expected[0])) == expected
+            assert sum((labels for _, labels in batches), []) == chosen
+            assert [len(labels) for _, labels in batches[:-1]] == [2] * (
+                (len(chosen) - 1) // 2)
+
+
+def test_what_is_augmented_is_not_kept():
+    data, engine = greys(4), packed_engine(4)
+    plain = list(engine.batches(data, 8))
+    flipped, again = (list(engine.batches(data, 8, None, lambda image: image[::-1]))
+                      for _ in "12")
+    assert not any(same_objects(flipped, again))
+    assert rows_of(flipped, 96) == [row[::-1] for row in rows_of(plain, 96)]
+    assert all(same_objects(plain, engine.batches(data, 8)))
+
+
+@pytest.mark.parametrize("levels, size, few", [
+    (2, 1, True), (4, 1, False), (4, 2, True), (256, 1, False), (256, 3, False)])
+def test_groups_that_take_too_much_room_are_made_anew(levels, size, few, monkeypatch):
+    """Of 8 images of 96 pixels; of a pixel each 8 bytes, of a group 180."""
+    monkeypatch.setattr(training, "_KEPT_BYTES", 10_000)
+    data, team = greys(levels), Team(0, [None] * size)
+    engine = packed_engine(levels, team)
+    first, second = (list(engine.batches(data, 3)) for _ in "12")
+    assert same_objects(first, second) == [few] * 8
+    assert rows_of(first, 96 // size) == rows_of(second, 96 // size)
+
+
+def test_each_data_set_keeps_its_own_groups():
+    data, engine = greys(4), packed_engine(4)
+    parts = data.split(3)
+    for _ in "12":
+        for part in parts:
+            assert rows_of(engine.batches(part, 2), 96) == rows_of(
+                packed_engine(4).batches(part, 2), 96)
 
 
 # --- what cannot be learnt
@@ -141,12 +270,15 @@ ROW = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3, "seconds": 
 
 def test_a_checkpoint_comes_back_whole(tmp_path, rng):
     net, resting = Network([4, 3, 2], rng=rng), [0, 2, 1]
-    memory = {"fine1.bias": Matrix([[0.1, 0.2, 0.3]])}
-    progress = Progress([ROW], resting, None, memory, {"owed": 0.25})
-    checkpoint.save_checkpoint(tmp_path, net, SETTINGS, progress)
+    momentum = {**SETTINGS, "optimizer": "momentum"}
+    memory = {"target": [[layer.weights * 0.1, layer.bias - 0.1]
+                         for layer in net.layers]}
+    part = Part(2, (1 << 60) + 1, 1, [0, 2], 0.25)
+    progress = Progress([ROW], resting, None, memory, 7, part)
+    checkpoint.save_checkpoint(tmp_path, net, momentum, progress)
     loaded, settings, found = checkpoint.load_checkpoint(tmp_path)
     assert found == progress
-    assert settings == json.loads(json.dumps(SETTINGS))
+    assert settings == json.loads(json.dumps(momentum))
     assert [layer.weights for layer in loaded.layers] == [
         layer.weights for layer in net.layers]
     assert (tmp_path / "history.csv").read_text() == (
@@ -192,10 +324,10 @@ def test_the_steps_of_the_learning_rate_come_between_epochs(epochs, every):
 
 @pytest.mark.parametrize("name, kind, more", [
     ("sgd", "SGD", {}), ("momentum", "Momentum", {"share": 0.25}),
-    ("nesterov", "Nesterov", {"share": 0.25}), ("adam", "Adam", {"gain": 0.5})])
+    ("adam", "Adam", {"betas": (0.9, 0.999)})])
 def test_the_optimizer_is_the_one_of_the_settings(name, kind, more):
     settings = {**DEFAULTS, "optimizer": name, "momentum": 0.75, "l2": 0.125}
-    optimizer = training.optimizer_maker(settings, 32)(Network([4, 3, 2]).layers)
+    optimizer = optimizer_maker(settings)(Network([4, 3, 2]).layers)
     assert type(optimizer).__name__ == kind and optimizer.l2 == 0.125
     assert {key: getattr(optimizer, key) for key in more} == more
 
@@ -279,7 +411,7 @@ def test_a_run_that_has_stopped_does_not_go_on_when_it_is_resumed(early, capsys)
 
 @pytest.mark.parametrize("optimizer, engine, rate, after_best", [
     ("momentum", "lists", 0.02, 0), ("momentum", "packed", 0.02, 1),
-    ("adam", "packed", 0.02, 0), ("adam", "lists", 0.02, -1)])
+    ("adam", "packed", 0.02, 0), ("adam", "lists", 0.005, -1)])
 def test_a_run_that_may_end_early_is_resumed_with_the_same_bits(
         optimizer, engine, rate, after_best, early, monkeypatch):
     """Stopped right after the best epoch, one later, or one before it."""
@@ -316,31 +448,36 @@ SAVE = checkpoint.save_checkpoint
 def half_run(folder, optimizer, change=None):
     """A checkpoint after 1 epoch of 3; change(matrices, settings) spoils it."""
     settings = {**SETTINGS, "optimizer": optimizer, "hidden": [3]}
-    team, net = Team(), Network([4, 3, 2])
-    make = training.optimizer_maker(settings, 4)
-    net.optimizer = make(net.layers)
-    packed = pack_network(net.copy(), team, 4, 0.01, make)
-    x = SparseMatrix.from_images([bytes([0, 85, 255, 170])] * 3, 4)
-    packed.train_batch(x, [0, 1, 1], 0.01)
-    state, counts = optimizer_state(packed, team), packed.optimizer.counts
-    SAVE(folder, unpack_network(packed, team), settings,
-         Progress([ROW], [0, 2, 1], None, state, counts))
+    engine = PackedEngine(Network([4, 3, 2]), settings, Team(), 3)
+    images = [engine.network.first.quantizer(bytes([0, 85, 255, 170]))] * 3
+    engine.train_batch(images, [0, 1, 1], 0.01, 0)
+    state, step_count = engine.optimizer_state(), engine.optimizer.step_count
+    SAVE(folder, engine.whole(), settings,
+         Progress([ROW], [0, 2, 1], None, state, step_count))
     if change:
         matrices, saved = read_npz(folder / "model.npz")
         change(matrices, saved)
         write_npz(folder / "model.npz", matrices, saved)
-    return state, counts
+    return state, step_count
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_what_an_optimizer_remembers_comes_back_exactly(optimizer, tmp_path):
-    state, counts = half_run(tmp_path, optimizer)
+    state, step_count = half_run(tmp_path, optimizer)
     _, _, found = checkpoint.load_checkpoint(tmp_path)
-    assert found.memory == state and found.counts == counts
-    assert all(matrix.norm() for matrix in state.values())
+    assert found.memory == state and found.step_count == step_count
+    assert step_count == (optimizer == "adam")
+    assert all(m.norm() for layers in state.values() for pair in layers for m in pair)
 
 
-NAME = {"momentum": "optimizer.goal1.weights", "adam": "optimizer.square2.bias"}
+NAME = {"momentum": "optimizer.target1.weights", "adam": "optimizer.square2.bias"}
+
+
+def steps(value):
+    """What puts another number of steps into the settings."""
+    return lambda name, matrices, saved: saved.update(optimizer_steps=value)
+
+
 DAMAGE = {
     "missing": lambda name, matrices, saved: matrices.pop(name),
     "all missing": lambda name, matrices, saved: [
@@ -349,15 +486,10 @@ DAMAGE = {
         {name: Matrix.zeros(3, 5)}),
     "not finite": lambda name, matrices, saved: matrices.update(
         {name: matrices[name] * math.nan}),
-    "no counts": lambda name, matrices, saved: saved.pop("optimizer_counts"),
-    "other counts": lambda name, matrices, saved: saved.update(
-        optimizer_counts={"x": 1}),
-    "counts of text": lambda name, matrices, saved: saved.update(
-        optimizer_counts={"owed": "x", "steps": "x"}),
-    "counts that are a list": lambda name, matrices, saved: saved.update(
-        optimizer_counts=[1]),
-    "negative counts": lambda name, matrices, saved: saved.update(
-        optimizer_counts={"owed": -1, "steps": -1}),
+    "no steps": lambda name, matrices, saved: saved.pop("optimizer_steps"),
+    "steps of a kind": steps({"x": 1}), "steps of text": steps("x"),
+    "steps that are a list": steps([1]), "steps that are true": steps(True),
+    "half a step": steps(0.5), "negative steps": steps(-1), "too many": steps(1 << 53),
 }
 
 

@@ -1,0 +1,110 @@
+"""Between layers: A = f(Z) and dZ = dA f'(Z), on lanes.
+
+Z and dA are rows of lanes, one for each image; A is bytes, one number a unit after the
+other, as `lanes.transpose` and `lanes.spread` want them.
+"""
+from __future__ import annotations
+
+import struct
+from typing import Callable, Sequence
+
+from engine.formats import Format
+from engine.lanes import LaneOverflowError, Lanes, Row
+from engine.portable import sigmoid
+
+
+class Relu:
+    """max(Z, 0) and its gate, Z > 0, on all lanes at once."""
+
+    def __init__(self, lanes: Lanes, form: Format) -> None:
+        """`lanes` are those of Z."""
+        self.lanes = lanes
+        self._below = lanes.bias - lanes.ones       # v - 1 is >= 0 where v > 0
+        # Of Z, `drop` bits are rounded off.  What is left is in two bytes, from byte
+        # `first` after a shift by `align`; bits beyond its own are to be 0.
+        drop = form.fraction - form.activation_fraction
+        self._first, self._align = drop // 8, drop % 8
+        self._half = (lanes.ones << drop >> 1) + lanes.ones     # 1/2, and the 1 again
+        self._beyond = lanes.bias - (lanes.ones << drop + form.activation_bits)
+        self._kept = (lanes.ones << drop + form.activation_bits) - (lanes.ones << drop)
+
+    def forward(self, zs: Sequence[Row]) -> tuple[list[bytes], list[Row]]:
+        """Return the bytes of A of each image, and the gates: 2^(bits - 1) in each lane
+        with Z > 0."""
+        lanes, first, seen = self.lanes, self._first, 0
+        mask, width, top = lanes.modulus - 1, lanes.width, lanes.bits - 1
+        activations, gates = [], []
+        for z in zs:
+            biased = z + self._below & mask
+            gate = biased & lanes.bias
+            # gate - (gate >> top) has all bits below the highest, where that is 1
+            rounded = (biased & gate - (gate >> top)) + self._half
+            seen |= rounded
+            raw = ((rounded & self._kept) >> self._align).to_bytes(lanes.size, "little")
+            both = bytearray(2 * lanes.count)
+            both[0::2], both[1::2] = raw[first::width], raw[first + 1::width]
+            activations.append(both)
+            gates.append(gate)
+        if seen & self._beyond:
+            raise LaneOverflowError("an activation beyond its lane")
+        return activations, gates
+
+    def backward(self, sums: Row, dither: Row, gate: Row, shift: int) -> Row:
+        """Return floor((v + t) / 2^shift) in the lanes with Z > 0, else 0.
+
+        The row is kept positive by the bit above the highest lane.
+        """
+        kept = (gate << 1 >> shift) - (gate >> self.lanes.bits - 1)
+        biased = sums + dither >> shift & kept
+        return (biased | self.lanes.modulus) - (gate >> shift)
+
+
+_SLOPE = 16         # fractional bits of f'
+_CURVES: dict[str, Callable[[int], tuple[float, float]]] = {
+    "relu": lambda z: (max(z / 256, 0), float(z > 0)),
+    "sigmoid": lambda z: (a := sigmoid(z << 4, 0), a * (1 - a)),
+    "tanh": lambda z: (a := 2 * sigmoid(z << 5, 0) - 1, 1 - a * a),
+}
+
+
+class Elementwise:
+    """Any activation, with or without dropout, one number at a time: by a table of f
+    and f' for Z in -64..64 by 1/256."""
+
+    def __init__(self, lanes: Lanes, form: Format, activation: str) -> None:
+        """`lanes` are those of Z."""
+        self.lanes, self._shift = lanes, form.fraction - 8
+        self._pack, self._offset = struct.Struct(f"<{lanes.count}I").pack, form.offset
+        one = 1 << form.activation_fraction
+        curve = map(_CURVES[activation], range(-1 << 14, 1 << 14))
+        self._table = [(round(a * one), round(slope * (1 << _SLOPE)))
+                       for a, slope in curve]
+
+    def forward(self, zs: Sequence[Row], kept: Sequence[Sequence[int]] = ()
+                ) -> tuple[list[bytes], list[Sequence[int]]]:
+        """Return the bytes of A of each image, and for each the slopes f'(Z).
+
+        `kept` has for each image the factors of dropout in units of 2^-8: 0, or
+        2^8 / (1 - p).
+        """
+        activations, slopes = [], []
+        for number, z in enumerate(zs):
+            rounded = self.lanes.decode(self.lanes.shift_right(z, self._shift))
+            if not -1 << 14 <= min(rounded) <= max(rounded) < 1 << 14:
+                raise LaneOverflowError("a sum of a hidden layer beyond its lane")
+            pairs = [self._table[v + (1 << 14)] for v in rounded]
+            if kept:
+                pairs = [(a * k >> 8, slope * k >> 8)
+                         for (a, slope), k in zip(pairs, kept[number])]
+            values, own_slopes = zip(*pairs)
+            activations.append(self._pack(*[a + self._offset for a in values]))
+            slopes.append(own_slopes)
+        return activations, slopes
+
+    def backward(self, sums: Row, dither: Row, slopes: Sequence[int], shift: int
+                 ) -> Row:
+        """Return floor((v f' + t) / 2^shift) in each lane."""
+        fractions = self.lanes.decode(dither - self.lanes.bias)
+        return self.lanes.encode([
+            (v * slope >> _SLOPE) + t >> shift
+            for v, slope, t in zip(self.lanes.decode(sums), slopes, fractions)])

@@ -1,0 +1,423 @@
+"""engine.layers: each step against plain whole numbers, every lane up to its limit."""
+import math
+import random
+from fractions import Fraction
+from itertools import product
+
+import pytest
+
+from engine.activations import Elementwise, Relu
+from engine.formats import DITHERS, NARROW, SMOOTH, WIDE, Deltas, dithers, format_for
+from engine.lanes import LaneOverflowError, lanes_of, spread
+from engine.layers import FirstLayer, LaterLayer, Quantizer
+from my_math import Matrix
+
+FORMATS = {"narrow": NARROW, "wide": WIDE, "smooth": SMOOTH}
+every_format = pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
+packed_formats = pytest.mark.parametrize("form", [NARROW, WIDE], ids=["narrow", "wide"])
+
+
+def random_matrix(rng, m, n, reach=1.0):
+    return Matrix([[rng.uniform(-reach, reach) for _ in range(n)] for _ in range(m)])
+
+
+def images_of(rng, count, pixels, density=0.4):
+    return [bytes(rng.randrange(256) if rng.random() < density else 0
+                  for _ in range(pixels)) for _ in range(count)]
+
+
+def levels_in(image, levels):
+    """The grey levels 0..levels - 1 of an image, nearest first."""
+    return [math.floor(Fraction(v * (levels - 1), 255) + Fraction(1, 2)) for v in image]
+
+
+# --- formats
+
+@pytest.mark.parametrize("change, narrow", [
+    ({}, True), ({"levels": 2}, True), ({"hidden": [1024]}, True),
+    ({"step_size": 0.0023}, True), ({"step_size": 0.0021}, False),
+    ({"levels": 5}, False), ({"hidden": [1025]}, False), ({"hidden": []}, False),
+    ({"hidden": [16, 16]}, False), ({"plain": False}, False)])
+def test_narrow_lanes_are_taken_where_they_do(change, narrow):
+    usual = {"hidden": [128], "activation": "relu", "levels": 4, "step_size": 0.01,
+             "plain": True}
+    assert (format_for(**{**usual, **change}).lanes == 24) == narrow
+    assert format_for(**{**usual, **change, "activation": "tanh"}) == SMOOTH
+
+
+@pytest.mark.parametrize("units", [1, 256, 257, 512, 800, 1024])
+def test_sums_of_narrow_products_fit_whatever_the_numbers(units):
+    form = format_for([units], "relu", 4, 0.01, True)
+    largest_weight = 8 << form.factor_fraction
+    assert units * 1023 * largest_weight < 1 << 31
+    assert largest_weight <= 1 << 13
+
+
+# --- rounding
+
+@pytest.mark.parametrize("bits, count", [(24, 3), (24, 130), (64, 4)])
+@pytest.mark.parametrize("shift", [0, 1, 2, 5, 6, 7, 8, 11, 20])
+def test_the_mean_over_all_dithers_is_exact_in_every_lane(shift, bits, count):
+    """sum over t of floor((v + t) / 2^s) = 64 v / 2^s, wherever that is whole, and less
+    than 1 off where there are more values than dithers."""
+    lanes = lanes_of(count, bits)
+    values = [[x - (1 << bits - 1) for x in lanes.decode(row - lanes.bias)]
+              for row in dithers(lanes, shift)]
+    values = [[x + (1 << bits - 1) for x in row] for row in values]
+    assert len(values) == DITHERS
+    for lane in zip(*values):
+        assert 0 <= min(lane) <= max(lane) < 1 << shift
+        assert sum(lane) * 2 == DITHERS * ((1 << shift) - 1)    # mean (2^s - 1) / 2
+        for v in (0, 1, -1, 77, -12345, 9 << shift, (1 << shift) // 3):
+            rounded = sum(v + t >> shift for t in lane)
+            assert abs(rounded - Fraction(DITHERS * v, 1 << shift)) < 1
+    if shift and count > 3:                 # no two lanes in the same order, mostly
+        assert len({tuple(lane) for lane in zip(*values)}) > count / 2
+
+
+@every_format
+@pytest.mark.parametrize("levels", [2, 4, 256])
+@pytest.mark.parametrize("step_size", [0.35 / 32, 0.1 / 32, 1.0, 20.0, 1e-4, 1e-7, 1e-30])
+def test_one_image_takes_as_many_steps_as_wanted_where_there_is_room(
+        form, levels, step_size):
+    deltas = Deltas.of(step_size, levels, form)
+    assert deltas.scale == step_size / (levels - 1) ** 2 * 2.0 ** deltas.fraction
+    shift = deltas.fraction + form.factor_fraction - form.fraction
+    assert 0 <= shift <= form.lanes - 4
+    if 0 < shift < form.lanes - 4:
+        assert 1 << form.resolution <= deltas.scale < 2 << form.resolution
+
+
+# --- the first layer
+
+@pytest.mark.parametrize("levels", [2, 3, 4, 16, 256])
+def test_groups_have_every_pixel_once_and_drop_by_levels(levels, rng):
+    quantize = Quantizer(levels, 300)
+    for density in (0, 0.01, 0.3, 1):
+        for image in [*images_of(rng, 5, 300, density), b"\xff" * 300]:
+            groups = quantize(image)
+            found = {place: level for level, _, pick in groups
+                     for place in pick(quantize.places)}
+            expected = levels_in(image, levels)
+            assert found == {p: v for p, v in enumerate(expected) if v}
+            assert sum(len(pick(quantize.places)) for *_, pick in groups) == len(found)
+            assert all(len(pick(quantize.places)) <= 64 for *_, pick in groups)
+            # The drops from each group on add up to its level.
+            for number, (level, _, _) in enumerate(groups):
+                assert sum(drop for _, drop, _ in groups[number:]) == level
+
+
+@pytest.mark.parametrize("levels", [0, 1, 257])
+def test_other_numbers_of_levels_are_refused(levels):
+    with pytest.raises(ValueError, match=f"found {levels} grey levels"):
+        Quantizer(levels, 10)
+
+
+def whole_weights(layer):
+    return [list(layer.lanes.decode(row)) for row in layer.weights.rows]
+
+
+@packed_formats
+@pytest.mark.parametrize("levels", [2, 4, 256])
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_sums_over_the_pixels_of_all_workers_are_exact(form, levels, workers, rng):
+    if form is NARROW and levels == 256:
+        levels = 3
+    weights, bias = random_matrix(rng, 150, 7, 0.5), random_matrix(rng, 1, 7)
+    images = images_of(rng, 9, 150)
+    layers = [FirstLayer(weights, bias, levels, form, slice(rank, None, workers))
+              for rank in range(workers)]
+    parts = [layer.sums([layer.quantizer(image[rank::workers]) for image in images])
+             for rank, layer in enumerate(layers)]
+    rows = [None] * 150
+    for rank, layer in enumerate(layers):
+        rows[rank::workers] = whole_weights(layer)
+    unit = (levels - 1) / 2 ** form.fraction
+    assert all(abs(v * unit - w) <= unit / 2 for row, true in zip(rows, weights)
+               for v, w in zip(row, true))
+    offset = layers[0].lanes.decode(layers[0].bias.rows[0])
+    for image, z in zip(images, layers[0].joined(parts)):
+        grey = levels_in(image, levels)
+        assert layers[0].lanes.decode(z) == tuple(
+            sum(map(int.__mul__, grey, column)) + b
+            for column, b in zip(zip(*rows), offset))
+
+
+@packed_formats
+@pytest.mark.parametrize("levels", [2, 4])
+def test_steps_are_taken_exactly(form, levels, rng):
+    layer = FirstLayer(random_matrix(rng, 50, 6, 0.5), random_matrix(rng, 1, 6), levels,
+                       form)
+    rows, bias = whole_weights(layer), list(layer.lanes.decode(layer.bias.rows[0]))
+    images = images_of(rng, 20, 50)
+    steps = [(i, [rng.randint(-50, 50) for _ in range(6)]) for i in range(0, 20, 2)]
+    groups = list(map(layer.quantizer, images))
+    for _ in range(30):                 # past a look at how large they are
+        layer.take(groups, [(i, layer.lanes.encode(q)) for i, q in steps], 500)
+    for i, q in steps:
+        for p, grey in enumerate(levels_in(images[i], levels)):
+            rows[p] = [v + 30 * grey * x for v, x in zip(rows[p], q)]
+        bias = [v + 30 * (levels - 1) ** 2 * x for v, x in zip(bias, q)]
+    assert whole_weights(layer) == rows
+    assert list(layer.lanes.decode(layer.bias.rows[0])) == bias
+
+
+def one_weight_layer(value, form, pixels=1, levels=4):
+    return FirstLayer(Matrix([[0.0, value, 0.0]] * pixels), Matrix.zeros(1, 3), levels,
+                      form)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_narrow_weight_above_6_is_noticed(sign):
+    one_weight_layer(sign * 5.9, NARROW)
+    with pytest.raises(LaneOverflowError, match="weight of the first layer above 6"):
+        one_weight_layer(sign * 6.1, NARROW)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("pixels", range(1, 785, 29))
+@pytest.mark.parametrize("weight", [0.1, 1.4, 5.9])
+def test_a_narrow_sum_is_right_or_noticed(sign, pixels, weight):
+    """Of any size: also where it is so large that it would look small again."""
+    layer = one_weight_layer(sign * weight, NARROW, pixels)
+    true = pixels * 3 * layer.lanes.decode(layer.weights.rows[0])[1]
+    group = [layer.quantizer(b"\xff" * pixels)]
+    if abs(true) < 64 << 16:
+        z, = layer.joined([layer.sums(group)])
+        assert layer.lanes.decode(z) == (0, true, 0)
+    else:
+        with pytest.raises(LaneOverflowError):
+            layer.joined([layer.sums(group)])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("workers", range(2, 17))
+def test_the_sum_over_workers_is_right_or_noticed(sign, workers):
+    layer = one_weight_layer(0.0, NARROW)
+    for value in (5, 20, 40, 63):
+        part = [layer.lanes.encode([0, sign * (value << 16), 1])]
+        if value * workers < 64:
+            z, = layer.joined([part] * workers)
+            assert layer.lanes.decode(z) == (0, sign * (value << 16) * workers, workers)
+        else:
+            with pytest.raises(LaneOverflowError):
+                layer.joined([part] * workers)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("step", [1, 100, 5000, 60000, 300000])
+def test_steps_beyond_a_narrow_lane_are_noticed(sign, step):
+    """A weight and a bias pushed the same way for ever: exact up to the end."""
+    layer = one_weight_layer(0.0, NARROW)
+    row, image = layer.lanes.encode([0, sign * step, 0]), [layer.quantizer(b"\x55")]
+    weight = 0
+    with pytest.raises(LaneOverflowError, match="first layer"):
+        for count in range(1, 10 ** 6):
+            layer.take(image, [(0, row)] * 9, 9 * step)
+            weight += 9 * sign * step
+            assert layer.lanes.decode(layer.weights.rows[0]) == (0, weight, 0)
+            assert abs(weight) * 9 < 1 << 23
+    assert abs(weight) + 27 * step >= 2 << 16       # not long before
+
+
+# --- between layers
+
+def random_sums(rng, lanes, form, count=30):
+    """Z up to the largest activation, and around 0."""
+    top = (1 << form.fraction - form.activation_fraction + form.activation_bits) - (
+        1 << form.fraction - form.activation_fraction)
+    top = min(top, 63 << form.fraction)
+    values = [0, 1, -1, 2, top, -top, (1 << form.fraction) - 1, -1 << form.fraction]
+    return [[rng.choice(values) if rng.random() < 0.3 else rng.randint(-top, top)
+             for _ in range(lanes.count)] for _ in range(count)]
+
+
+@packed_formats
+@pytest.mark.parametrize("count", [1, 2, 128])
+def test_relu_rounds_what_is_positive_and_keeps_the_gate(form, count, rng):
+    lanes, drop = lanes_of(count, form.lanes), form.fraction - form.activation_fraction
+    rows, relu = random_sums(rng, lanes, form), Relu(lanes, form)
+    activations, gates = relu.forward(
+        [lanes.encode(row) + 5 * lanes.modulus for row in rows])
+    wide = lanes_of(count, 64)
+    for row, a, gate in zip(rows, activations, gates):
+        assert wide.decode(spread(a, form.activation_bytes, wide)) == tuple(
+            v + (1 << drop - 1) >> drop if v > 0 else 0 for v in row)
+        assert gate == sum((v > 0) << lanes.bits * j + lanes.bits - 1
+                           for j, v in enumerate(row))
+
+
+@packed_formats
+@pytest.mark.parametrize("shift", [0, 1, 7, 13, 20])
+def test_the_way_back_through_relu_is_gated_and_rounded(form, shift, rng):
+    lanes = lanes_of(5, form.lanes)
+    relu, top = Relu(lanes, form), 1 << form.lanes - 3
+    rows = random_sums(rng, lanes, form)
+    _, gates = relu.forward(list(map(lanes.encode, rows)))
+    for number, (row, gate) in enumerate(zip(rows, gates)):
+        sums = [rng.choice([0, -1, 1, top, -top, rng.randint(-top, top)]) for _ in row]
+        dither = dithers(lanes, shift)[number]
+        back = relu.backward(lanes.encode(sums), dither, gate, shift)
+        assert back > 0
+        assert lanes.decode(back) == tuple(
+            s + t >> shift if v > 0 else 0
+            for s, t, v in zip(sums, lanes.decode(dither - lanes.bias), row))
+
+
+@packed_formats
+@pytest.mark.parametrize("lane", [0, 2])
+def test_an_activation_beyond_its_bytes_is_noticed(form, lane):
+    lanes = lanes_of(3, form.lanes)
+    drop = form.fraction - form.activation_fraction
+    reach = 1 << drop + form.activation_bits
+    relu = Relu(lanes, form)
+    for value in (reach - (1 << drop), reach - (1 << drop - 1) - 1, -reach, 1 - reach):
+        row = [0, 0, 0]
+        row[lane] = value
+        relu.forward([lanes.encode(row)])
+    for value in (reach - (1 << drop - 1), reach, reach * 3 // 2):
+        row[lane] = value
+        with pytest.raises(LaneOverflowError, match="activation"):
+            relu.forward([lanes.encode([0, 0, 0]), lanes.encode(row)])
+
+
+CURVES = {"relu": (lambda z: max(z, 0), lambda z: float(z > 0)),
+          "sigmoid": (lambda z: 1 / (1 + math.exp(-z)),
+                      lambda z: math.exp(-abs(z)) / (1 + math.exp(-abs(z))) ** 2),
+          "tanh": (math.tanh, lambda z: 1 - math.tanh(z) ** 2)}
+
+
+@pytest.mark.parametrize("activation", CURVES)
+@pytest.mark.parametrize("kept", [None, 0, 256, 320])
+def test_activations_by_table_are_those_of_math(activation, kept, rng):
+    """Z is rounded to 1/256, A to its unit, the slope to 2^-16, and dropout's factor
+    is applied to both."""
+    form = WIDE._replace(activation_bits=32) if activation == "relu" else SMOOTH
+    lanes, (function, slope) = lanes_of(4, 64), CURVES[activation]
+    curve, factor = Elementwise(lanes, form, activation), 1 if kept is None else kept / 256
+    for _ in range(50):
+        z = [rng.uniform(-20, 20) for _ in range(4)]
+        row = lanes.encode([round(v * 2 ** form.fraction) for v in z])
+        (a,), (slopes,) = curve.forward([row], *([[[kept] * 4]] if kept is not None
+                                                 else []))
+        unit = 2.0 ** -form.activation_fraction
+        found = [(v - form.offset) * unit for v in lanes.decode(spread(a, 4, lanes))]
+        for v, got, got_slope in zip(z, found, slopes):
+            v = round(v * 256) / 256
+            assert abs(got - function(v) * factor) <= 1.7 * unit
+            assert abs(got_slope / 65536 - slope(v) * factor) <= 2 / 65536
+        sums = [rng.randint(-2 ** 40, 2 ** 40) for _ in range(4)]
+        dither = dithers(lanes, 9)[3]
+        back = curve.backward(lanes.encode(sums), dither, slopes, 9)
+        assert lanes.decode(back) == tuple(
+            (s * k >> 16) + t >> 9
+            for s, k, t in zip(sums, slopes, lanes.decode(dither - lanes.bias)))
+
+
+@pytest.mark.parametrize("z", [64, -65, 10 ** 5])
+def test_sums_beyond_the_table_are_noticed(z):
+    lanes = lanes_of(2, 64)
+    with pytest.raises(LaneOverflowError):
+        Elementwise(lanes, SMOOTH, "tanh").forward([lanes.encode([0, z << 40])])
+
+
+# --- later layers
+
+def later_layer(rng, form, inputs=12, outputs=5, levels=4, reach=1.0):
+    layer = LaterLayer(random_matrix(rng, inputs, outputs, reach),
+                       random_matrix(rng, 1, outputs), form,
+                       lanes_of(inputs, form.lanes), levels - 1,
+                       64 << form.activation_fraction)
+    layer.prepare()
+    return layer
+
+
+def whole_columns(layer):
+    return [list(layer.lanes.decode(row)) for row in layer.weights.rows]
+
+
+def random_activations(rng, form, count, inputs):
+    """Whole numbers with the offset of the format, and their bytes."""
+    low, high = (-1 << 14, 1 << 14) if form.offset else (
+        0, 1023 if form.activation_bits == 10 else 64 << 8)
+    rows = [[rng.choice([0, low, high, rng.randint(low, high)]) for _ in range(inputs)]
+            for _ in range(count)]
+    return rows, [b"".join((v + form.offset).to_bytes(form.activation_bytes, "little")
+                           for v in row) for row in rows]
+
+
+@every_format
+@pytest.mark.parametrize("outputs", [1, 2, 5, 10])
+@pytest.mark.parametrize("count", [1, 3, 16])
+def test_the_products_of_a_later_layer_are_exact(form, outputs, count, rng):
+    layer = later_layer(rng, form, outputs=outputs)
+    rows, raw = random_activations(rng, form, count, 12)
+    drop = form.later_fraction - form.factor_fraction
+    factors = [[v + (1 << drop >> 1) >> drop for v in column]
+               for column in whole_columns(layer)]
+    bias = layer.bias.lanes.decode(layer.bias.rows[0])
+    bias = [b >> 40 - form.product_fraction for b in bias]
+    expected = [tuple(sum(map(int.__mul__, row, column)) + b
+                      for column, b in zip(factors, bias)) for row in rows]
+    columns = layer.forward(raw)
+    assert layer.outputs(columns, count) == expected
+    if form.in_64 == 1:                     # before another layer: a row for each image
+        lanes = lanes_of(outputs, 64)
+        assert [lanes.decode(z) for z in layer.turned(columns, count)] == expected
+    for _ in range(5):
+        q = [rng.randint(-8, 8) for _ in range(outputs)]
+        assert layer.before.decode(layer.backward(q)) == tuple(
+            sum(map(int.__mul__, q, row)) for row in zip(*factors))
+
+
+@every_format
+@pytest.mark.parametrize("levels", [2, 4])
+@pytest.mark.parametrize("fraction", [14, 17, 21, 30])
+def test_the_step_of_a_later_layer_is_exact_but_for_one_rounding(
+        form, levels, fraction, rng):
+    layer = later_layer(rng, form, levels=levels)
+    before, bias = whole_columns(layer), layer.bias.lanes.decode(layer.bias.rows[0])
+    rows, raw = random_activations(rng, form, 6, 12)
+    qs = [[rng.randint(-9, 9) for _ in range(5)] for _ in rows]
+    sums, bias_sums = layer.step(qs, raw)
+    assert bias_sums == list(map(sum, zip(*qs)))
+    layer.take(sums, bias_sums, fraction, sum(sum(map(abs, q)) for q in qs))
+    shift = fraction + form.activation_fraction - form.later_fraction
+    for c, (now, was) in enumerate(zip(whole_columns(layer), before)):
+        for j, (new, old) in enumerate(zip(now, was)):
+            step = (levels - 1) ** 2 * sum(q[c] * row[j] for q, row in zip(qs, rows))
+            assert new - old == math.floor(Fraction(step) / Fraction(2) ** shift
+                                           + Fraction(1, 2) * (shift > 0))
+    assert layer.bias.lanes.decode(layer.bias.rows[0]) == tuple(
+        b + (s * (levels - 1) ** 2 << 40 >> fraction) for b, s in zip(bias, bias_sums))
+
+
+def test_no_image_makes_no_step(rng):
+    assert later_layer(rng, NARROW).step([], []) == ([0] * 5, [0] * 5)
+
+
+@packed_formats
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_later_weight_beyond_its_limit_is_noticed(form, sign, rng):
+    """Steps that push one weight the same way for ever: exact up to the end."""
+    layer = later_layer(rng, form, 2, 1, reach=0.0)
+    one, weight = layer._limit // 900, 0        # a hundredth of the limit, over 9
+    step = layer.lanes.encode([0, sign * one])
+    fraction = form.later_fraction - form.activation_fraction
+    with pytest.raises(LaneOverflowError, match="a weight of a later layer above"):
+        for _ in range(1000):
+            layer.take([step], [0], fraction, one // layer._largest + 1)
+            weight += 9 * sign * one
+            assert whole_columns(layer) == [[0, weight]]
+            layer.prepare()
+    assert layer._limit / 2 <= abs(weight) <= layer._limit * 1.02
+
+
+@packed_formats
+def test_a_step_that_would_jump_over_the_limit_is_noticed(form, rng):
+    layer = later_layer(rng, form)
+    with pytest.raises(LaneOverflowError, match="a step of a later layer"):
+        layer.take([0] * 5, [0] * 5, 0, 1 << form.later_lanes - 8)
+    first = one_weight_layer(0.0, form)
+    with pytest.raises(LaneOverflowError, match="a step of the first layer"):
+        first.take([], [], 1 << form.lanes - 2)

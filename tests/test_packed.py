@@ -1,0 +1,77 @@
+"""engine.packed: fixed point against floats and fractions."""
+import random
+from fractions import Fraction
+
+import pytest
+
+from engine.lanes import LaneOverflowError, lanes_of
+from engine.packed import PackedMatrix, whole
+from my_math import Matrix, ShapeError
+
+every_width = pytest.mark.parametrize("bits", [24, 32, 64])
+UNIT = 2.0 ** -10
+
+
+def packed_matrix(m, n, bits, reach=1000, seed=5):
+    rng, lanes = random.Random(seed), lanes_of(n, bits)
+    rows = [[rng.randint(-reach, reach) for _ in range(n)] for _ in range(m)]
+    return PackedMatrix(list(map(lanes.encode, rows)), lanes, UNIT), rows
+
+
+@every_width
+@pytest.mark.parametrize("m, n", [(1, 1), (3, 4), (20, 130)])
+def test_the_way_in_and_out_is_exact(m, n, bits):
+    packed, rows = packed_matrix(m, n, bits)
+    floats = packed.to_matrix()
+    assert floats == Matrix([[v * UNIT for v in row] for row in rows])
+    assert PackedMatrix.from_matrix(floats, packed.lanes, UNIT) == packed
+    assert packed.shape == (m, n) and packed.copy() == packed
+    assert packed.copy().rows is not packed.rows
+
+
+def test_numbers_are_rounded_to_the_nearest_multiple():
+    assert whole([0.4, 0.6, -1.6, 2.5, 3.5], 1.0) == [0, 1, -2, 2, 4]
+    assert whole([1 / 3], 1 / UNIT) == [round(Fraction(1024, 3))]
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), 1e300])
+def test_numbers_that_fit_no_lane_are_refused(number):
+    with pytest.raises(LaneOverflowError):
+        PackedMatrix.from_matrix(Matrix([[number]]), lanes_of(1, 64), UNIT)
+
+
+@every_width
+def test_sums_and_differences_are_exact_with_either_kind(bits):
+    (a, one), (b, other) = packed_matrix(5, 7, bits), packed_matrix(5, 7, bits, seed=6)
+    for right in (b, b.to_matrix()):
+        assert (a + right).to_matrix() == a.to_matrix() + b.to_matrix()
+        assert (a - right).to_matrix() == a.to_matrix() - b.to_matrix()
+
+
+@every_width
+@pytest.mark.parametrize("factor", [0, 1, 0.5, -0.25, 0.1, 1 / 3, 1e-3, 3e-6, 0.9])
+def test_a_factor_has_8_bits_and_the_product_is_rounded(factor, bits):
+    """The first layer's rows are residues, with bits above the top lane."""
+    a, rows = packed_matrix(5, 7, bits)
+    a.rows = [row + a.lanes.modulus for row in a.rows]
+    product = a * factor
+    for row, found in zip(rows, map(a.lanes.decode, product.rows)):
+        for v, p in zip(row, found):
+            assert abs(p - v * factor) <= abs(v * factor) / 256 + 0.5
+
+
+def test_equal_are_unit_shape_and_residues():
+    a, _ = packed_matrix(2, 3, 24)
+    b = a.copy()
+    b.rows[1] += 5 * b.lanes.modulus
+    assert a == b and a != a * 2
+    assert a != PackedMatrix(a.rows, a.lanes, UNIT / 2) and a != 1
+
+
+def test_other_shapes_are_refused():
+    a, _ = packed_matrix(2, 3, 24)
+    for other in (packed_matrix(3, 2, 24)[0], Matrix.zeros(2, 2)):
+        with pytest.raises(ShapeError, match=r"\(2 x 3\) [+-]"):
+            a + other
+        with pytest.raises(ShapeError):
+            a - other
