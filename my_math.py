@@ -108,15 +108,16 @@ class Matrix:
     @classmethod
     def random_normal(cls, rows: int, columns: int, rng: random.Random,
                       deviation: float = 1.0) -> Matrix:
-        """Return independent numbers of mean 0, normal but for their tails.
+        """Return independent numbers of mean 0, all but normal.
 
-        The sum of 12 numbers even in 0..1 has mean 6 and variance 12 / 12 = 1, and is
-        all but normal (central limit theorem); none is beyond 6 deviations.  Only
+        The sum of 4 numbers even in 0..1 has mean 2 and variance 4 / 12, and the shape
+        of a bell (Irwin and Hall 1927); none is beyond 3.5 deviations.  Only
         `rng.random()` is promised to give the same numbers in every version of Python,
-        and adding needs no logarithm and no cosine, whose last digits are the C
+        and + and * need no logarithm and no cosine, whose last digits are the C
         library's.
         """
-        return cls([deviation * (math.fsum(rng.random() for _ in range(12)) - 6)
+        even, scale = rng.random, deviation * math.sqrt(3)
+        return cls([scale * (even() + even() + even() + even() - 2)
                     for _ in range(columns)] for _ in range(rows))
 
     @classmethod
@@ -239,9 +240,9 @@ class Matrix:
         """C[i, j] = function(A[i, j])."""
         return Matrix._trusted([list(map(function, row)) for row in self._rows])
 
-    def map_rows(self, function: Callable) -> Matrix:
-        """Row i of the result is function(row i)."""
-        return Matrix._trusted(list(map(function, self)))
+    def map_rows(self, function: Callable, *others: Matrix) -> Matrix:
+        """Row i of the result is function(row i, row i of each of the others)."""
+        return Matrix._trusted(list(map(function, self, *others)))
 
     # --- sums and extremes, of all numbers or along an axis
 

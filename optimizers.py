@@ -152,14 +152,18 @@ class Adam(SGD):
     def _move(self, number: int, kind: int, slope: Matrix, learning_rate: float
               ) -> Matrix:
         """Return -lr m / (sqrt(v) + e), M and V of one parameter being updated."""
-        b1, b2 = self.betas
-        mean = self.means[number][kind] * b1 + slope * (1 - b1)
-        square = self.squares[number][kind] * b2 + slope * slope * (1 - b2)
-        self.means[number][kind], self.squares[number][kind] = mean, square
+        (b1, b2), root = self.betas, math.sqrt
+        means, squares = self.means[number], self.squares[number]
+        means[kind] = means[kind].map_rows(
+            lambda old, g: [b1 * m + (1 - b1) * x for m, x in zip(old, g)], slope)
+        squares[kind] = squares[kind].map_rows(
+            lambda old, g: [b2 * v + (1 - b2) * x * x for v, x in zip(old, g)], slope)
         # Powers by repeated products: `**` is the C library's.
         rest1, rest2 = (1 - math.prod(repeat(b, self.step_count)) for b in self.betas)
-        root = (square * (1 / rest2)).map(math.sqrt)
-        return mean * (-learning_rate / rest1) / (root + self.epsilon)
+        rate, e = -learning_rate / rest1, self.epsilon
+        return means[kind].map_rows(
+            lambda m, v: [rate * x / (root(y / rest2) + e) for x, y in zip(m, v)],
+            squares[kind])
 
     @property
     def state(self) -> dict[str, list[list[Matrix]]]:

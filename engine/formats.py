@@ -43,7 +43,7 @@ class Format(NamedTuple):
 #   Activations in Q5.5: 10 bits, 0..32 by 1/32.
 #   Later weights in Q8.24, and rounded to Q4.10, within -8..8, for products: sums over
 #   256 units are 2^8 (2^10 - 1) 2^13 < 2^31 at most; twice the units leave a bit less.
-NARROW = Format(24, 16, 32, 24, 10, 10, 5, 2, 2)
+NARROW = Format(24, 16, 32, 24, 10, 10, 5, 2, 3)
 # All else: 64 bits a lane.  Z in Q24.40, activations in Q8.8, weights in Q32.32.
 WIDE = Format(64, 40, 64, 32, 32, 16, 8, 1, 12)
 # Sigmoid and tanh, within -1..1, have finer activations: 1 + A in Q2.14.

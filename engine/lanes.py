@@ -62,14 +62,18 @@ class Lanes:
         >>> hex(Lanes(3, 24).encode([1, 2, 3]))
         '0x3000002000001'
         """
-        if len(values) != self.count or not all(isinstance(v, int) for v in values):
+        reach = 1 << self.bits - 1
+        try:
+            eight = struct.pack(f"<{self.count}q", *values)
+        except struct.error:
+            eight = b""
+        if not eight and (len(values) != self.count
+                          or not all(isinstance(v, int) for v in values)):
             raise ValueError(f"found {len(values)} values for {self.count} lanes, "
                              f"expected {self.count} integers")
-        reach = 1 << self.bits - 1
-        if max(values) >= reach or min(values) < -reach:
+        if not eight or max(values) >= reach or min(values) < -reach:
             raise LaneOverflowError(f"a number of {max(map(abs, values)):,} in a lane "
                                     f"of {self.bits} bits")
-        eight = struct.pack(f"<{self.count}q", *values)
         raw = bytearray(self.size)
         for byte in range(self.width):          # two's complement, cut to the width
             raw[byte::self.width] = eight[byte::8]

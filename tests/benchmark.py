@@ -1,17 +1,21 @@
 """How long an epoch takes: python tests/benchmark.py [--data DIR] [--repeat N]
 
 Every engine takes the same training steps on the same images of MNIST, rounded to 4
-grey levels: 784-128-10, ReLU, softmax, batch 32, every image once, in random order as
-in training.  They run in turn, several times; the table has the medians and their
-ratios.  The slow engines run on the first images only, and their time is scaled to
-60,000.
+grey levels: 784-128-10 (or --hidden N), ReLU, softmax, batch 32, every image once, in
+random order as in training.  They run in turn, several times; the table has the medians
+and their ratios.  The slow engines run on the first images only, and their time is
+scaled to 60,000.
 
 What is timed: the steps, and the loss and the number of right answers of each batch,
 which the lines of `train.py` show.  Each engine starts from images in the form that it
 keeps from epoch to epoch.  NumPy (8-byte floats) and PyTorch (4-byte floats, plain loop
-over tensors) have arrays of floats, the packed engine has sparse rows.  Where images
-are augmented they come as bytes and differ in every epoch: so start the engine of lists
-and the packed one's lines "from bytes", and making sparse rows is part of their time.
+over tensors) have arrays of floats, the packed engine has groups of equal pixels.  Where
+images are augmented they come as bytes and differ in every epoch: so start the engine of
+lists and the packed one's lines "from bytes", and making groups is part of their time.
+The line "64 bits" is the packed engine without its coarse rounding: lanes of 64 bits,
+and P - Y to 1/4096.
+
+After the epoch the network reads the test images, in the table's last column.
 """
 from __future__ import annotations
 
@@ -32,14 +36,16 @@ import data_loader                                                      # noqa: 
 from console import OptionError, run_command                            # noqa: E402
 from dataset import Dataset                                             # noqa: E402
 from kernels import matmul_triple_loop, transpose                       # noqa: E402
-from lanes import NARROW, lanes_of                                      # noqa: E402
+from engine.formats import NARROW, WIDE, Format, format_for             # noqa: E402
+from engine.lanes import lanes_of                                       # noqa: E402
+from engine.packed_network import LOSS_BITS, PackedNetwork              # noqa: E402
+from engine.team import Team, available_cores, run_team                 # noqa: E402
 from my_math import Matrix                                              # noqa: E402
-from network import Network, softmax                                    # noqa: E402
-from parallel import (Team, available_cores, own_pixels, pack_network,  # noqa: E402
-                      prepared, run_team, train_batch)
+from network import LOSSES, Dense, Network, softmax                     # noqa: E402
+from optimizers import SGD                                              # noqa: E402
 
 RATE, BATCH, LEVELS, EPOCH = 0.1, 32, 4, 60_000
-SIZES = [784, 128, 10]
+SIZES = [784, 128, 10]      # main() may set another number of hidden units
 SLOWEST, NUMPY, TORCH = "index triple loop", "NumPy, float64", "PyTorch, float32"
 
 
@@ -59,13 +65,19 @@ class Pass(NamedTuple):
     seconds: float      # of wall time
     loss: float         # the mean, each image's from before its step
     right: float        # the fraction of right answers, likewise
+    layers: list        # (weights, bias) of each layer after it
 
 
-def timed(steps: Iterable[tuple[float, int]], images: int) -> Pass:
-    """Run the steps, each of which gives its batch's summed loss and right answers."""
+def timed(steps: Iterable[tuple[float, int]], images: int,
+          layers: Callable[[], list] = list) -> Pass:
+    """Run the steps, each of which gives its batch's summed loss and right answers.
+
+    `layers` tells the weights afterwards.
+    """
     start = time.perf_counter()
     loss, right = map(sum, zip(*steps))
-    return Pass(time.perf_counter() - start, loss / images, right / images)
+    seconds = time.perf_counter() - start
+    return Pass(seconds, loss / images, right / images, layers())
 
 
 # --- the engines: each takes one pass over the images
@@ -113,32 +125,38 @@ def lists(dataset: Dataset) -> Pass:
     def train() -> Iterator[tuple[float, int]]:
         for x, labels in dataset.batches(BATCH, order):
             result = network.train_batch(x, labels, RATE)
-            yield result.loss * len(labels), result.right
+            yield result.loss * len(labels), result.correct
     return timed(train(), len(dataset))
 
 
-def packed(dataset: Dataset, workers: int, keep: bool) -> Pass:
-    """`PackedMatrix`, on so many processes, on rows made before or from bytes."""
-    return run_team(workers, _packed_pass, dataset, keep)
+def packed(dataset: Dataset, workers: int, keep: bool, wide: bool = False) -> Pass:
+    """The packed engine, on so many processes, on groups made before or from bytes."""
+    form = WIDE if wide else format_for(SIZES[1:-1], "relu", LEVELS, RATE / BATCH, True)
+    return run_team(workers, _packed_pass, dataset, keep, form, SIZES)
 
 
-def _packed_pass(team: Team, dataset: Dataset, keep: bool) -> Pass:
-    network = pack_network(first_network(), team, LEVELS, RATE / BATCH)
-    order = order_of(dataset)
+def _packed_pass(team: Team, dataset: Dataset, keep: bool, form: Format,
+                 sizes: list) -> Pass:
+    SIZES[:] = sizes            # for a process that starts afresh
+    network = PackedNetwork(first_network(), LOSSES["cross-entropy"], LEVELS, SGD, form,
+                            team)
+    order, labels, quantize = order_of(dataset), dataset.labels, network.first.quantizer
 
-    def batches() -> Iterator:
-        return dataset.batches(BATCH, order, pixels=own_pixels(team), keep=keep)
+    def groups(index: int) -> list:
+        return quantize(dataset.image(index)[team.pixels])
+    kept = list(map(groups, range(len(dataset)))) if keep else None
 
     def train() -> Iterator[tuple[float, int]]:
-        loss_sum, right = 0.0, 0
-        for x, labels in prepared(team, batches()):
-            result = train_batch(network, team, x, labels, RATE)
-            loss_sum += result.loss * len(labels[team.share(len(labels))])
-            right += result.right
-        yield from team.gather((loss_sum, right))       # when all have ended
-    next(batches())             # makes what is kept
+        loss, right = 0, 0
+        for start in range(0, len(order), BATCH):
+            chosen = order[start:start + BATCH]
+            result = network.train_batch(
+                [kept[i] for i in chosen] if keep else list(map(groups, chosen)),
+                [labels[i] for i in chosen], RATE, start)
+            loss, right = loss + result.loss, right + result.correct
+        yield from team.gather((loss / (1 << LOSS_BITS), right))    # when all have ended
     team.gather(None)           # all have started
-    return timed(train(), len(dataset))
+    return timed(train(), len(dataset), network.layers)
 
 
 def numpy_steps(dataset: Dataset) -> Pass:
@@ -164,7 +182,8 @@ def numpy_steps(dataset: Dataset) -> Pass:
             for w, b, inputs, delta in ((w1, b1, x, dz1), (w2, b2, a1, dz2)):
                 w -= RATE * (inputs.T @ delta)
                 b -= RATE * delta.sum(axis=0)
-    return timed(train(), len(dataset))
+    return timed(train(), len(dataset), lambda: [
+        (Matrix(w.tolist()), Matrix([b.ravel().tolist()])) for w, b in ((w1, b1), (w2, b2))])
 
 
 def as_floats(np: Any, dataset: Dataset) -> Any:
@@ -204,14 +223,16 @@ def torch_steps(dataset: Dataset) -> Pass:
             loss.backward()
             optimizer.step()
             yield loss.item() * len(x), (logits.argmax(1) == labels).sum().item()
-    return timed(train(), len(dataset))
+    return timed(train(), len(dataset), lambda: [
+        (Matrix(linear.weight.T.tolist()), Matrix([linear.bias.tolist()]))
+        for linear in model[::2]])
 
 
 def floor(dataset: Dataset) -> Pass:
     """Only the big-integer additions that the packed engine cannot do without: the rows
     of W1 under the ink, summed forward and each changed on the way back."""
-    layout, rng = lanes_of(SIZES[1], NARROW), random.Random(1)
-    rows = [layout.encode([rng.randrange(-10 ** 5, 10 ** 5) for _ in range(SIZES[1])])
+    layout, rng = lanes_of(SIZES[1], NARROW.lanes), random.Random(1)
+    rows = [layout.encode([rng.randrange(10 ** 5) for _ in range(SIZES[1])])
             for _ in range(SIZES[0])]
     places = [x.indices for x, _ in dataset.batches(1)]
 
@@ -237,6 +258,8 @@ def engines(cores: int) -> dict[str, tuple[Callable[[Dataset], Pass], int]]:
         for workers in sorted({1, cores}):
             name = f"packed, {workers} process{'es' if workers > 1 else ''}{form}"
             found[name] = (partial(packed, workers=workers, keep=keep), EPOCH)
+    found[f"packed, {cores} processes, 64 bits"] = (
+        partial(packed, workers=cores, keep=True, wide=True), EPOCH)
     found["bare additions, 1 process"] = (floor, 6000)
     for module, name, engine in (("numpy", NUMPY, numpy_steps),
                                  ("torch", TORCH, torch_steps)):
@@ -251,9 +274,11 @@ def engines(cores: int) -> dict[str, tuple[Callable[[Dataset], Pass], int]]:
 
 def measure(options: argparse.Namespace) -> int:
     """Run all engines in turn and print the table."""
-    if options.repeat < 1 or options.workers < 1:
-        raise OptionError("--repeat and --workers: expected 1 or more")
-    train = data_loader.load_or_sample(options.data)[0].with_levels(LEVELS)
+    if min(options.repeat, options.workers, options.hidden) < 1:
+        raise OptionError("--repeat, --workers and --hidden: expected 1 or more")
+    SIZES[1] = options.hidden
+    train, test = (part.with_levels(LEVELS)
+                   for part in data_loader.load_or_sample(options.data)[:2])
     found = engines(options.workers)
     passes: dict[str, list[Pass]] = {name: [] for name in found}
     for turn in range(options.repeat):
@@ -265,25 +290,38 @@ def measure(options: argparse.Namespace) -> int:
             passes[name].append(done._replace(seconds=done.seconds / len(part) * EPOCH))
     print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
     print(f"Python {platform.python_version()}, {available_cores()} cores; "
-          f"{train.name}, batch {BATCH}, median of {options.repeat}, "
-          f"seconds an epoch of {EPOCH:,}\n")
-    report(passes, [name for name, (_, images) in found.items() if images == EPOCH])
+          f"{train.name}, {'-'.join(map(str, SIZES))}, batch {BATCH}, median of "
+          f"{options.repeat}, seconds an epoch of {EPOCH:,}\n")
+    report(passes, [name for name, (_, images) in found.items() if images == EPOCH],
+           test)
     return 0
 
 
-def report(passes: dict[str, list[Pass]], whole: Sequence[str]) -> None:
+def test_accuracy(layers: list, test: Dataset) -> float:
+    """The fraction of the test images that a network of these layers reads right."""
+    network = Network.of_layers([Dense(*pair) for pair in layers], "relu",
+                                "cross-entropy")
+    reader = PackedNetwork(network, LOSSES["cross-entropy"], LEVELS, SGD)
+    outputs, _ = reader.predict([reader.first.quantizer(test.image(i))
+                                 for i in range(len(test))])
+    return sum(row.index(max(row)) == label
+               for row, label in zip(outputs, test.labels)) / len(test)
+
+
+def report(passes: dict[str, list[Pass]], whole: Sequence[str], test: Dataset) -> None:
     """Print medians and ranges, the medians' ratios, and of those that saw the `whole`
     data set what they learnt."""
     times = {name: [each.seconds for each in some] for name, some in passes.items()}
     medians = {name: statistics.median(seconds) for name, seconds in times.items()}
     print(f"{'':59}{'times the':>12}{'times as long as':>18}{'mean':>9}{'right':>9}\n"
           f"{'engine':32}{'median':>9}{'least':>9}{'most':>9}{'triple loop':>12}"
-          f"{'NumPy':>9}{'PyTorch':>9}{'loss':>9}{'answers':>9}")
+          f"{'NumPy':>9}{'PyTorch':>9}{'loss':>9}{'answers':>9}{'test':>9}")
     for name, median in medians.items():
         against = [f"{median / medians[other]:.2f}" if other in medians else ""
                    for other in (NUMPY, TORCH)]
-        _, loss, right = passes[name][-1]
-        learnt = f"{loss:9.4f}{right:9.2%}" if name in whole else ""
+        _, loss, right, layers = passes[name][-1]
+        learnt = (f"{loss:9.4f}{right:9.2%}{test_accuracy(layers, test):9.2%}"
+                  if name in whole else "")
         print(f"{name:32}{median:9.2f}{min(times[name]):9.2f}{max(times[name]):9.2f}"
               f"{medians[SLOWEST] / median:12.1f}{against[0]:>9}{against[1]:>9}"
               f"{learnt}")
@@ -299,6 +337,8 @@ def main(argv=None) -> int:
     parser.add_argument("--workers", type=int, default=available_cores(), metavar="N",
                         help="processes of the packed engine, beside 1 (default: the "
                              "cores that there are, %(default)s)")
+    parser.add_argument("--hidden", type=int, default=128, metavar="N",
+                        help="units of the hidden layer (default: %(default)s)")
     options = parser.parse_args(argv)
     return run_command("benchmark.py", lambda: measure(options))
 
