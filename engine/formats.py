@@ -24,7 +24,7 @@ class Format(NamedTuple):
     activation_bits: int    # of an activation, none of which is negative
     activation_fraction: int
     in_64: int              # sums of a later layer that share 64 bits
-    resolution: int         # steps of one image: dZ of the outputs has 2^resolution
+    resolution: int         # dZ = 1 of an output becomes about 2^resolution
     offset: int = 0         # what is added to activations, so that none is negative
 
     @property
@@ -103,13 +103,14 @@ class Deltas(NamedTuple):
 
     @classmethod
     def of(cls, step_size: float, levels: int, form: Format) -> Deltas:
-        """Return the fraction for which dZ = 1 becomes 2^resolution to twice that.
+        """Return the fraction for which dZ = 1 becomes about 2^resolution.
 
         A sum q W then has 0 to `lanes` - 4 bits more than the first layer: fewer where
         steps are very large, more, and so coarser steps, where they are very small.
         """
         scale = step_size / (levels - 1) ** 2
+        mantissa, exponent = math.frexp(scale)              # scale = mantissa 2^exponent
         least = form.fraction - form.factor_fraction
-        fraction = form.resolution + 1 - math.frexp(scale)[1]
+        fraction = form.resolution - exponent + (mantissa * mantissa < 0.5)
         fraction = min(max(fraction, least), least + form.lanes - 4)
         return cls(math.ldexp(scale, fraction), fraction)

@@ -62,10 +62,10 @@ def test_a_loss_is_told_where_the_output_is_0(label, loss):
     *product(ACTIVATIONS, LOSSES, [[16]], [4]),
     *product(["relu", "tanh"], ["cross-entropy"], [[], [16], [16, 16]], [2, 4, 256])])
 def test_a_wide_step_is_that_of_the_textbook(activation, loss, hidden, levels, sample):
-    """The engines end no further apart than 1/250 of the way of the step: activations
-    are rounded to 1/256.  The losses agree to 1/2000.
+    """The engines end no further apart than 1/200 of the way of the step: activations,
+    or Z where they come from a table, are rounded to 1/256.  The losses agree to 1/2000.
 
-    Where a sum is all but 0, rounding may switch a ReLU behind it: then it is 1/10.
+    Where a sum is all but 0, rounding may switch a ReLU behind it: then it is 1/8.
     """
     for seed in (2, 4, 5):
         net = Network([784, *hidden, 10], activation, loss, random.Random(seed))
@@ -79,7 +79,7 @@ def test_a_wide_step_is_that_of_the_textbook(activation, loss, hidden, levels, s
         assert found.loss / 16 / (1 << LOSS_BITS) == pytest.approx(expected.loss, rel=5e-4)
         assert found.correct == expected.correct
         for start, one, other in zip(before, lists_of(net), parameters(mine.layers())):
-            limit = 10 if activation == "relu" and len(hidden) == 2 else 250
+            limit = 8 if activation == "relu" and len(hidden) == 2 else 200
             assert (one - other).norm() < (one - start).norm() / limit
 
 

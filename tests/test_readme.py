@@ -43,7 +43,7 @@ from typing import NamedTuple
 import pytest
 from conftest import ROOT
 from data_loader import load
-from lanes import Lanes
+from engine.lanes import Lanes
 from my_math import Matrix
 from network import Activation, Network, sigmoid
 

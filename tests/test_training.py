@@ -355,16 +355,16 @@ def test_a_run_is_over_when_so_many_epochs_have_brought_nothing(patience, over_a
 
 @pytest.fixture(scope="module")
 def early(tmp_path_factory):
-    """early(patience, ...) runs on 60 images of the sample and 40 to judge by; returns
+    """early(patience, ...) runs on 200 images of the sample and 40 to judge by; returns
     (folder, data sets).  With a folder it goes on there, from its checkpoint."""
     loaded = [part.with_levels(4) for part in load(SAMPLE_FOLDER)]
-    train, validation = loaded[0].head(100).split(40)
+    train, validation = loaded[0].head(240).split(40)
     parts = {"train": train, "validation": validation, "test": loaded[1].head(30)}
 
     def run(patience, folder=None, **more):
-        settings = {**DEFAULTS, "hidden": [8], "augment": "none", "sure": 0.0,
-                    "schedule": "constant", "batch_size": 20, "learning_rate": 0.2,
-                    "epochs": 12, "recipe": "default", "data": "sample",
+        settings = {**DEFAULTS, "hidden": [16], "augment": "none", "sure": 0.0,
+                    "schedule": "constant", "batch_size": 20, "learning_rate": 0.3,
+                    "epochs": 16, "recipe": "default", "data": "sample",
                     "patience": patience, **more}
         network = Network([784, *settings["hidden"], 10],
                           rng=training.random_for(settings, "weights"))
@@ -387,13 +387,14 @@ def test_a_run_that_gets_no_better_stops_and_keeps_the_best(patience, early, cap
     folder, parts = early(patience)
     net, settings, progress = checkpoint.load_checkpoint(folder)
     best, history = settings["best_epoch"], progress.history
-    assert 1 < best == len(history) - patience < 12 - patience
+    assert 1 < best == len(history) - patience < 16 - patience
     assert best == checkpoint.best_row(history)["epoch"]
     right = history[best - 1]["validation_accuracy"]
     assert f"The best epoch is {best}, with {right:.2%}" in capsys.readouterr().out
     same, _, _ = checkpoint.load_checkpoint(early(0, epochs=best)[0])
     assert parameters(net) == parameters(same)
-    assert net.accuracy(parts["validation"]) == right
+    engine = PackedEngine(net, settings, Team(), 200)
+    assert engine.evaluate(parts["validation"]).accuracy == right
     last, _, _ = checkpoint.load_checkpoint(early(0, epochs=len(history))[0])
     assert parameters(net) != parameters(last)
 
