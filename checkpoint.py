@@ -123,8 +123,9 @@ def load_checkpoint(folder: Path) -> tuple[Network, dict, Progress]:
         text, part = saved.pop("resting", ""), saved.pop("part", {})
         resting = list(zlib.decompress(base64.b64decode(text))) if text else []
         part = _checked_part(part, len(resting))
-        step_count, memory = saved.pop("optimizer_steps", 0), {}
+        step_count, memory = 0, {}
         if not is_over(history, saved):
+            step_count = saved.pop("optimizer_steps")
             memory = _checked_memory(network, saved, others)
             if type(step_count) is not int or not 0 <= step_count < 1 << 53:
                 raise ValueError(f"optimizer_steps is {step_count!r}")
@@ -189,6 +190,7 @@ def _checked_part(saved: Any, images: int) -> Part:
     counts = [part.done, part.right, *part.sure]
     if not (all(isinstance(n, int) and 0 <= n <= images for n in counts)
             and part.sure == [i for i in part.sure if i < images]
-            and isinstance(part.loss_sum, int) and isinstance(part.seconds, float)):
+            and isinstance(part.loss_sum, int) and isinstance(part.seconds, float)
+            and 0 <= part.loss_sum <= images << 64):
         raise TypeError("the part that is done of an epoch is none")
     return part

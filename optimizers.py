@@ -8,7 +8,6 @@ arrives there is a step already, -scale / m X^T dZ summed over the batch.
 from __future__ import annotations
 
 import math
-from itertools import repeat
 from typing import Any, Sequence
 
 from my_math import Matrix
@@ -106,6 +105,19 @@ class Momentum(SGD):
                                  for old, new in zip(layer.target, matrices))
 
 
+def _power(base: float, exponent: int) -> float:
+    """Return base^exponent by products alone: `**` is the C library's.
+
+    x^13 = x^8 x^4 x: one factor for each 1 of 13 = 1101 in binary.
+    """
+    result = 1.0
+    while exponent:
+        if exponent & 1:
+            result *= base
+        base, exponent = base * base, exponent >> 1
+    return result
+
+
 class Adam(SGD):
     """Adam (Kingma and Ba 2015, arXiv 1412.6980), with bias correction.
 
@@ -144,7 +156,9 @@ class Adam(SGD):
         self.step_count += 1
         for number, layer in enumerate(self.layers):
             weights, bias = (target.to_matrix() for target in layer.target)
-            slope = layer.weights.to_matrix() * self.l2 - weights if self.l2 else -weights
+            slope = -weights
+            if self.l2:
+                slope = slope + layer.weights.to_matrix() * self.l2
             layer.weights = layer.weights + self._move(number, 0, slope, learning_rate)
             layer.bias = layer.bias + self._move(number, 1, -bias, learning_rate)
         self._clear()
@@ -158,8 +172,7 @@ class Adam(SGD):
             lambda old, g: [b1 * m + (1 - b1) * x for m, x in zip(old, g)], slope)
         squares[kind] = squares[kind].map_rows(
             lambda old, g: [b2 * v + (1 - b2) * x * x for v, x in zip(old, g)], slope)
-        # Powers by repeated products: `**` is the C library's.
-        rest1, rest2 = (1 - math.prod(repeat(b, self.step_count)) for b in self.betas)
+        rest1, rest2 = (1 - _power(b, self.step_count) for b in self.betas)
         rate, e = -learning_rate / rest1, self.epsilon
         return means[kind].map_rows(
             lambda m, v: [rate * x / (root(y / rest2) + e) for x, y in zip(m, v)],

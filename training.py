@@ -199,7 +199,7 @@ class PackedEngine:
         self.optimizer = self.network.optimizer
         self.options = StepOptions(settings["sure"], settings["label_smoothing"])
         self.dropout_scale = 1 << 8
-        self._kept: dict[int, list | None] = {}
+        self._kept: dict[int, tuple[Dataset, list | None]] = {}
 
     def batches(self, dataset: Dataset, size: int, order: Sequence[int] | None = None,
                 augment: Callable[[bytes], bytes] | None = None) -> Iterator:
@@ -220,15 +220,15 @@ class PackedEngine:
 
     def _groups(self, dataset: Dataset) -> list | None:
         """Return the groups of all images; None where they would take too much room."""
-        if id(dataset) not in self._kept:
+        if id(dataset) not in self._kept:       # the data set is kept too, as its id is
             ink = len(dataset.images) - dataset.images.count(0)
-            groups = min(self.network.levels - 1, 60) + 1       # of an image, about
-            size = 8 * ink // self.team.size + 180 * groups * len(dataset)
+            count = min(self.network.levels - 1, 60) + 1        # of groups, about
+            size = 8 * ink // self.team.size + 180 * count * len(dataset)
             quantize, pixels = self.network.first.quantizer, self.team.pixels
-            self._kept[id(dataset)] = [
-                quantize(dataset.image(i)[pixels]) for i in range(len(dataset))
-            ] if size <= _KEPT_BYTES else None
-        return self._kept[id(dataset)]
+            groups = [quantize(dataset.image(i)[pixels]) for i in range(len(dataset))
+                      ] if size <= _KEPT_BYTES else None
+            self._kept[id(dataset)] = dataset, groups
+        return self._kept[id(dataset)][1]
 
     def train_batch(self, images: Sequence, labels: Sequence[int],
                     learning_rate: float, position: int, masks: Sequence = ()

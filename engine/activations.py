@@ -75,10 +75,9 @@ class Elementwise:
         """`lanes` are those of Z."""
         self.lanes, self._shift = lanes, form.fraction - 8
         self._pack, self._offset = struct.Struct(f"<{lanes.count}I").pack, form.offset
-        one = 1 << form.activation_fraction
-        curve = map(_CURVES[activation], range(-1 << 14, 1 << 14))
-        self._table = [(round(a * one), round(slope * (1 << _SLOPE)))
-                       for a, slope in curve]
+        curve = list(map(_CURVES[activation], range(-1 << 14, 1 << 14)))
+        self._values = [round(a * (1 << form.activation_fraction)) for a, _ in curve]
+        self._slopes = [round(slope * (1 << _SLOPE)) for _, slope in curve]
 
     def forward(self, zs: Sequence[Row], kept: Sequence[Sequence[int]] = ()
                 ) -> tuple[list[bytes], list[Sequence[int]]]:
@@ -87,18 +86,18 @@ class Elementwise:
         `kept` has for each image the factors of dropout in units of 2^-8: 0, or
         2^8 / (1 - p).
         """
-        activations, slopes = [], []
+        activations, slopes, middle = [], [], 1 << 14
         for number, z in enumerate(zs):
             rounded = self.lanes.decode(self.lanes.shift_right(z, self._shift))
-            if not -1 << 14 <= min(rounded) <= max(rounded) < 1 << 14:
+            if not -middle <= min(rounded) <= max(rounded) < middle:
                 raise LaneOverflowError("a sum of a hidden layer beyond its lane")
-            pairs = [self._table[v + (1 << 14)] for v in rounded]
+            values = [self._values[v + middle] for v in rounded]
+            slope = [self._slopes[v + middle] for v in rounded]
             if kept:
-                pairs = [(a * k >> 8, slope * k >> 8)
-                         for (a, slope), k in zip(pairs, kept[number])]
-            values, own_slopes = zip(*pairs)
+                values = [a * k >> 8 for a, k in zip(values, kept[number])]
+                slope = [s * k >> 8 for s, k in zip(slope, kept[number])]
             activations.append(self._pack(*[a + self._offset for a in values]))
-            slopes.append(own_slopes)
+            slopes.append(slope)
         return activations, slopes
 
     def backward(self, sums: Row, dither: Row, slopes: Sequence[int], shift: int

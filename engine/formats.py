@@ -93,7 +93,7 @@ def dithers(lanes: Lanes, shift: int) -> list[Row]:
 
 
 class Deltas(NamedTuple):
-    """How dZ is made whole: as -lr / (m (levels - 1)^2) dZ = q 2^-fraction.
+    """The unit of whole steps: -lr / (m (levels - 1)^2) dZ = q 2^-fraction.
 
     That is the step of the first layer's weights over their unit and a grey level.
     """
@@ -109,7 +109,7 @@ class Deltas(NamedTuple):
         steps are very large, more, and so coarser steps, where they are very small.
         """
         scale = step_size / (levels - 1) ** 2
-        mantissa, exponent = math.frexp(scale)              # scale = mantissa 2^exponent
+        mantissa, exponent = math.frexp(scale)      # scale = mantissa 2^exponent
         least = form.fraction - form.factor_fraction
         fraction = form.resolution - exponent + (mantissa * mantissa < 0.5)
         fraction = min(max(fraction, least), least + form.lanes - 4)

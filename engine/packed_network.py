@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from math import floor
-from operator import add
+from operator import add, sub
 from typing import Any, Callable, NamedTuple, Sequence
 
 from engine.activations import Elementwise, Relu
@@ -49,7 +49,7 @@ class StepOptions(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """What one worker's images change, as pure data: sent to all others."""
+    """The changes by one worker's images, as pure data: sent to all others."""
 
     first: list[tuple[int, Row]]    # (place in the worker's share, step of the rows)
     growth: int                     # no |lane| of their sum exceeds this
@@ -84,31 +84,28 @@ class PackedNetwork:
             self.later.append(LaterLayer(layer.weights, layer.bias, form, lanes,
                                          levels - 1, largest))
             lanes = lanes_of(layer.bias.shape[1], 64)
-        self.classes = network.layers[-1].bias.shape[1]
+        self.classes, self._targets = network.layers[-1].bias.shape[1], {}
+        self._steepest = math.ceil(1 / (1 - dropout))       # no f' is above this
         self.optimizer = optimizer([self.first, *self.later])
 
     # --- forward
 
-    def _forward(self, images: Sequence[list[Group]], kept: Sequence = ()
-                 ) -> tuple[list, list]:
-        """Return the logits of this worker's share, and A and f' of each hidden layer.
-        """
-        team, count = self.team, len(images)
-        sums = team.exchange(                                           # exchange 1
-            lambda rank: self.first.sums(images[team.share(count, rank)]))
-        z, trace = self.first.joined(sums), []                          # (m x h)
+    def _forward(self, z: list[Row], kept: Sequence = ()) -> tuple[list, list]:
+        """Return the logits from Z of the first layer, and A and f' of each hidden
+        layer."""
         if not z:                               # more workers than images
             return [], [([], [])] * len(self.later)
+        trace, logits = [], list(map(self.first.lanes.decode, z)) if not self.later else []
         for number, (activation, layer) in enumerate(zip(self.activations, self.later)):
             masks = [kept[number]] if kept else []
             a, slopes = activation.forward(z, *masks)                   # (m x h)
             trace.append((a, slopes))
             columns = layer.forward(a)                                  # (c x m)
-            if layer is not self.later[-1]:
+            if layer is self.later[-1]:
+                logits = layer.outputs(columns, len(a))
+            else:
                 z = layer.turned(columns, len(a))
-        if not self.later:
-            return list(map(self.first.lanes.decode, z)), trace
-        return self.later[-1].outputs(columns, len(a)), trace
+        return logits, trace
 
     @property
     def _shift(self) -> int:
@@ -119,7 +116,9 @@ class PackedNetwork:
         """Return the outputs of this worker's share of the images, and their logits."""
         for layer in self.later:
             layer.prepare()
-        logits, _ = self._forward(images)
+        sums = self.team.exchange(
+            lambda rank: self.first.sums(images[self.team.share(len(images), rank)]))
+        logits, _ = self._forward(self.first.joined(sums))
         return [self._outputs(z, self._shift) for z in logits], logits
 
     def loss(self, z: Sequence[int], p: Sequence[float], y: Sequence[float], label: int
@@ -134,9 +133,12 @@ class PackedNetwork:
 
     def targets(self, smoothing: float = 0.0) -> list[list[float]]:
         """Return the row of Y for each label: one-hot, or smoothed."""
-        off, c = smoothing / self.classes, self.classes
-        return [[1 - smoothing + off if j == label else off or 0 for j in range(c)]
+        if smoothing not in self._targets:
+            off, c = smoothing / self.classes, self.classes
+            self._targets[smoothing] = [
+                [1 - smoothing + off if j == label else off or 0 for j in range(c)]
                 for label in range(c)]
+        return self._targets[smoothing]
 
     # --- a step
 
@@ -153,7 +155,9 @@ class PackedNetwork:
         deltas = Deltas.of(step_size, self.levels, self.form)
         for layer in self.later:
             layer.prepare()
-        logits, trace = self._forward(images, options.kept)             # exchange 1
+        sums = team.exchange(                                           # exchange 1
+            lambda rank: self.first.sums(images[team.share(len(images), rank)]))
+        logits, trace = self._forward(self.first.joined(sums), options.kept)
         result, qs = self._output_deltas(logits, labels[own], deltas,
                                          position + own.start, options)
         steps = self._backward(qs, trace, deltas, position + own.start)
@@ -187,12 +191,12 @@ class PackedNetwork:
                     for z, p, label in zip(logits, outputs, labels)])
         correct = sum([z.index(max(z)) == label for z, label in zip(logits, labels)])
         for place, (p, label) in enumerate(zip(outputs, labels)):
-            if options.easy_below and max(
-                    abs(a - b) for a, b in zip(p, targets[label])) < options.easy_below:
+            y = targets[label]
+            if options.easy_below and max(map(abs, map(sub, p, y))) < options.easy_below:
                 easy.append(place)
                 continue
             t = (position + place) * _GOLDEN % 1.0
-            q = [floor(t - scale * d) for d in map(gradient, p, targets[label])]
+            q = [floor(t - scale * d) for d in map(gradient, p, y)]
             if any(q):
                 qs[place] = q
         return BatchResult(loss, correct, easy), qs
@@ -218,7 +222,7 @@ class PackedNetwork:
                         layer.backward(q), rounding[(position + place) % DITHERS],
                         slopes[place], shift)
                     for place, q in qs.items()}
-            growth = (sum(sizes) * layer.bound >> shift) + len(rows)
+            growth = (sum(sizes) * layer.bound * self._steepest >> shift) + len(rows)
             qs = {place: layer.before.decode(row) for place, row in rows.items()
                   } if number else rows
         if not self.later:

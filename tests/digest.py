@@ -3,7 +3,7 @@
     python tests/digest.py [affine] [elastic] ...
 
 prints a line for each run named, or for all.  It needs nothing but Python, so that
-every Python that there is can be asked; test_parallel.py holds the expected answers.
+every Python that there is can be asked; test_team.py holds the expected answers.
 """
 import hashlib
 import io
