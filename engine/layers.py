@@ -45,10 +45,11 @@ class Quantizer:
     def __call__(self, image: bytes) -> list[Group]:
         """Return the groups, the highest level first, 64 pixels at most in each."""
         image = image.translate(self._level_of)
-        levels = sorted(set(image) - {0}, reverse=True)
+        ink, values = list(compress(self.places, image)), image.translate(None, b"\0")
+        levels = sorted(set(values), reverse=True)
         groups: list[Group] = []
         for level, below in zip(levels, [*levels[1:], 0]):
-            places = list(compress(self.places, image.translate(self._only[level])))
+            places = list(compress(ink, values.translate(self._only[level])))
             for start in range(0, len(places), _TOGETHER):
                 some = places[start:start + _TOGETHER]
                 drop = level - below if start + _TOGETHER >= len(places) else 0
