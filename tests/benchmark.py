@@ -203,8 +203,8 @@ def torch_steps(dataset: Dataset) -> Pass:
     """The same steps in PyTorch, the way its tutorials write them."""
     import numpy as np
     import torch
-    model = torch.nn.Sequential(torch.nn.Linear(784, 128), torch.nn.ReLU(),
-                                torch.nn.Linear(128, 10))
+    model = torch.nn.Sequential(torch.nn.Linear(*SIZES[:2]), torch.nn.ReLU(),
+                                torch.nn.Linear(*SIZES[1:]))
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
     loss_of = torch.nn.CrossEntropyLoss()
     with torch.no_grad():
