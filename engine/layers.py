@@ -294,15 +294,17 @@ class LaterLayer:
 
 
 def packed_rung(a: Sequence, b: Sequence) -> Callable[[], Iterable]:
-    """The last rung of the ladder: grey levels k / 3 times weights in packed rows."""
+    """Return the last rung of the ladder: grey levels k / 3 times weights in lanes.
+
+    The product's rows are unpacked only where they are looked at.
+    """
     weights = Matrix(b)
     layer = FirstLayer(weights, Matrix.zeros(1, weights.shape[1]), 4, WIDE)
     images = [layer.quantizer(bytes(round(255 * v) for v in row)) for row in a]
+    unit = 2.0 ** -WIDE.fraction
 
-    class Product:
-        """Z, unpacked only where it is looked at."""
-
-        def __iter__(self):
-            rows = layer.sums(images)
-            return iter(PackedMatrix(rows, layer.lanes, 2.0 ** -40).to_matrix())
-    return lambda: Product()
+    def product() -> Iterable:
+        """Multiply, and return the rows as floats one after the other."""
+        rows = layer.sums(images)
+        return ([v * unit for v in layer.lanes.decode(row)] for row in rows)
+    return product
