@@ -9,7 +9,7 @@ import pytest
 from engine.activations import Elementwise, Relu
 from engine.formats import DITHERS, NARROW, SMOOTH, WIDE, Deltas, dithers, format_for
 from engine.lanes import LaneOverflowError, lanes_of, spread
-from engine.layers import FirstLayer, LaterLayer, Quantizer
+from engine.layers import FirstLayer, LaterLayer, Quantizer, packed_rung
 from my_math import Matrix
 
 FORMATS = {"narrow": NARROW, "wide": WIDE, "smooth": SMOOTH}
@@ -421,3 +421,14 @@ def test_a_step_that_would_jump_over_the_limit_is_noticed(form, rng):
     first = one_weight_layer(0.0, form)
     with pytest.raises(LaneOverflowError, match="a step of the first layer"):
         first.take([], [], 1 << form.lanes - 2)
+
+
+def test_the_last_rung_of_the_ladder_multiplies_when_it_is_called(monkeypatch):
+    """Else the ladder would time nothing."""
+    real, calls = FirstLayer.sums, []
+    monkeypatch.setattr(FirstLayer, "sums", lambda layer, images: calls.append(
+        len(images)) or real(layer, images))
+    product = packed_rung([[0, 1 / 3, 1], [1, 0, 0]], [[3.0], [6.0], [0.75]])
+    assert calls == []
+    rows = product()
+    assert calls == [2] and list(rows) == [[2.75], [3.0]]
