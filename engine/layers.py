@@ -197,6 +197,9 @@ class LaterLayer:
         self.bound = (self.bound >> drop) + 1
         biases = [b >> 40 - form.product_fraction
                   for b in self.bias.lanes.decode(self.bias.rows[0])]
+        # 2^8 (2^10 - 1) 2^13 + 2^6 2^15 = 2^31: what a narrow sum has room for
+        if max(map(abs, biases)) >> form.product_fraction + 6:
+            raise LaneOverflowError("a bias of a later layer above 64")
         if form.in_64 == 2:
             self._prepare_pairs(drop, biases)
         else:

@@ -60,7 +60,8 @@ class PackedNetwork:
     """A network in packed layers, of which this worker has its share."""
 
     def __init__(self, network: Any, loss: Any, levels: int, optimizer: Callable,
-                 form: Format = WIDE, team: Team = Team(), dropout: float = 0.0) -> None:
+                 form: Format = WIDE, team: Team = Team(), dropout: float = 0.0
+                 ) -> None:
         """Take over the layers of a `network.Network`; `levels` are the grey levels.
 
         `loss` is what `network.LOSSES` has for it, `optimizer` makes one of a list of
@@ -95,7 +96,8 @@ class PackedNetwork:
         layer."""
         if not z:                               # more workers than images
             return [], [([], [])] * len(self.later)
-        trace, logits = [], list(map(self.first.lanes.decode, z)) if not self.later else []
+        trace: list = []
+        logits = [] if self.later else list(map(self.first.lanes.decode, z))
         for number, (activation, layer) in enumerate(zip(self.activations, self.later)):
             masks = [kept[number]] if kept else []
             a, slopes = activation.forward(z, *masks)                   # (m x h)
@@ -185,14 +187,15 @@ class PackedNetwork:
         down or up, so that the mean over images is right.
         """
         shift, scale, gradient = self._shift, deltas.scale, self._loss.gradient
-        targets, easy, qs = self.targets(options.smoothing), [], {}
+        targets, easy_below = self.targets(options.smoothing), options.easy_below
+        easy, qs = [], {}
         outputs = [self._outputs(z, shift) for z in logits]
         loss = sum([self.loss(z, p, targets[label], label)
                     for z, p, label in zip(logits, outputs, labels)])
         correct = sum([z.index(max(z)) == label for z, label in zip(logits, labels)])
         for place, (p, label) in enumerate(zip(outputs, labels)):
             y = targets[label]
-            if options.easy_below and max(map(abs, map(sub, p, y))) < options.easy_below:
+            if easy_below and max(map(abs, map(sub, p, y))) < easy_below:
                 easy.append(place)
                 continue
             t = (position + place) * _GOLDEN % 1.0

@@ -77,7 +77,8 @@ def test_the_mean_over_all_dithers_is_exact_in_every_lane(shift, bits, count):
 
 @every_format
 @pytest.mark.parametrize("levels", [2, 4, 256])
-@pytest.mark.parametrize("step_size", [0.35 / 32, 0.1 / 32, 1.0, 20.0, 1e-4, 1e-7, 1e-30])
+@pytest.mark.parametrize("step_size", [0.35 / 32, 0.1 / 32, 1.0, 20.0, 1e-4, 1e-7,
+                                       1e-30])
 def test_one_image_takes_as_many_steps_as_wanted_where_there_is_room(
         form, levels, step_size):
     deltas = Deltas.of(step_size, levels, form)
@@ -294,7 +295,8 @@ def test_activations_by_table_are_those_of_math(activation, kept, rng):
     is applied to both."""
     form = WIDE._replace(activation_bits=32) if activation == "relu" else SMOOTH
     lanes, (function, slope) = lanes_of(4, 64), CURVES[activation]
-    curve, factor = Elementwise(lanes, form, activation), 1 if kept is None else kept / 256
+    curve = Elementwise(lanes, form, activation)
+    factor = 1 if kept is None else kept / 256
     for _ in range(50):
         z = [rng.uniform(-20, 20) for _ in range(4)]
         row = lanes.encode([round(v * 2 ** form.fraction) for v in z])
@@ -411,6 +413,28 @@ def test_a_later_weight_beyond_its_limit_is_noticed(form, sign, rng):
             assert whole_columns(layer) == [[0, weight]]
             layer.prepare()
     assert layer._limit / 2 <= abs(weight) <= layer._limit * 1.02
+
+
+@packed_formats
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_sum_of_a_later_layer_fits_with_its_bias(form, sign):
+    """256 units at their largest, weights and bias at their limits, all of one sign."""
+    inputs, low = 256, (1 << form.activation_bits) - 1
+    raw = low.to_bytes(form.activation_bytes, "little") * inputs
+    for bias, fits in ((63.99, True), (64.01, False)):
+        weight = 7.99 if form is NARROW else 5.0
+        layer = LaterLayer(Matrix([[sign * weight] * 2] * inputs),
+                           Matrix([[sign * bias] * 2]), form,
+                           lanes_of(inputs, form.lanes), 3, low)
+        if not fits:
+            with pytest.raises(LaneOverflowError, match="a bias of a later layer"):
+                layer.prepare()
+            continue
+        layer.prepare()
+        (z, _), = layer.outputs(layer.forward([raw]), 1)
+        largest = low / 2 ** form.activation_fraction
+        assert z / 2 ** form.product_fraction == pytest.approx(
+            sign * (inputs * largest * weight + bias), rel=1e-3)
 
 
 @packed_formats
