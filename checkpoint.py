@@ -144,8 +144,7 @@ def _checked_memory(network: Network, saved: dict, arrays: dict[str, Matrix]
                     ) -> dict[str, list]:
     """The optimizer's matrices; ValueError where they are others than it has."""
     memory: dict[str, list] = {}
-    expected = optimizer_maker(saved)(network.copy().layers).state
-    for kind in expected:
+    for kind in optimizer_maker(saved)([]).state:
         memory[kind] = []
         for number, layer in enumerate(network.layers, 1):
             pair = [arrays.get(f"optimizer.{kind}{number}.{name}") for name in _PARTS]

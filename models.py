@@ -103,7 +103,8 @@ class PackedInput:
         # A row of nothing but ink times the largest weight comes to 2^61 at most.
         room = 61 - (layer.weights.shape[0] * (levels - 1)).bit_length()
         fraction = room - max(math.frexp(largest / (levels - 1))[1], -960)
-        self.weights, self.bias, self._unit = layer.weights, layer.bias, 2.0 ** -fraction
+        self.weights, self.bias = layer.weights, layer.bias
+        self._unit = 2.0 ** -fraction
         self.packed = FirstLayer(
             layer.weights, Matrix.zeros(*layer.bias.shape), levels,
             WIDE._replace(fraction=fraction))

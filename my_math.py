@@ -496,7 +496,7 @@ class SparseMatrix:
             raise ShapeError("images of one size are needed, at least one")
         places = list(places)       # a list has its ints ready; a range makes them anew
         if levels != 256:
-            table = _grey_table(levels)
+            table = grey_table(levels)
             images = [image.translate(table) for image in images]
         sparse = object.__new__(cls)
         sparse.shape, sparse.denominator = (len(images), len(places)), levels - 1
@@ -593,8 +593,8 @@ class SparseMatrix:
 
 
 @lru_cache(maxsize=None)
-def _grey_table(levels: int) -> bytes:
-    """For each byte 0..255 the nearest of so many levels, 0..levels - 1."""
+def grey_table(levels: int) -> bytes:
+    """Return the nearest grey level, 0..levels - 1, of each byte 0..255."""
     if not 2 <= levels <= 256:
         raise ValueError(f"found {levels} grey levels, expected 2 to 256")
     return bytes((2 * grey * (levels - 1) + 255) // 510 for grey in range(256))

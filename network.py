@@ -23,7 +23,7 @@ import math
 import operator
 import random
 from pathlib import Path
-from typing import Any, Callable, Iterator, NamedTuple, Sequence
+from typing import Callable, Iterator, NamedTuple, Sequence
 
 from data_loader import DataError
 from dataset import Dataset

@@ -85,7 +85,8 @@ def learning_rate_at(settings: dict, progress: float) -> float:
     if settings["schedule"] == "step":
         epoch = int(progress * settings["epochs"] + 1e-9)
         # not `**`, whose last digit is the C library's
-        return rate * math.prod([settings["decay"]] * (epoch // settings["decay_every"]))
+        steps = epoch // settings["decay_every"]
+        return rate * math.prod([settings["decay"]] * steps)
     return rate * (1 + cos(math.pi * progress)) / 2
 
 
@@ -188,11 +189,10 @@ class PackedEngine:
     def __init__(self, network: Network, settings: dict, team: Team, images: int
                  ) -> None:
         make, levels = optimizer_maker(settings), settings["grey_levels"]
-        scale = make(network.copy().layers).scale(settings["learning_rate"])
-        plain = not (settings["dropout"] or settings["l2"]
-                     or settings["optimizer"] != "sgd")
+        optimizer, batch_size = make([]), settings["batch_size"] or images
         form = format_for(settings["hidden"], settings["activation"], levels,
-                          scale / (settings["batch_size"] or images), plain)
+                          optimizer.scale(settings["learning_rate"]) / batch_size,
+                          optimizer.is_plain and not settings["dropout"])
         self.names, self.team = (network.activation, network.loss), team
         self.network = PackedNetwork(network, LOSSES[network.loss], levels, make, form,
                                      team, settings["dropout"])
@@ -235,7 +235,8 @@ class PackedEngine:
                     ) -> tuple[int, int, list[int]]:
         """As in `ListEngine`, for this worker's share of the batch."""
         options = self.options._replace(kept=masks) if masks else self.options
-        return self.network.train_batch(images, labels, learning_rate, position, options)
+        return self.network.train_batch(images, labels, learning_rate, position,
+                                        options)
 
     def evaluate(self, dataset: Dataset) -> Report:
         """As in `ListEngine`, in every worker."""

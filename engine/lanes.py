@@ -19,7 +19,8 @@ and adding BIAS = sum_j 2^(B-1 + B j) makes every lane non-negative, pays all bo
 back and leaves v_j + 2^(B-1) to be read.  As only residues modulo 2^(B n) count, a row
 may be kept as a positive number: CPython adds numbers of one sign 15 % faster.
 
-All that must not happen is that some v_j leaves its lane; `exceeds` looks for that.
+All that must not happen is that some v_j leaves its lane: who adds or multiplies has to
+know a bound (`Lanes.bound`), or to look.
 
 The idea is Kronecker's substitution; compare Dumas, Fousse and Salvy, "Compressed
 modular matrix multiplication" (arXiv 0803.1975).

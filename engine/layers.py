@@ -20,7 +20,7 @@ from typing import Callable, Iterable, Sequence
 from engine.formats import WIDE, Format
 from engine.lanes import LaneOverflowError, Lanes, Row, lanes_of, spread, transpose
 from engine.packed import PackedMatrix
-from my_math import Matrix
+from my_math import Matrix, grey_table
 
 # (grey level, level less the next one below, what picks its places out of a list)
 Group = tuple[int, int, Callable[[list], Sequence]]
@@ -35,11 +35,8 @@ class Quantizer:
 
     def __init__(self, levels: int, count: int) -> None:
         """`count` is the number of pixels, those of one worker."""
-        if not 2 <= levels <= 256:
-            raise ValueError(f"found {levels} grey levels, expected 2 to 256")
         self.places = list(range(count))        # a list has its ints ready
-        self._level_of = bytes((2 * grey * (levels - 1) + 255) // 510
-                               for grey in range(256))
+        self._level_of = grey_table(levels)
         self._only = [bytes(k) + b"\1" + bytes(255 - k) for k in range(levels)]
 
     def __call__(self, image: bytes) -> list[Group]:

@@ -1,8 +1,8 @@
 """`PackedMatrix`: a matrix in fixed point, each row one integer of lanes.
 
 A lane of v means v * unit.  The unit is the same in a whole matrix, so that integers
-are added as they are.  As integer addition is exact, no order of summation, no number of
-processes and no version of Python can change a single bit of a result.
+are added as they are.  As integer addition is exact, no order of summation, no number
+of processes and no version of Python can change a single bit of a result.
 """
 from __future__ import annotations
 

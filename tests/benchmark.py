@@ -9,9 +9,10 @@ scaled to 60,000.
 What is timed: the steps, and the loss and the number of right answers of each batch,
 which the lines of `train.py` show.  Each engine starts from images in the form that it
 keeps from epoch to epoch.  NumPy (8-byte floats) and PyTorch (4-byte floats, plain loop
-over tensors) have arrays of floats, the packed engine has groups of equal pixels.  Where
-images are augmented they come as bytes and differ in every epoch: so start the engine of
-lists and the packed one's lines "from bytes", and making groups is part of their time.
+over tensors) have arrays of floats, the packed engine has groups of equal pixels.
+Where images are augmented they come as bytes and differ in every epoch: so start the
+engine of lists and the packed one's lines "from bytes", and making groups is part of
+their time.
 The line "64 bits" is the packed engine without its coarse rounding: lanes of 64 bits,
 and P - Y to 1/4096.
 
@@ -154,7 +155,8 @@ def _packed_pass(team: Team, dataset: Dataset, keep: bool, form: Format,
                 [kept[i] for i in chosen] if keep else list(map(groups, chosen)),
                 [labels[i] for i in chosen], RATE, start)
             loss, right = loss + result.loss, right + result.correct
-        yield from team.gather((loss / (1 << LOSS_BITS), right))    # when all have ended
+        # when all have ended
+        yield from team.gather((loss / (1 << LOSS_BITS), right))
     team.gather(None)           # all have started
     return timed(train(), len(dataset), network.layers)
 
@@ -183,7 +185,8 @@ def numpy_steps(dataset: Dataset) -> Pass:
                 w -= RATE * (inputs.T @ delta)
                 b -= RATE * delta.sum(axis=0)
     return timed(train(), len(dataset), lambda: [
-        (Matrix(w.tolist()), Matrix([b.ravel().tolist()])) for w, b in ((w1, b1), (w2, b2))])
+        (Matrix(w.tolist()), Matrix([b.ravel().tolist()]))
+        for w, b in ((w1, b1), (w2, b2))])
 
 
 def as_floats(np: Any, dataset: Dataset) -> Any:

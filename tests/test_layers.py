@@ -1,8 +1,6 @@
 """engine.layers: each step against plain whole numbers, every lane up to its limit."""
 import math
-import random
 from fractions import Fraction
-from itertools import product
 
 import pytest
 

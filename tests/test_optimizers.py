@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from my_math import Matrix, ShapeError, SparseMatrix
+from my_math import Matrix, SparseMatrix
 from network import ACTIVATIONS, LOSSES, Dense, Gradient, Network
 from engine.formats import WIDE
 from engine.packed_network import PackedNetwork, StepOptions

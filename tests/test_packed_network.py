@@ -63,7 +63,8 @@ def test_a_loss_is_told_where_the_output_is_0(label, loss):
     *product(["relu", "tanh"], ["cross-entropy"], [[], [16], [16, 16]], [2, 4, 256])])
 def test_a_wide_step_is_that_of_the_textbook(activation, loss, hidden, levels, sample):
     """The engines end no further apart than 1/200 of the way of the step: activations,
-    or Z where they come from a table, are rounded to 1/256.  The losses agree to 1/2000.
+    or Z where they come from a table, are rounded to 1/256.  The losses agree to
+    1/2000.
 
     Where a sum is all but 0, rounding may switch a ReLU behind it: then it is 1/8.
     """
@@ -76,7 +77,8 @@ def test_a_wide_step_is_that_of_the_textbook(activation, loss, hidden, levels, s
         images = [mine.first.quantizer(data.image(i)) for i in range(16)]
         expected = net.train_batch(x, labels, 0.2)
         found = mine.train_batch(images, labels, 0.2)
-        assert found.loss / 16 / (1 << LOSS_BITS) == pytest.approx(expected.loss, rel=5e-4)
+        assert found.loss / 16 / (1 << LOSS_BITS) == pytest.approx(
+            expected.loss, rel=5e-4)
         assert found.correct == expected.correct
         for start, one, other in zip(before, lists_of(net), parameters(mine.layers())):
             limit = 8 if activation == "relu" and len(hidden) == 2 else 200
@@ -158,7 +160,8 @@ def test_easy_are_those_whose_outputs_are_near_their_targets(form, loss, rng):
     net = Network([2, 2, 2], loss=loss, rng=rng)
     net.layers[0].weights, net.layers[1].weights = Matrix.identity(2) * 5.0, weights
     images, labels = [b"\xff\0", b"\0\xff", b"\xff\0"], [0, 1, 1]
-    lists = net.copy().train_batch(SparseMatrix.from_images(images, 4), labels, 0.1, 0.05)
+    x = SparseMatrix.from_images(images, 4)
+    lists = net.copy().train_batch(x, labels, 0.1, 0.05)
     mine = packed(net, 4, form)
     found = mine.train_batch(list(map(mine.first.quantizer, images)), labels, 0.1, 0,
                              StepOptions(easy_below=0.05))

@@ -69,8 +69,8 @@ import math, itertools, sys
 turns = itertools.cycle([math.inf, -math.inf])
 def off(function):
     return lambda *x: math.nextafter(function(*x), next(turns))
-for name in ("exp", "expm1", "log", "log1p", "log2", "log10", "cos", "sin", "tan", "tanh",
-             "cosh", "sinh", "atan", "atan2", "acos", "asin", "hypot", "pow", "cbrt"):
+for name in ("exp", "expm1", "log", "log1p", "log2", "log10", "cos", "sin", "tan",
+             "tanh", "cosh", "sinh", "atan", "atan2", "acos", "asin", "hypot", "pow", "cbrt"):
     if hasattr(math, name):
         setattr(math, name, off(getattr(math, name)))
 sys.argv = ["digest.py"]

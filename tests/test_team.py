@@ -203,7 +203,8 @@ def test_a_process_that_cannot_be_started_is_told_and_the_others_end(size, monke
 
 @pytest.mark.parametrize("files, quota", [
     ({"cpu.max": "max 100000\n"}, math.inf), ({"cpu.max": "150000 100000\n"}, 1.5),
-    ({"cpu.max": "5000 100000\n"}, 0.05), ({"cpu.max": "nonsense"}, math.inf), ({}, math.inf),
+    ({"cpu.max": "5000 100000\n"}, 0.05), ({"cpu.max": "nonsense"}, math.inf),
+    ({}, math.inf),
     ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
     ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4),
     ({"cpu/cpu.cfs_quota_us": "x", "cpu/cpu.cfs_period_us": "0"}, math.inf)])
@@ -217,7 +218,8 @@ def test_a_container_s_quota_is_read(files, quota, tmp_path):
 @pytest.mark.parametrize("cores, quota, workers", [
     (1, math.inf, 1), (2, math.inf, 2), (64, 2, 2), (64, 1.5, 2), (64, 0.05, 1),
     (64, math.inf, parallel.MOST_BY_DEFAULT)])
-def test_as_many_workers_are_started_as_are_worth_it(cores, quota, workers, monkeypatch):
+def test_as_many_workers_are_started_as_are_worth_it(cores, quota, workers,
+                                                     monkeypatch):
     monkeypatch.setattr(parallel, "_cpu_quota", lambda: quota)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)),
                         raising=False)
@@ -231,7 +233,8 @@ def test_as_many_workers_are_started_as_are_worth_it(cores, quota, workers, monk
     (16, 784, 256, "16 worker processes need 304 open files")])
 def test_what_cannot_work_is_refused_before_it_starts(count, pixels, allowed, found,
                                                       monkeypatch):
-    limits = SimpleNamespace(RLIMIT_NOFILE=0, getrlimit=lambda which: (allowed, allowed))
+    limits = SimpleNamespace(RLIMIT_NOFILE=0,
+                             getrlimit=lambda which: (allowed, allowed))
     monkeypatch.setattr(parallel, "resource", limits)
     with pytest.raises(WorkerError, match=found):
         parallel.check_workers(count, pixels)
@@ -408,8 +411,8 @@ KINDS = [("sgd", 0.01), ("momentum", 0.01), ("adam", 0.01), ("sgd", 0.0)]
 
 def trained(team, optimizer, l2, images, labels):
     """Weights and state of the optimizer after two batches."""
-    engine = engine_of(team, Network([10, 4, 3]), len(images), optimizer=optimizer, l2=l2,
-                       learning_rate=0.05)
+    engine = engine_of(team, Network([10, 4, 3]), len(images), optimizer=optimizer,
+                       l2=l2, learning_rate=0.05)
     quantize = engine.network.first.quantizer
     groups = [quantize(image[team.pixels]) for image in images]
     for _ in range(2):
