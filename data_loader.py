@@ -38,7 +38,8 @@ import zlib
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
 
-from dataset import Dataset
+from engine.sparse import SparseMatrix
+from errors import DataError, DownloadError, MissingDataError, one_line
 
 _DATA = Path(__file__).resolve().parent / "data"
 MNIST_FOLDER, SAMPLE_FOLDER = _DATA / "mnist", _DATA / "sample"
@@ -69,6 +70,7 @@ _LARGEST_DOWNLOAD = 1 << 24    # MNIST's largest .gz has 9.9 MB
 _TIMEOUT = 15    # seconds of silence until a mirror is given up
 _SLOWEST = 5000    # bytes a second, on average; less is as good as silence
 
+_DIGITS = tuple("0123456789")
 _CLASS_NAMES = {    # of sets that we know only by the name of their folder
     "fashion": ("Fashion-MNIST", ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
                                   "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")),
@@ -76,39 +78,117 @@ _CLASS_NAMES = {    # of sets that we know only by the name of their folder
 }
 
 
-def _one_line(text: str) -> str:
-    """Text without line ends and what else a file or a server might do to a terminal.
+# --- The data set ---------------------------------------------------------------------
+
+
+class Dataset:
+    """n grey images of height x width pixels with a label each.
+
+    `images` is one bytes object of n * height * width pixels, `labels` one of n bytes;
+    `class_names[label]` is a label's name, and there are `class_count` of them.  To so
+    many grey `levels` are pixels rounded in batches.  Raises ValueError where the sizes
+    do not agree.
+
+    >>> tiny = Dataset("tiny", b"abcdef", bytes([1, 0, 3]), height=1, width=2)
+    >>> len(tiny), tiny.image(1), tiny.label(2)
+    (3, b'cd', 3)
+    >>> train, validation = tiny.split(1)
+    >>> train.images, validation.images
+    (b'abcd', b'ef')
     """
-    return "".join(c if c.isprintable() else repr(c)[1:-1]
-                   for c in " ".join(text.splitlines()))
 
+    def __init__(self, name: str, images: bytes, labels: bytes, height: int, width: int,
+                 class_names: Sequence[str] = _DIGITS, levels: int = 256) -> None:
+        if len(images) != len(labels) * height * width:
+            raise ValueError(f"{len(images)} pixels are not {len(labels)} images "
+                             f"of {height} x {width}")
+        self.name, self.images, self.labels = name, images, labels
+        self.height, self.width = height, width
+        self.class_names, self.class_count = list(class_names), len(class_names)
+        self.levels = levels
 
-class DataError(Exception):
-    """A file or folder is not what it has to be.
+    def __len__(self) -> int:
+        return len(self.labels)
 
-    `path` says where, `found` what is there, `expected` what should be, and `hint`,
-    which may be empty, what to do about it; str() is all of it in one line.
+    def __repr__(self) -> str:
+        return (f"<Dataset {self.name}: {len(self)} images of {self.height} x "
+                f"{self.width}, {self.class_count} classes>")
 
-    >>> str(DataError("a.gz", "an HTML page", "an IDX file"))
-    'a.gz: found an HTML page, expected an IDX file'
-    """
+    def image(self, index: int) -> bytes:
+        """The pixels of one image, row by row.  Raises IndexError outside 0..n-1."""
+        if not 0 <= index < len(self.labels):
+            raise IndexError(f"image {index} of {len(self)}, counted from 0")
+        size = self.height * self.width
+        return self.images[index * size:(index + 1) * size]
 
-    def __init__(self, path: object, found: str, expected: str, hint: str = "") -> None:
-        super().__init__(path, found, expected, hint)
-        self.path, self.found, self.expected, self.hint = path, found, expected, hint
+    def label(self, index: int) -> int:
+        """The label of one image.  Raises IndexError outside 0..n-1."""
+        if not 0 <= index < len(self.labels):
+            raise IndexError(f"label {index} of {len(self)}, counted from 0")
+        return self.labels[index]
 
-    def __str__(self) -> str:
-        hint = f"; {self.hint}" if self.hint else ""
-        line = f"{self.path}: found {self.found}, expected {self.expected}{hint}"
-        return _one_line(line)
+    def _part(self, start: int, stop: int) -> Dataset:
+        size = self.height * self.width
+        images, labels = self.images[start * size:stop * size], self.labels[start:stop]
+        return Dataset(self.name, images, labels, self.height, self.width,
+                       self.class_names, self.levels)
 
+    def with_levels(self, levels: int) -> Dataset:
+        """The same images, to be rounded to so many grey levels in batches."""
+        return Dataset(self.name, self.images, self.labels, self.height, self.width,
+                       self.class_names, levels)
 
-class MissingDataError(DataError):
-    """A folder has no data set in it, or only a part of one."""
+    def head(self, count: int) -> Dataset:
+        """The first `count` images, or all where there are fewer."""
+        if count < 1:
+            raise ValueError(f"cannot take the first {count} images: 1 is the least")
+        return self._part(0, min(count, len(self)))
 
+    def split(self, count: int) -> tuple[Dataset, Dataset]:
+        """All but the last `count` images, to train on, and those, to validate on."""
+        if not 0 < count < len(self):
+            raise ValueError(f"cannot hold out {count} of {len(self)} images")
+        border = len(self) - count
+        return self._part(0, border), self._part(border, len(self))
 
-class DownloadError(DataError):
-    """No mirror delivered the files."""
+    def pick(self, indices: Sequence[int]) -> Dataset:
+        """The images of these indices, in their order.
+
+        Raises IndexError where one is outside 0..n-1.
+        """
+        return Dataset(self.name, b"".join(map(self.image, indices)),
+                       bytes(map(self.label, indices)), self.height, self.width,
+                       self.class_names, self.levels)
+
+    def order(self, rng) -> list[int]:
+        """0..n-1 shuffled (Fisher and Yates): every permutation is equally likely.
+
+        `rng.shuffle` would do the same, but only the numbers of `rng.random()` are
+        promised to be the same in every version of Python.
+        """
+        order = list(range(len(self)))
+        for last in range(len(order) - 1, 0, -1):
+            chosen = int(rng.random() * (last + 1))
+            order[last], order[chosen] = order[chosen], order[last]
+        return order
+
+    def batches(self, size: int, order: Sequence[int] | None = None,
+                augment: Callable[[bytes], bytes] | None = None,
+                ) -> Iterator[tuple[SparseMatrix, list[int]]]:
+        """Yield (X, labels), X a SparseMatrix, pixels / 255, with a row for each image.
+
+        The images come in the given order, else as they are stored, each through
+        `augment`.  The last batch has what is left.
+        """
+        if size < 1:
+            raise ValueError(f"cannot make batches of {size} images: 1 is the least")
+        order = range(len(self)) if order is None else order
+        for start in range(0, len(order), size):
+            chosen = order[start:start + size]
+            images = map(self.image, chosen)
+            images = map(augment, images) if augment else images
+            yield (SparseMatrix.from_images(list(images), self.levels),
+                   [self.labels[i] for i in chosen])
 
 
 # --- Reading IDX ----------------------------------------------------------------------
@@ -490,7 +570,7 @@ def download(folder=MNIST_FOLDER, mirrors: Sequence[str] = MIRRORS,
             return
         except (DataError, OSError) as error:
             reason = error.found if isinstance(error, DataError) else str(error)
-            faults.append((mirror, _one_line(reason)[:200]))
+            faults.append((mirror, one_line(reason)[:200]))
     reasons = dict.fromkeys(reason for _, reason in faults)
     if len(reasons) > 1:
         reasons = [f"{mirror}: {reason}" for mirror, reason in faults]

@@ -1,4 +1,4 @@
-"""Linear algebra on plain Python lists: `Matrix` and `SparseMatrix`.
+"""Linear algebra on plain Python lists.
 
 Notation, used in every module of this project:
 
@@ -7,12 +7,14 @@ Notation, used in every module of this project:
     h    hidden units (128)                 b (1 x h)   bias
     c    classes (10)                       A[i, j]     row i, column j, from 0
 
-The arithmetic is in `kernels`, on bare lists; the classes here check shapes, turn
-operators into kernel calls and are what everybody uses.  The numbers may be int,
-float or fractions.Fraction; only a division or a root turns one kind into another.
+Two floors: functions on bare lists of rows, which check nothing, and above them the
+class `Matrix`, which checks shapes, turns operators into calls of these functions and
+is what everybody uses.  The numbers may be int, float or fractions.Fraction; only a
+division or a root turns one kind into another.
 
-`python my_math.py` multiplies the same matrices by every kernel and prints what
-each step of the ladder gains.
+Times in the comments are medians on a 2-core AMD EPYC with CPython 3.11, a multiply-add
+being one `c += a * b`.  `python my_math.py` multiplies the same matrices in all ways
+that `engine.ladder` has, and prints what each step gains.
 """
 from __future__ import annotations
 
@@ -24,13 +26,19 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from itertools import accumulate, chain, compress, repeat
-from typing import Any
+from itertools import chain, repeat
+from operator import mul
+from typing import TYPE_CHECKING, Any
 
-import kernels
-from kernels import SingularMatrixError
+if TYPE_CHECKING:
+    from engine.sparse import SparseMatrix
 
 Shape = tuple[int, int]
+Rows = Sequence[Sequence[Any]]
+
+
+class SingularMatrixError(ArithmeticError):
+    """A matrix without an inverse: its columns are linearly dependent."""
 
 
 class ShapeError(ValueError):
@@ -42,6 +50,186 @@ class ShapeError(ValueError):
         (m, n), (p, q) = left, right
         return cls(f"({m} x {n}) {symbol} ({p} x {q}): {rule}")
 
+
+# ---------------------------------------------------------------------------
+# Products and elimination on bare lists of rows: nothing is checked here
+# ---------------------------------------------------------------------------
+
+def dot_by_map(x: Iterable, y: Iterable) -> Any:
+    """x . y = sum_k x[k] y[k]; `map` and `mul` keep the loop out of the interpreter."""
+    return sum(map(mul, x, y))
+
+
+# Python 3.12 brought the same sum in C, twice as fast and more exact on floats.
+HAS_SUMPROD = hasattr(math, "sumprod")
+dot = math.sumprod if HAS_SUMPROD else dot_by_map
+
+
+def transpose(a: Rows) -> list:
+    """The columns of `a` as rows: T[j][i] = a[i][j].
+
+    >>> transpose([[1, 2, 3], [4, 5, 6]])
+    [[1, 4], [2, 5], [3, 6]]
+    """
+    return [list(column) for column in zip(*a)]
+
+
+def add_rows_by_four(total: list, factors: Sequence, rows: Sequence) -> list:
+    """total + sum_k factors[k] rows[k], four rows a pass.
+
+    One pass over the row makes four multiply-adds, so the loop's own cost is paid a
+    quarter as often (loop unrolling; BLAS calls the step AXPY).  Measured on CPython
+    3.11 with 128 columns: 42 ns a multiply-add row by row, 27 ns four rows a pass;
+    eight rows a pass gained nothing more, and lost where rows are few.
+
+    >>> add_rows_by_four([0, 0], [2, 3], [[1, 10], [1, 100]])
+    [5, 320]
+    """
+    whole = len(factors) // 4 * 4
+    for k in range(0, whole, 4):
+        a, b, c, d = factors[k:k + 4]
+        total = [t + a * p + b * q + c * r + d * s
+                 for t, p, q, r, s in zip(total, *rows[k:k + 4])]
+    for a, row in zip(factors[whole:], rows[whole:]):
+        total = [t + a * p for t, p in zip(total, row)]
+    return total
+
+
+def combine_rows(total: list, factors: Sequence, rows: Sequence) -> list:
+    """total + sum_k factors[k] rows[k]: the step that every product here is made of.
+
+    Many rows that are short, or the C loop of `math.sumprod`, make it cheaper to go
+    down the columns; few rows, or long ones, to go along the rows.  The limits of 12
+    and 32 are where the two were measured to cross.
+    """
+    if len(factors) >= 12 and (HAS_SUMPROD or len(total) < 32):
+        return [t + dot(factors, column) for t, column in zip(total, zip(*rows))]
+    return add_rows_by_four(total, factors, rows)
+
+
+def matmul_triple_loop(a: Rows, b: Rows) -> list:
+    """The definition, index by index: the reference for every other kernel.
+
+    >>> matmul_triple_loop([[1, 2], [3, 4]], [[5, 6], [7, 8]])
+    [[19, 22], [43, 50]]
+    """
+    m, inner, n = len(a), len(b), len(b[0])
+    c = [[0] * n for _ in range(m)]
+    for i in range(m):
+        for j in range(n):
+            for k in range(inner):
+                c[i][j] += a[i][k] * b[k][j]
+    return c
+
+
+def matmul_by_four(a: Rows, b: Rows) -> list:
+    """Rows of b, weighted and added, four a pass: row i of c is sum_k a[i][k] b[k]."""
+    zero = [0] * len(b[0])
+    return [add_rows_by_four(zero, row, b) for row in a]
+
+
+def matmul(a: Rows, b: Rows) -> list:
+    """The product that `Matrix @ Matrix` uses: for each size the fastest kernel.
+
+    Long rows of a make long dot products, where `dot` is at its best; short ones
+    (a gradient has 10 columns) spend their time in calls, so rows are combined.
+    """
+    if len(b) >= 12:
+        columns = list(zip(*b))
+        return [[dot(row, column) for column in columns] for row in a]
+    return matmul_by_four(a, b)
+
+
+def eliminate(a: list, b: list) -> Any:
+    """Gauss-Jordan elimination in place: rows of `a` become I, those of `b` A^-1 B.
+
+    Returns det(A).  Partial pivoting: of the rows left, the one with the largest
+    number in the column comes to the top, so that no factor exceeds 1 and rounding
+    errors do not grow (Golub and Van Loan, Matrix Computations, section 3.4).
+    The numbers are all float or all exact.  Raises SingularMatrixError where no
+    pivot is left.
+    """
+    n, determinant = len(a), _scale_rows(a, b)
+    # A float pivot smaller than its column's rounding error is a zero in disguise.
+    rounding = n * 2.0 ** -52 if isinstance(a[0][0], float) else 0
+    noise = [rounding * max(map(abs, column)) for column in zip(*a)]
+    for k in range(n):
+        pivot_row = max(range(k, n), key=lambda i: abs(a[i][k]))
+        pivot = a[pivot_row][k]
+        if abs(pivot) <= noise[k]:
+            raise SingularMatrixError(f"no pivot in column {k} of the {n} x {n} matrix")
+        if pivot_row != k:
+            for rows in (a, b):
+                rows[k], rows[pivot_row] = rows[pivot_row], rows[k]
+            determinant = -determinant
+        determinant = determinant * pivot
+        _clear_column(a, b, k)
+    return determinant
+
+
+def _scale_rows(a: list, b: list) -> Any:
+    """Divide each row of a, and of b along with it, by its largest number.
+
+    Equations in other units are the same equations; so no unit is taken for noise.
+    Returns the product of what was divided by.
+    """
+    product = 1
+    for i, row in enumerate(a):
+        largest = max(map(abs, row))
+        if not largest:
+            raise SingularMatrixError(f"row {i} of the {len(a)} x {len(a)} matrix is 0")
+        a[i], b[i] = [x / largest for x in row], [x / largest for x in b[i]]
+        product = product * largest
+    return product
+
+
+def _clear_column(a: list, b: list, k: int) -> None:
+    """Divide row k by its pivot and take multiples of it from all other rows."""
+    pivot = a[k][k]
+    for rows, pivot_row in ((a, a[k]), (b, b[k])):
+        pivot_row[:] = [x / pivot for x in pivot_row]
+    for i in range(len(a)):
+        factor = a[i][k]
+        if i != k and factor:
+            a[i] = [x - factor * y for x, y in zip(a[i], a[k])]
+            b[i] = [x - factor * y for x, y in zip(b[i], b[k])]
+
+
+def rotate_to_zero(a: list, vectors: list, p: int, q: int) -> None:
+    """One Jacobi rotation J: a <- J^T a J with a[p][q] = 0, in place.
+
+    `vectors` holds the eigenvectors found so far as rows and turns along.
+    """
+    theta = (a[q][q] - a[p][p]) / (2 * a[p][q])
+    tangent = math.copysign(1, theta) / (abs(theta) + math.hypot(theta, 1))
+    cosine = 1 / math.hypot(tangent, 1)
+    sine = tangent * cosine
+    for rows in (a, vectors):
+        row_p, row_q = rows[p], rows[q]
+        rows[p] = [cosine * x - sine * y for x, y in zip(row_p, row_q)]
+        rows[q] = [sine * x + cosine * y for x, y in zip(row_p, row_q)]
+    for row in a:
+        x, y = row[p], row[q]
+        row[p], row[q] = cosine * x - sine * y, sine * x + cosine * y
+    a[p][q] = a[q][p] = 0.0
+
+
+def jacobi_sweeps(a: list, vectors: list, tolerance: float) -> None:
+    """Rotate a symmetric `a` until no number off its diagonal exceeds `tolerance`.
+
+    Each sweep visits every pair once; convergence is quadratic, so ten sweeps are
+    many.  The diagonal then holds the eigenvalues, `vectors` the vectors as rows.
+    """
+    pairs = [(p, q) for p in range(len(a)) for q in range(p + 1, len(a))]
+    while pairs and max(abs(a[p][q]) for p, q in pairs) > tolerance:
+        for p, q in pairs:
+            if abs(a[p][q]) > tolerance:
+                rotate_to_zero(a, vectors, p, q)
+
+
+# ---------------------------------------------------------------------------
+# The matrix
+# ---------------------------------------------------------------------------
 
 class Matrix:
     """An m x n matrix: a list of m rows, each a list of n numbers.
@@ -146,7 +334,7 @@ class Matrix:
     @property
     def T(self) -> Matrix:
         """The transpose, a new matrix: A.T[j, i] = A[i, j]."""
-        return Matrix._trusted(kernels.transpose(self._rows))
+        return Matrix._trusted(transpose(self._rows))
 
     def __getitem__(self, key: Any) -> Any:
         """M[i, j] a number; M[i] row i as a new list; M[i:k] those rows as a matrix."""
@@ -301,7 +489,7 @@ class Matrix:
         if not isinstance(other, Matrix):
             return NotImplemented
         check_inner("@", self.shape, other.shape)
-        return Matrix._trusted(kernels.matmul(self._rows, other._rows))
+        return Matrix._trusted(matmul(self._rows, other._rows))
 
     def __rmatmul__(self, other: Any) -> Any:
         return Matrix(other) @ self if isinstance(other, list) else NotImplemented
@@ -317,7 +505,7 @@ class Matrix:
         rows, b_rows = self._rows, list(b._rows)       # b may be this very matrix
         for i, (places, values) in enumerate(a.entries()):
             if values:
-                rows[i] = kernels.combine_rows(
+                rows[i] = combine_rows(
                     rows[i], [alpha * x for x in values], [b_rows[k] for k in places])
 
     def add_column_sums(self, b: Matrix, alpha: Any = 1) -> None:
@@ -362,7 +550,7 @@ class Matrix:
             raise ShapeError.between("solve", self.shape, right.shape,
                                      f"sizes {n} and {right.shape[0]} must be equal")
         a, b = _for_elimination(self, right)
-        kernels.eliminate(a, b)
+        eliminate(a, b)
         return Matrix._trusted(b)
 
     def inverse(self) -> Matrix:
@@ -378,7 +566,7 @@ class Matrix:
         self._square_size("determinant")
         rows, = _for_elimination(self)
         try:
-            return kernels.eliminate(rows, [[] for _ in rows])
+            return eliminate(rows, [[] for _ in rows])
         except SingularMatrixError:
             return 0 * rows[0][0]
 
@@ -397,7 +585,7 @@ class Matrix:
                for i in range(n) for j in range(i)):
             raise ValueError("eigen_symmetric needs A[i, j] = A[j, i]; this A differs")
         vectors = [[float(i == j) for j in range(n)] for i in range(n)]
-        kernels.jacobi_sweeps(a, vectors, tolerance=1e-15 * size)
+        jacobi_sweeps(a, vectors, tolerance=1e-15 * size)
         order = sorted(range(n), key=lambda i: -a[i][i])
         return [a[i][i] for i in order], Matrix([vectors[i] for i in order]).T
 
@@ -442,164 +630,6 @@ def _for_elimination(*matrices: Matrix) -> list[list]:
     return [[list(map(kind, row)) for row in m._rows] for m in matrices]
 
 
-class SparseMatrix:
-    """An m x n matrix that keeps only its non-zero numbers, row by row (CSR).
-
-    Compressed sparse rows: row i has `values[indptr[i]:indptr[i + 1]]` in the columns
-    `indices[indptr[i]:indptr[i + 1]]`.  Its numbers are values / denominator, so that
-    grey levels 0..255 stay integers and still mean 0..1.
-
-    >>> S = SparseMatrix.from_matrix(Matrix([[0, 5, 0], [0, 0, 7]]))
-    >>> S.indptr, S.indices, S.values
-    ([0, 1, 2], [1, 2], [5, 7])
-    >>> S @ Matrix([[1], [10], [100]])
-    Matrix([[50], [700]])
-    """
-
-    __slots__ = ("shape", "indptr", "indices", "values", "denominator", "_mirror",
-                 "_ink")
-
-    def __init__(self, shape: Shape, indptr: list, indices: list, values: list,
-                 denominator: int = 1):
-        """Take over the three lists; ValueError where they are no CSR matrix."""
-        m, n = shape
-        starts_fit = (len(indptr) == m + 1 and indptr[0] == 0
-                      and indptr == sorted(indptr) and indptr[-1] == len(indices))
-        if m < 1 or n < 1 or not starts_fit or len(indices) != len(values):
-            raise ShapeError(f"{len(indptr)} row starts, {len(indices)} columns and "
-                             f"{len(values)} values are no {m} x {n} sparse matrix")
-        if indices and not (0 <= min(indices) and max(indices) < n):
-            raise ShapeError(f"a column is not in 0..{n - 1}")
-        self.shape, self.indptr, self.indices = shape, indptr, indices
-        self.values, self.denominator = values, denominator
-        self._mirror = self._ink = None
-
-    @classmethod
-    def from_matrix(cls, matrix: Matrix) -> SparseMatrix:
-        """The same numbers without the zeros."""
-        return cls._from_entries(
-            matrix.shape, ((compress(columns, row), filter(None, row))
-                           for columns, row in matrix.entries()))
-
-    @classmethod
-    def from_images(cls, images: Sequence[bytes], levels: int = 256) -> SparseMatrix:
-        """A row for each image, byte b meaning b / 255, rounded to so many grey levels.
-
-        `compress` finds the places of the ink and `translate` strikes out the zeros,
-        both in C: 8 us an image.  They are put together as CSR when first asked for.
-
-        >>> SparseMatrix.from_images([bytes([0, 255, 90])], levels=4).to_matrix()
-        Matrix([[0, 1.0, 0.3333333333333333]])
-        """
-        places = range(len(images[0]) if images else 0)
-        if not places or any(len(image) != len(places) for image in images):
-            raise ShapeError("images of one size are needed, at least one")
-        places = list(places)       # a list has its ints ready; a range makes them anew
-        if levels != 256:
-            table = grey_table(levels)
-            images = [image.translate(table) for image in images]
-        sparse = object.__new__(cls)
-        sparse.shape, sparse.denominator = (len(images), len(places)), levels - 1
-        sparse._ink = [(list(compress(places, image)), image.translate(None, b"\0"))
-                       for image in images]
-        sparse._mirror = None
-        return sparse
-
-    @classmethod
-    def _from_entries(cls, shape: Shape, rows: Iterable, denominator: int = 1
-                      ) -> SparseMatrix:
-        """Join (columns, values) of each row."""
-        indptr, indices, values = [0], [], []
-        for row_columns, row_values in rows:
-            indices.extend(row_columns)
-            values.extend(row_values)
-            indptr.append(len(values))
-        sparse = object.__new__(cls)
-        sparse.shape, sparse.indptr, sparse.indices = shape, indptr, indices
-        sparse.values, sparse.denominator = values, denominator
-        sparse._mirror = sparse._ink = None
-        return sparse
-
-    @property
-    def T(self) -> SparseMatrix:
-        """The transpose, again in compressed rows, which are made when first read."""
-        if self._mirror is not None:
-            return self._mirror
-        transpose = object.__new__(SparseMatrix)
-        transpose.shape, transpose.denominator = self.shape[::-1], self.denominator
-        transpose._mirror, transpose._ink = self, None
-        return transpose
-
-    def __getattr__(self, name: str) -> Any:
-        """What is made at first use, where it is not there yet."""
-        if name not in ("indptr", "indices", "values"):
-            raise AttributeError(f"SparseMatrix has no {name!r}")
-        if self._ink is not None:
-            self.indptr = [0, *accumulate(len(values) for _, values in self._ink)]
-            self.indices = list(chain.from_iterable(places for places, _ in self._ink))
-            self.values = b"".join(values for _, values in self._ink)
-        else:
-            built = SparseMatrix._from_entries(self.shape, self._mirror._columns())
-            self.indptr, self.indices = built.indptr, built.indices
-            self.values = built.values
-        return getattr(self, name)
-
-    def _columns(self) -> list[tuple[list, list]]:
-        """For each column (the rows, the values) that it has."""
-        columns = [([], []) for _ in range(self.shape[1])]
-        for i, (places, row_values) in enumerate(self._slices()):
-            for j, value in zip(places, row_values):
-                rows, values = columns[j]
-                rows.append(i)
-                values.append(value)
-        return columns
-
-    def _slices(self) -> Iterable[tuple[list, list]]:
-        """For each row its columns and its values, as they are stored."""
-        return self._ink or ((self.indices[start:end], self.values[start:end])
-                             for start, end in zip(self.indptr, self.indptr[1:]))
-
-    def entries(self) -> Iterator[tuple[Sequence[int], list]]:
-        """For each row its columns and its numbers, the denominator divided out."""
-        denominator = self.denominator
-        for places, values in self._slices():
-            if denominator != 1:
-                values = [x / denominator for x in values]
-            yield places, values
-
-    def __matmul__(self, other: Any) -> Any:
-        """C[i] = sum over the non-zero A[i, k] of A[i, k] times row k of B."""
-        if not isinstance(other, Matrix):
-            return NotImplemented
-        _, n = check_inner("@", self.shape, other.shape)
-        zero, b_rows = [0] * n, other._rows
-        return Matrix._trusted([
-            kernels.combine_rows(zero[:], values, [b_rows[k] for k in places])
-            for places, values in self.entries()])
-
-    def to_matrix(self) -> Matrix:
-        """The same numbers with the zeros written out."""
-        rows = []
-        for places, values in self.entries():
-            row = [0] * self.shape[1]
-            for j, value in zip(places, values):
-                row[j] += value
-            rows.append(row)
-        return Matrix(rows)
-
-    def __repr__(self) -> str:
-        m, n = self.shape
-        return f"<SparseMatrix {m} x {n}, {len(self.values)} numbers not zero>"
-
-
-@lru_cache(maxsize=None)
-def grey_table(levels: int) -> bytes:
-    """Return the nearest grey level, 0..levels - 1, of each byte 0..255."""
-    if not 2 <= levels <= 256:
-        raise ValueError(f"found {levels} grey levels, expected 2 to 256")
-    return bytes((2 * grey * (levels - 1) + 255) // 510 for grey in range(256))
-
-
 if __name__ == "__main__":
-    from engine.layers import packed_rung   # a floor up: only the measurement needs it
-    sys.exit(kernels.ladder({"a row in one integer": packed_rung}))
+    from engine.ladder import ladder  # a floor up: the measurement alone needs it
+    sys.exit(ladder())

@@ -25,13 +25,11 @@ import random
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
 
-from data_loader import DataError
-from dataset import Dataset
-from kernels import dot
-from my_math import Matrix, ShapeError, SparseMatrix
-from npz import read_npz, write_npz
-from optimizers import SGD
-
+from data_loader import Dataset
+from engine.npz import read_npz, write_npz
+from engine.sparse import SparseMatrix
+from errors import DataError
+from my_math import Matrix, ShapeError, dot
 
 # ---------------------------------------------------------------------------
 # Activations: A = f(Z), and the way back from dL/dA to dL/dZ
@@ -160,8 +158,7 @@ class Gradient(NamedTuple):
 class Dense:
     """A fully connected layer: Z = X W + b, X (m x k), W (k x n), b (1 x n).
 
-    `target` are the matrices that steps go to: the weights and bias themselves, unless
-    an optimizer sets others.
+    Steps go to the weights and bias, unless `target` is set to other matrices.
     """
 
     def __init__(self, weights: Matrix, bias: Matrix) -> None:
@@ -206,12 +203,11 @@ class Trace(NamedTuple):
 
 
 class BatchResult(NamedTuple):
-    """The results of a batch from before its step: mean loss, images classified
-    correctly, places of those that were too easy to take part."""
+    """The mean loss of a batch and its samples classified correctly, before the step.
+    """
 
     loss: float
     correct: int
-    easy: list[int]
 
 
 class Report(NamedTuple):
@@ -263,7 +259,6 @@ class Network:
         self._name_parts(activation, loss)
         self.layers = [Dense.random(inputs, outputs, activation, rng)
                        for inputs, outputs in zip(sizes, sizes[1:])]
-        self.optimizer = SGD(self.layers)
 
     @classmethod
     def of_layers(cls, layers: Sequence[Dense], activation: str, loss: str) -> Network:
@@ -271,7 +266,6 @@ class Network:
         network = object.__new__(cls)
         network._name_parts(activation, loss)
         network.layers = list(layers)
-        network.optimizer = SGD(network.layers)
         return network
 
     def _name_parts(self, activation: str, loss: str) -> None:
@@ -320,7 +314,7 @@ class Network:
     def predict_and_judge(self, x: Matrix | SparseMatrix, labels: Sequence[int]
                           ) -> tuple[Matrix, float]:
         """The answers (m x c) and the mean loss of a batch."""
-        return self._answers_and_loss(self.forward(x).logits, self._targets(labels))
+        return self.outputs_and_loss(self.forward(x).logits, self.targets(labels))
 
     # --- backward
 
@@ -328,26 +322,26 @@ class Network:
                            smoothing: float = 0.0, masks: Sequence[Matrix] = ()
                            ) -> tuple[float, list[Gradient]]:
         """The mean loss over a batch and its gradient, a `Gradient` for each layer."""
-        trace, targets = self.forward(x, masks), self._targets(labels, smoothing)
-        answers, loss = self._answers_and_loss(trace.logits, targets)
+        trace, targets = self.forward(x, masks), self.targets(labels, smoothing)
+        answers, loss = self.outputs_and_loss(trace.logits, targets)
         delta = LOSSES[self.loss].gradient(answers, targets) / len(labels)
-        return loss, self._backward(trace, delta)
+        return loss, self.backward(trace, delta)
 
     def mean_loss(self, x: Matrix | SparseMatrix, labels: Sequence[int],
                   smoothing: float = 0.0, masks: Sequence[Matrix] = ()) -> float:
         """L = 1/m sum_i of the loss of sample i."""
-        targets = self._targets(labels, smoothing)
-        return self._answers_and_loss(self.forward(x, masks).logits, targets)[1]
+        targets = self.targets(labels, smoothing)
+        return self.outputs_and_loss(self.forward(x, masks).logits, targets)[1]
 
-    def _targets(self, labels: Sequence[int], smoothing: float = 0.0) -> Matrix:
+    def targets(self, labels: Sequence[int], smoothing: float = 0.0) -> Matrix:
         """Y, one-hot; with label smoothing (1 - s) Y + s / c (Szegedy et al. 2016)."""
         targets = Matrix.one_hot(labels, self.sizes[-1])
         if not smoothing:
             return targets
         return targets * (1 - smoothing) + smoothing / self.sizes[-1]
 
-    def _answers_and_loss(self, logits: Matrix, targets: Matrix
-                          ) -> tuple[Matrix, float]:
+    def outputs_and_loss(self, logits: Matrix, targets: Matrix
+                         ) -> tuple[Matrix, float]:
         """The answers (m x c) and the mean loss over the samples."""
         if logits.shape != targets.shape:
             raise ShapeError.between("loss of", logits.shape, targets.shape,
@@ -356,7 +350,7 @@ class Network:
         losses = map(LOSSES[self.loss].of_sample, logits, answers, targets)
         return answers, math.fsum(losses) / len(targets)
 
-    def _backward(self, trace: Trace, delta: Matrix) -> list[Gradient]:
+    def backward(self, trace: Trace, delta: Matrix) -> list[Gradient]:
         """The chain rule from dL/dZ of the last layer, (m x c), back to the first."""
         through = ACTIVATIONS[self.activation].backward
         gradients = [Gradient(trace.inputs[-1], delta)]
@@ -371,40 +365,26 @@ class Network:
     # --- learning
 
     def step(self, gradients: Sequence[Gradient], learning_rate: float) -> None:
-        """One step of the optimizer down these slopes."""
-        scale = self.optimizer.scale(learning_rate)
-        self._take([Gradient(g.inputs, g.delta * scale) for g in gradients],
-                   learning_rate)
+        """W <- W - lr dL/dW and b <- b - lr dL/db in each layer: gradient descent.
 
-    def _take(self, steps: Sequence[Gradient], learning_rate: float) -> None:
-        """Take gradients that are steps already: dZ has been scaled."""
-        self.optimizer.decay(learning_rate)
-        for layer, step in zip(self.layers, steps):
-            layer.take(step)
-        self.optimizer.settle(learning_rate)
+        The learning rate goes into dZ (m x n), the smallest of the matrices.
+        """
+        for layer, gradient in zip(self.layers, gradients):
+            layer.take(Gradient(gradient.inputs, gradient.delta * learning_rate))
 
     def train_batch(self, x: Matrix | SparseMatrix, labels: Sequence[int],
-                    learning_rate: float, easy_below: float = 0.0,
-                    smoothing: float = 0.0, masks: Sequence[Matrix] = ()
-                    ) -> BatchResult:
-        """One step of the optimizer on one batch; the result is from before it.
+                    learning_rate: float, smoothing: float = 0.0,
+                    masks: Sequence[Matrix] = ()) -> BatchResult:
+        """Take one step on one batch; the result is from before it.
 
-        The learning rate goes into dZ right away, so that whatever comes after is a
-        step already.  A sample whose outputs are all within `easy_below` of their
-        targets takes no part in the step; it still counts in m.  `smoothing` and
-        `masks` are those of label smoothing and dropout.
+        `smoothing` and `masks` are those of label smoothing and dropout.
         """
-        trace, targets = self.forward(x, masks), self._targets(labels, smoothing)
-        outputs, loss = self._answers_and_loss(trace.logits, targets)
-        delta = LOSSES[self.loss].gradient(outputs, targets)
-        error = (outputs - targets).map(abs).max(axis=1)                # (m x 1)
-        easy = [i for i, (largest,) in enumerate(error) if largest < easy_below]
-        if easy:
-            delta = delta * error.map(lambda largest: float(largest >= easy_below))
-        scale = self.optimizer.scale(learning_rate) / x.shape[0]
-        self._take(self._backward(trace, delta * scale), learning_rate)
+        trace, targets = self.forward(x, masks), self.targets(labels, smoothing)
+        outputs, loss = self.outputs_and_loss(trace.logits, targets)
+        delta = LOSSES[self.loss].gradient(outputs, targets) / len(labels)  # (m x c)
+        self.step(self.backward(trace, delta), learning_rate)
         correct = sum(map(int.__eq__, outputs.argmax(axis=1), labels))
-        return BatchResult(loss, correct, easy)
+        return BatchResult(loss, correct)
 
     # --- judging
 

@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 from typing import Callable, Sequence
 
-from answers import (answer_object, bar_lines, best, framed, report_lines,
-                     report_object, row_lines, shift_lines, shift_object)
-from console import (LiveLine, OptionError, Parser, can_print, load_data, picture,
-                     run_command, shown_path, whole_number)
-from data_loader import DataError
-from dataset import Dataset
-from models import Ensemble, Model, find_model, seen, shift_accuracies
+from data_loader import Dataset
+from errors import DataError, OptionError
+from learning.checkpoint import shown_path
+from learning.live import LiveLine
+from learning.models import Ensemble, Model, find_model, seen, shift_accuracies
 from network import Report
+from show.answers import (answer_object, bar_lines, best, framed, report_lines,
+                          report_object, row_lines, shift_lines, shift_object)
+from show.console import (Parser, can_print, load_data, picture, run_command,
+                          whole_number)
 
 SIDE = 28           # pixels of a side of what a picture is turned into
 
@@ -119,7 +121,7 @@ def print_json(what: dict) -> None:
 def explanation(ensemble: Ensemble, image: bytes, width: int, names: Sequence[str],
                 unit: int | None, label: int | None = None) -> str:
     """The image's way through the first model's network."""
-    from explain import explain     # what few need would slow all starts
+    from show.explain import explain  # what few need would slow all starts
     model = ensemble.models[0]
     try:
         lines = explain(model.network, image, width, model.levels, names, label, unit)
@@ -151,7 +153,7 @@ def show_index(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -
 
 def show_files(ensemble: Ensemble, options: argparse.Namespace) -> int:
     """Answer for each file; one that cannot be read costs a line and exit code 2."""
-    from image_loader import find_digits, read_picture
+    from pictures.digit import find_digits, read_picture
     code, answered = 0, False
     for path in options.image:
         try:
@@ -226,7 +228,7 @@ def show_test(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) ->
 
 def draw_pictures(folder: Path, model: Model, test: Dataset, report: Report) -> None:
     """Draw the model's pictures into a folder, made if need be, and say which."""
-    import plots
+    from show import plots
     live = LiveLine()
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -260,9 +262,9 @@ def show_shifts(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) 
 
 def serve(ensemble: Ensemble, options: argparse.Namespace) -> int:
     """The page to draw on, until Ctrl-C."""
-    import draw_page
+    from show import page
     model = ensemble.models[0]
-    draw_page.serve(model.network, model.levels, model.names, port=options.port or 0,
+    page.serve(model.network, model.levels, model.names, port=options.port or 0,
                     open_browser=not options.no_browser,
                     ready=lambda url: print(f"{ensemble}\nDraw on {url} (Ctrl-C ends)",
                                             flush=True))

@@ -12,25 +12,24 @@ import sys
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-import charts
-import figures
-import plots
-from checkpoint import Progress, load_checkpoint
-from console import (MODEL, RUNS, LiveLine, OptionError, load_data, run_command,
-                     shown_path)
-from data_loader import DataError
-from dataset import Dataset
-from network import Network, Report
+from data_loader import Dataset
 from engine.lanes import LaneOverflowError
 from engine.team import WorkerError, check_workers, default_workers, run_team
-from search import (FOLDS, GRID, PLAN, Plan, Rows, Trial, deviation, done_before,
-                    fold_rows, grid_rows, in_words, mean_accuracy, save_rows, summed_up,
-                    train_all, value_text)
-from train_options import (build_parser, grid_from, recipe_lines, refuse_beside_resume,
-                           settings_from)
-from recipes import DEFAULTS
-from training import DivergedError, check_learnable, new_network, train_network
-
+from errors import DataError, OptionError
+from learning.checkpoint import MODEL, RUNS, Progress, load_checkpoint, shown_path
+from learning.live import LiveLine
+from learning.search import (FOLDS, GRID, PLAN, Plan, Rows, Trial, deviation,
+                             done_before, fold_rows, grid_rows, in_words, mean_accuracy,
+                             save_rows, summed_up, train_all)
+from learning.settings import DEFAULTS
+from learning.survey import value_text
+from learning.engines import DivergedError
+from learning.training import check_learnable, new_network, train_network
+from network import Network, Report
+from show import charts, figures, plots
+from show.console import load_data, run_command
+from show.options import (build_parser, grid_from, recipe_lines, refuse_beside_resume,
+                          settings_from)
 
 # ---------------------------------------------------------------------------
 # The folder of a run

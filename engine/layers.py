@@ -20,7 +20,8 @@ from typing import Callable, Iterable, Sequence
 from engine.formats import WIDE, Format
 from engine.lanes import LaneOverflowError, Lanes, Row, lanes_of, spread, transpose
 from engine.packed import PackedMatrix
-from my_math import Matrix, grey_table
+from engine.sparse import grey_table
+from my_math import Matrix
 
 # (grey level, level less the next one below, what picks its places out of a list)
 Group = tuple[int, int, Callable[[list], Sequence]]

@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT, serving
 
 import data_loader
-from data_loader import DataError
+from errors import DataError
 
 PARTS = ["train-images", "train-labels", "t10k-images", "t10k-labels"]
 PLAIN = {"train-images": "train-images-idx3-ubyte",

@@ -7,8 +7,10 @@ import sys
 import pytest
 from conftest import ROOT
 
+FOLDERS = "engine", "learning", "pictures", "show"
 MODULES = sorted([path.stem for path in ROOT.glob("*.py")]
-                 + [f"engine.{path.stem}" for path in ROOT.glob("engine/[!_]*.py")])
+                 + [f"{folder}.{path.stem}" for folder in FOLDERS
+                    for path in ROOT.joinpath(folder).glob("[!_]*.py")])
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -16,8 +18,8 @@ def test_every_example_in_a_docstring_is_true(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-@pytest.mark.parametrize("name", ["data_loader", "kernels", "my_math", "network",
-                                  "engine.lanes", "engine.packed"])
+@pytest.mark.parametrize("name", ["data_loader", "my_math", "network", "engine.lanes",
+                                  "engine.sparse"])
 def test_the_modules_that_teach_have_examples(name):
     assert doctest.testmod(importlib.import_module(name)).attempted > 0
 

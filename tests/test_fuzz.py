@@ -16,17 +16,17 @@ from collections import Counter
 from contextlib import contextmanager
 from types import SimpleNamespace
 
-import fuzzing
 import pytest
 from conftest import serving
+from tools import fuzzing
 
 import data_loader
-import image_loader
-import npz
-from data_loader import DataError
-from draw_page import make_server
+from engine import npz
+from errors import DataError
 from my_math import Matrix
 from network import Network
+from pictures import digit
+from show.page import make_server
 
 try:
     import tracemalloc
@@ -161,10 +161,10 @@ def picture_reader(tmp_path):
     def read(content, rng):
         path = tmp_path / rng.choice(["digit.png", "digit.pgm", "digit.jpg", "digit"])
         path.write_bytes(content)
-        rows = image_loader.read_picture(path)
+        rows = digit.read_picture(path)
         assert rows and len(set(map(len, rows))) == 1 and len(rows[0]) > 0
         if rng.random() < 0.5:
-            digits = image_loader.find_digits(rows, path)
+            digits = digit.find_digits(rows, path)
             assert digits and all(len(digit) == 784 for digit in digits)
     return read
 
@@ -332,8 +332,8 @@ def test_long_pictures_take_no_longer_than_others(width, height, tmp_path):
     pixels = random.Random(1).randbytes(width * height)
     path.write_bytes(b"P5 %d %d 255\n" % (width, height) + pixels)
     with within_limits(weighed=False):
-        assert error_of(lambda: image_loader.find_digits(
-            image_loader.read_picture(path), path))
+        assert error_of(lambda: digit.find_digits(
+            digit.read_picture(path), path))
 
 
 # ---------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from itertools import product
 
 import pytest
 
-from my_math import Matrix, ShapeError, SingularMatrixError, SparseMatrix
+from engine.sparse import SparseMatrix
+from my_math import Matrix, ShapeError, SingularMatrixError
 
 KINDS = [int, Fraction, float]
 OPERATORS = {"+": operator.add, "-": operator.sub,

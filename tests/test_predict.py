@@ -13,20 +13,19 @@ from unittest.mock import create_autospec
 import pytest
 from conftest import ROOT
 
-import answers
 import data_loader
-import draw_page
-import image_loader
-import models
-import plots
 import predict
 import train
-from console import picture
-from dataset import Dataset
-from models import Ensemble
-from my_math import Matrix, SparseMatrix
+from data_loader import Dataset
+from engine.npz import read_npz, write_npz
+from engine.sparse import SparseMatrix
+from learning import models
+from learning.models import Ensemble
+from my_math import Matrix
 from network import Network, Report
-from npz import read_npz, write_npz
+from pictures import digit
+from show import answers, page, plots
+from show.console import picture
 
 SAMPLE = str(data_loader.SAMPLE_FOLDER)
 
@@ -546,9 +545,9 @@ def test_show_prints_what_the_network_sees(ask_shipped, written):
     _, out, _ = ask_shipped("--image", path, "--show")
     edges = [i for i, line in enumerate(out.splitlines()) if line.startswith("+--")]
     rows = out.splitlines()[edges[0] + 1:edges[1]]
-    digit, = image_loader.find_digits(image_loader.read_picture(path), path)
+    image, = digit.find_digits(digit.read_picture(path), path)
     assert len(rows) == 28 and {len(row) for row in rows} == {58}
-    ink = sum(map(bool, models.seen(digit, 4)))
+    ink = sum(map(bool, models.seen(image, 4)))
     assert sum(c not in " |" for row in rows for c in row) == 2 * ink
 
 
@@ -569,9 +568,9 @@ def test_a_model_of_other_images_reads_no_pictures(tmp_path, capsys, rng):
 # --- --draw and --pictures
 
 def test_draw_serves_the_page_with_this_model(model, capsys, monkeypatch):
-    serve = create_autospec(draw_page.serve, side_effect=lambda *_, ready, **__: ready(
+    serve = create_autospec(page.serve, side_effect=lambda *_, ready, **__: ready(
         "http://127.0.0.1:8000/"))
-    monkeypatch.setattr(draw_page, "serve", serve)
+    monkeypatch.setattr(page, "serve", serve)
     code = predict.main(["--draw", "--port", "8000", "--no-browser",
                          "--model", str(model)])
     assert code == 0 and "http://127.0.0.1:8000/" in capsys.readouterr().out

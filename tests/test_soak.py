@@ -88,7 +88,7 @@ def test_memory_stays_flat_over_sixty_epochs(small_data, tmp_path, workers):
 # ---------------------------------------------------------------------------
 
 SERVER = """\
-from draw_page import make_server
+from show.page import make_server
 from network import Network
 with make_server(Network([784, 16, 10]), 4, "0123456789") as server:
     print(server.url, flush=True)

@@ -10,11 +10,10 @@ import pytest
 
 import data_loader
 import train
-import training
 from engine.packed_network import LOSS_BITS
+from learning import training
 from network import Network
 
-ROOT = Path(train.__file__).resolve().parent
 SAMPLE = str(data_loader.SAMPLE_FOLDER)
 SMALL = ["--data", SAMPLE, "--limit", "200", "--hidden", "8", "--augment", "none",
          "--workers", "1", "--no-plots"]
@@ -303,7 +302,7 @@ def test_pictures_are_drawn_or_their_absence_is_said(tmp_path, capsys):
     out = capsys.readouterr().out
     assert code == 0
     try:
-        import matplotlib                                               # noqa: F401
+        import matplotlib  # noqa: F401
     except ImportError:
         assert "matplotlib is not installed" in out
         return

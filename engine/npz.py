@@ -1,0 +1,207 @@
+"""Matrices in files: the .npz format of NumPy, read and written without NumPy.
+
+An .npz file is a zip archive with one .npy file for each array.  An .npy file is
+
+    6 bytes    \\x93NUMPY
+    2 bytes    version, 1 and 0
+    2 bytes    length of the header, little-endian (4 bytes from version 2 on)
+    header     a Python dict as text, padded with blanks to a multiple of 64:
+               {'descr': '<f8', 'fortran_order': False, 'shape': (784, 128), }
+    the rest   the numbers, '<f8' being little-endian 8-byte floats
+
+Source: NumPy Enhancement Proposal 1, "A simple file format for NumPy arrays".
+There is no pickle in any of it, so that reading a file never runs what it says.
+"""
+from __future__ import annotations
+
+import ast
+import errno
+import io
+import json
+import math
+import os
+import struct
+import tempfile
+import warnings
+import zipfile
+import zlib
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from errors import DataError
+from my_math import Matrix
+
+_MAGIC = b"\x93NUMPY"
+_LARGEST_MEMBER = 1 << 28       # bytes; a 784-512-10 network has 3 million
+_SMALL = 1 << 20                # bytes that any archive may unpack to
+_LONGEST_NAME = 100             # characters of an array's name
+_CODES = {"f2": "e", "f4": "f", "f8": "d", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
+          "u1": "B", "u2": "H", "u4": "I", "u8": "Q"}       # NumPy's names to struct's
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, whatever happens.
+
+    A temporary file beside it takes the bytes, is forced onto the disk and only then
+    given the name: renaming is one step to everybody who looks.
+    """
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".part",
+                                         dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The permissions that new files do not get; only setting it tells what it was."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+# --- one array, an .npy file
+
+def _npy(descr: str, shape: tuple, data: bytes) -> bytes:
+    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"
+    padded = header + " " * (-(len(header) + 11) % 64) + "\n"
+    return _MAGIC + struct.pack("<BBH", 1, 0, len(padded)) + padded.encode() + data
+
+
+def matrix_to_npy(matrix: Matrix) -> bytes:
+    """An .npy file of 8-byte floats: exact for floats and for integers up to 2^53."""
+    m, n = matrix.shape
+    return _npy("<f8", (m, n), struct.pack(f"<{m * n}d", *chain.from_iterable(matrix)))
+
+
+def text_to_npy(text: str) -> bytes:
+    """An .npy file of one string, as numpy.array(text): four bytes a character."""
+    return _npy(f"<U{len(text)}", (), text.encode("utf-32-le"))
+
+
+def parse_npy(content: bytes) -> Matrix | str:
+    """The matrix or the text in an .npy file; a vector of n numbers is 1 x n.
+
+    Raises ValueError that says what is wrong.
+    """
+    if content[:6] != _MAGIC or len(content) < 12:
+        raise ValueError("no .npy file inside")
+    wide = content[6] > 1
+    size, = struct.unpack_from("<I" if wide else "<H", content, 8)
+    start = 12 if wide else 10
+    descr, fortran, shape = _parse_header(content[start:start + size])
+    data = content[start + size:]
+    if descr[1:2] == "U":
+        return data.decode("utf-32-le" if descr[0] == "<" else "utf-32-be").rstrip("\0")
+    values = _parse_numbers(descr, math.prod(shape), data)
+    rows, columns = (1, 1, *shape)[-2:]
+    if fortran:
+        return Matrix(values[i::rows] for i in range(rows))
+    return Matrix(values[i * columns:(i + 1) * columns] for i in range(rows))
+
+
+def _parse_header(header: bytes) -> tuple[str, bool, tuple]:
+    """(descr, fortran_order, shape) of the dict in the header, each checked."""
+    try:
+        with warnings.catch_warnings():     # a wrong "\d" is an error, not a remark
+            warnings.simplefilter("error")
+            fields = ast.literal_eval(header[:1000].decode("latin-1").strip())
+        descr, shape = fields["descr"], fields["shape"]
+        fortran = bool(fields["fortran_order"])
+    except (SyntaxError, ValueError, KeyError, TypeError, RecursionError, MemoryError):
+        raise ValueError("an .npy header that is no dict of its three fields") from None
+    sizes_fit = isinstance(shape, tuple) and all(
+        type(n) is int and n > 0 for n in shape)
+    if not isinstance(descr, str) or not sizes_fit or len(shape) > 2:
+        raise ValueError(f"an array of type {descr!r:.40} and shape {shape!r:.40}")
+    return descr, fortran, shape
+
+
+def _parse_numbers(descr: str, count: int, data: bytes) -> tuple:
+    code = _CODES.get(descr[1:])
+    if code is None or descr[0] not in "<>|=":
+        raise ValueError(f"numbers of type {descr!r:.40}")
+    order = ">" if descr[0] == ">" else "<"
+    if len(data) != count * struct.calcsize(order + code):
+        raise ValueError(f"{len(data):,} bytes for {count:,} numbers")
+    return struct.unpack(f"{order}{count}{code}", data)
+
+
+# --- many arrays, an .npz file
+
+def write_npz(path: str | Path, matrices: dict[str, Matrix], settings: dict) -> None:
+    """Write named matrices, and settings as JSON text under the name `settings`.
+
+    `numpy.load` opens the file.  The same content gives the same bytes.
+    """
+    members = {name: matrix_to_npy(matrix) for name, matrix in matrices.items()}
+    members["settings"] = text_to_npy(json.dumps(settings))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():     # ZipInfo's date is fixed: 1980
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content)
+    write_whole(path, buffer.getvalue())
+
+
+def read_npz(path: str | Path) -> tuple[dict[str, Matrix], dict]:
+    """(matrices by name, settings) of a file that `write_npz` or NumPy wrote.
+
+    Settings are {} where the file has none.  Raises DataError with path, found and
+    expected, whatever the file is.
+    """
+    expected = "a model: an .npz file as train.py writes it"
+    try:
+        arrays = _read_members(path)
+        settings = json.loads(arrays.pop("settings", "{}"))
+    except zipfile.BadZipFile:
+        raise DataError(path, "a damaged file or no zip archive", expected) from None
+    except (EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise DataError(path, f"a damaged archive ({error})", expected) from None
+    except (ValueError, TypeError, RecursionError, struct.error) as error:
+        raise DataError(path, str(error), expected) from None
+    except OSError as error:
+        nowhere = error.errno == errno.EINVAL      # an offset before the file's start
+        found = "a damaged archive" if nowhere else error.strerror or str(error)
+        raise DataError(path, found, expected) from None
+    if not isinstance(settings, dict):
+        raise DataError(path, f"settings that are {settings!r:.40}", expected)
+    return {name: a for name, a in arrays.items() if isinstance(a, Matrix)}, settings
+
+
+def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
+    """ValueError unless the members of an archive of `size` bytes may be unpacked.
+
+    A zip of a few kilobytes can claim, and even hold, gigabytes.  Weights hardly
+    shrink when they are packed, so ten times the size is more than any model needs.
+    """
+    total = sum(info.file_size for info in members)
+    for info in members:
+        name = info.filename
+        if not name.isprintable() or len(name) > _LONGEST_NAME:
+            raise ValueError(f"an array named {name!r:.40}")
+        if info.file_size > _LARGEST_MEMBER:
+            raise ValueError(f"{name} of {info.file_size:,} bytes")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{name} compressed in an unknown way")
+    if total > 10 * size + _SMALL:
+        raise ValueError(f"{size:,} bytes that unpack to {total:,}")
+
+
+def _read_members(path: str | Path) -> dict[str, Any]:
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        _check_members(members, os.path.getsize(path))
+        for info in members:
+            # Without a size, read() would unpack all that is there, whatever it claims.
+            with archive.open(info) as member:
+                content = member.read(info.file_size)
+            arrays[info.filename[:-4]] = parse_npy(content)
+    return arrays

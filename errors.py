@@ -1,0 +1,41 @@
+"""Errors that a user can mend: a command prints them as one line and exits with 2."""
+from __future__ import annotations
+
+
+def one_line(text: str) -> str:
+    """Text without line ends and what else a file or a server might do to a terminal.
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1]
+                   for c in " ".join(text.splitlines()))
+
+
+class DataError(Exception):
+    """A file or folder is not what it has to be.
+
+    `path` says where, `found` what is there, `expected` what should be, and `hint`,
+    which may be empty, what to do about it; str() is all of it in one line.
+
+    >>> str(DataError("a.gz", "an HTML page", "an IDX file"))
+    'a.gz: found an HTML page, expected an IDX file'
+    """
+
+    def __init__(self, path: object, found: str, expected: str, hint: str = "") -> None:
+        super().__init__(path, found, expected, hint)
+        self.path, self.found, self.expected, self.hint = path, found, expected, hint
+
+    def __str__(self) -> str:
+        hint = f"; {self.hint}" if self.hint else ""
+        line = f"{self.path}: found {self.found}, expected {self.expected}{hint}"
+        return one_line(line)
+
+
+class MissingDataError(DataError):
+    """A folder has no data set in it, or only a part of one."""
+
+
+class DownloadError(DataError):
+    """No mirror delivered the files."""
+
+
+class OptionError(Exception):
+    """Options that make no sense as they were given, alone or together."""

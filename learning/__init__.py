@@ -1,0 +1,1 @@
+"""A training run: settings, optimizers, augmentation, the loop, checkpoints, searches."""

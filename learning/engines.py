@@ -1,0 +1,192 @@
+"""The two engines behind one interface: a network, its optimizer, and its input.
+
+Both turn images into batches, take a step, and evaluate a data set: `ListEngine` on
+lists of floats, the textbook's way, and `PackedEngine` on lanes, with a team.
+"""
+from __future__ import annotations
+
+import math
+from typing import Any, Callable, Iterator, Sequence
+
+from data_loader import Dataset
+from engine.formats import format_for
+from engine.packed_network import LOSS_BITS, PackedNetwork, StepOptions
+from engine.team import Team
+from learning.optimizers import SGD
+from learning.settings import optimizer_maker
+from my_math import Matrix
+from network import LOSSES, Dense, Network, Report
+
+
+class DivergedError(Exception):
+    """Training has left the range in which it can learn."""
+
+
+# For groups of pixels that are kept from epoch to epoch, in each process.  Those of a
+# digit in 4 grey levels take 2 KB and save 20 us in every epoch.
+_KEPT_BYTES = 150 << 20
+
+
+class ListEngine:
+    """A network of lists of floats: the textbook's, alone in its process."""
+
+    dropout_scale = 1.0
+
+    def __init__(self, network: Network, optimizer: SGD, easy_below: float = 0.0,
+                 smoothing: float = 0.0) -> None:
+        self.network, self.optimizer = network, optimizer
+        self.easy_below, self.smoothing = easy_below, smoothing
+
+    @classmethod
+    def of(cls, network: Network, settings: dict, team: Team, images: int
+           ) -> ListEngine:
+        """Return the engine that the settings ask for."""
+        return cls(network, optimizer_maker(settings)(network.layers),
+                   settings["sure"], settings["label_smoothing"])
+
+    def batches(self, dataset: Dataset, size: int, order: Sequence[int] | None = None,
+                augment: Callable[[bytes], bytes] | None = None) -> Iterator:
+        """Yield (input, labels) of each batch."""
+        return dataset.batches(size, order, augment)
+
+    def train_batch(self, x: Any, labels: Sequence[int], learning_rate: float,
+                    position: int = 0, masks: Sequence = ()
+                    ) -> tuple[int, int, list[int]]:
+        """Take a step; return the summed loss in units of 2^-LOSS_BITS, how many
+        images were classified correctly, and the places of those too easy to take part:
+        with all outputs within `easy_below` of their targets.
+
+        It is the step of `Network.train_batch`, but the scale of the optimizer goes
+        into dZ, and rows of dZ are 0 where a sample takes no part; it still counts in
+        m.
+        """
+        network, optimizer = self.network, self.optimizer
+        trace = network.forward(x, list(map(Matrix, masks)))
+        targets = network.targets(labels, self.smoothing)
+        outputs, loss = network.outputs_and_loss(trace.logits, targets)
+        errors = (outputs - targets).map(abs).max(axis=1)               # (m x 1)
+        hard = errors.map(lambda error: float(error >= self.easy_below))
+        delta = LOSSES[network.loss].gradient(outputs, targets) * hard  # (m x c)
+        scale = optimizer.scale(learning_rate) / len(labels)
+        steps = network.backward(trace, delta * scale)
+        optimizer.decay(learning_rate)
+        for layer, step in zip(network.layers, steps):
+            layer.take(step)
+        optimizer.settle(learning_rate)
+        correct = sum(map(int.__eq__, outputs.argmax(axis=1), labels))
+        return (_units(loss * len(labels)), correct,
+                [place for place, (takes_part,) in enumerate(hard) if not takes_part])
+
+    def evaluate(self, dataset: Dataset) -> Report:
+        """Return the outputs for a data set beside its labels, and the mean loss."""
+        outputs, loss = [], 0
+        for x, labels in dataset.batches(100):
+            answers, mean = self.network.predict_and_judge(x, labels)
+            outputs.extend(answers)
+            loss += _units(mean * len(labels))
+        return Report(outputs, dataset.labels, loss / len(dataset) / (1 << LOSS_BITS))
+
+    def whole(self) -> Network:
+        """Return the network in floats."""
+        return self.network
+
+    def optimizer_state(self) -> dict[str, list[list[Matrix]]]:
+        """Return the optimizer's matrices."""
+        return self.optimizer.state
+
+    def restore_optimizer(self, state: dict[str, list[list[Matrix]]]) -> None:
+        """Take over what `optimizer_state` gave."""
+        self.optimizer.state = state
+
+
+def _units(loss: float) -> int:
+    """Return a loss in units of 2^-LOSS_BITS; DivergedError where it is not finite."""
+    if not math.isfinite(loss):
+        raise DivergedError(f"a loss of {loss}")
+    return round(loss * (1 << LOSS_BITS))
+
+
+class PackedEngine:
+    """A network of packed rows, shared by a team; the methods of `ListEngine`."""
+
+    dropout_scale = 1 << 8
+
+    def __init__(self, network: Network, settings: dict, team: Team, images: int
+                 ) -> None:
+        make, levels = optimizer_maker(settings), settings["grey_levels"]
+        optimizer, batch_size = make([]), settings["batch_size"] or images
+        form = format_for(settings["hidden"], settings["activation"], levels,
+                          optimizer.scale(settings["learning_rate"]) / batch_size,
+                          optimizer.is_plain and not settings["dropout"])
+        self.names, self.team = (network.activation, network.loss), team
+        self.network = PackedNetwork(network, LOSSES[network.loss], levels, make, form,
+                                     team, settings["dropout"])
+        self.optimizer = self.network.optimizer
+        self.options = StepOptions(settings["sure"], settings["label_smoothing"])
+        self._kept: dict[int, tuple[Dataset, list | None]] = {}
+
+    def batches(self, dataset: Dataset, size: int, order: Sequence[int] | None = None,
+                augment: Callable[[bytes], bytes] | None = None) -> Iterator:
+        """Yield (groups of this worker's pixels of each image, labels) of each batch;
+        the groups of images that nothing augments are kept."""
+        quantize, pixels = self.network.first.quantizer, self.team.pixels
+        kept = self._groups(dataset) if augment is None else None
+        order = range(len(dataset)) if order is None else order
+        for start in range(0, len(order), size):
+            chosen = order[start:start + size]
+            if kept:
+                images = [kept[i] for i in chosen]
+            elif augment:       # gives this worker's pixels alone
+                images = [quantize(augment(dataset.image(i))) for i in chosen]
+            else:
+                images = [quantize(dataset.image(i)[pixels]) for i in chosen]
+            yield images, [dataset.labels[i] for i in chosen]
+
+    def _groups(self, dataset: Dataset) -> list | None:
+        """Return the groups of all images; None where they would take too much room."""
+        if id(dataset) not in self._kept:       # the data set is kept too, as its id is
+            ink = len(dataset.images) - dataset.images.count(0)
+            count = min(self.network.levels - 1, 60) + 1        # of groups, about
+            size = 8 * ink // self.team.size + 180 * count * len(dataset)
+            quantize, pixels = self.network.first.quantizer, self.team.pixels
+            groups = [quantize(dataset.image(i)[pixels]) for i in range(len(dataset))
+                      ] if size <= _KEPT_BYTES else None
+            self._kept[id(dataset)] = dataset, groups
+        return self._kept[id(dataset)][1]
+
+    def train_batch(self, images: Sequence, labels: Sequence[int],
+                    learning_rate: float, position: int, masks: Sequence = ()
+                    ) -> tuple[int, int, list[int]]:
+        """As in `ListEngine`, for this worker's share of the batch."""
+        options = self.options._replace(kept=masks) if masks else self.options
+        return self.network.train_batch(images, labels, learning_rate, position,
+                                        options)
+
+    def evaluate(self, dataset: Dataset) -> Report:
+        """As in `ListEngine`, in every worker."""
+        network, team, targets = self.network, self.team, self.network.targets()
+        mine, loss = [], 0
+        for images, labels in self.batches(dataset, 100):
+            outputs, logits = network.predict(images)
+            mine.append(outputs)
+            loss += sum(network.loss(z, p, targets[label], label) for z, p, label
+                        in zip(logits, outputs, labels[team.share(len(labels))]))
+        shares, losses = zip(*team.gather((mine, loss)))
+        return Report([row for parts in zip(*shares) for part in parts for row in part],
+                      dataset.labels, sum(losses) / len(dataset) / (1 << LOSS_BITS))
+
+    def whole(self) -> Network:
+        """Return the network in floats, in every worker."""
+        return Network.of_layers([Dense(*pair) for pair in self.network.layers()],
+                                 *self.names)
+
+    def optimizer_state(self) -> dict[str, list[list[Matrix]]]:
+        """Return the optimizer's matrices, whole, in every worker."""
+        return self.network.optimizer_state()
+
+    def restore_optimizer(self, state: dict[str, list[list[Matrix]]]) -> None:
+        """Take over what `optimizer_state` gave."""
+        self.network.restore_optimizer(state)
+
+
+ENGINES = {"packed": PackedEngine, "lists": ListEngine.of}

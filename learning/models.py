@@ -1,0 +1,231 @@
+"""Trained models: which one to take, what it reads, and several that answer as one."""
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Callable, Iterator, NamedTuple, Sequence
+
+from data_loader import Dataset
+from engine.formats import WIDE
+from engine.layers import FirstLayer
+from engine.packed import PackedMatrix
+from engine.sparse import SparseMatrix
+from errors import DataError
+from learning.augment import gather, shift_map
+from learning.checkpoint import MODEL, RUNS, shown_path
+from my_math import Matrix
+from network import Dense, Network, Report
+
+SHIPPED_MODEL = Path(__file__).resolve().parent.parent / "data" / MODEL
+
+Progress = Callable[[int], None]      # called with the number of images read so far
+
+
+def find_model() -> Path:
+    """The model of the newest run, else the shipped one; DataError where none is."""
+    models = sorted(RUNS.glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime)
+    if models:
+        return models[-1]
+    if SHIPPED_MODEL.exists():
+        return SHIPPED_MODEL
+    raise DataError(RUNS, "no trained model", f"a run with a {MODEL}",
+                    "make one with: python train.py")
+
+
+class Model(NamedTuple):
+    """A network, the file it came from and what its settings say about its images."""
+
+    path: Path
+    network: Network
+    levels: int                # grey levels that it wants its images rounded to
+    names: Sequence[str]       # of its classes
+
+    @classmethod
+    def load(cls, path: str | Path) -> Model:
+        """Read a model file; settings that it lacks mean 256 levels and 0, 1, 2, ...
+
+        Raises DataError.
+        """
+        network, settings = Network.load(path)
+        levels, count = settings.get("grey_levels", 256), network.sizes[-1]
+        if type(levels) is not int or not 2 <= levels <= 256:
+            raise DataError(path, f"grey_levels {levels!r:.40} in the settings",
+                            "a whole number from 2 to 256")
+        names = settings.get("class_names", list(map(str, range(count))))
+        if not isinstance(names, list) or list(map(type, names)) != [str] * count:
+            raise DataError(path, f"class_names {names!r:.40} in the settings",
+                            f"a list of {count} names")
+        return cls(Path(path), network, levels, names)
+
+    @property
+    def form(self) -> tuple[int, int]:
+        """(inputs, classes)."""
+        return self.network.sizes[0], self.network.sizes[-1]
+
+    def check_answers(self, answers: Sequence[float]) -> Sequence[float]:
+        """The same answers; DataError where sums ran over on the way to them."""
+        if not all(map(math.isfinite, answers)):
+            raise DataError(self.path, "weights so large that answers are no numbers",
+                            "weights of a network that has learnt")
+        return answers
+
+    def check_form(self, form: tuple[int, int], of_what: str) -> None:
+        """DataError unless the model has these inputs and classes."""
+        if self.form != form:
+            raise DataError(self.path, "a model of {} inputs and {} classes".format(
+                *self.form), f"{form[0]} and {form[1]} {of_what}")
+
+
+def seen(image: bytes, levels: int) -> bytes:
+    """An image as a network of so many grey levels sees it.
+
+    >>> list(seen(bytes([0, 20, 100, 255]), levels=4))
+    [0, 0, 85, 255]
+    """
+    (places, values), = SparseMatrix.from_images([image], levels).entries()
+    rounded = bytearray(len(image))
+    for place, value in zip(places, values):
+        rounded[place] = round(255 * value)
+    return bytes(rounded)
+
+
+# ---------------------------------------------------------------------------
+# Reading thousands of images
+# ---------------------------------------------------------------------------
+
+class PackedInput:
+    """The first layer in packed rows, its sums as floats: Z = X W + b, only forward.
+
+    Whole data sets are read four times as fast as with lists, and as exactly: of
+    the 64 bits of a lane 43 or more are left for the largest weight.
+    """
+
+    def __init__(self, layer: Dense, levels: int) -> None:
+        largest = max(max(map(abs, row)) for row in layer.weights)
+        # A row of nothing but ink times the largest weight comes to 2^61 at most.
+        room = 61 - (layer.weights.shape[0] * (levels - 1)).bit_length()
+        fraction = room - max(math.frexp(largest / (levels - 1))[1], -960)
+        self.weights, self.bias = layer.weights, layer.bias
+        self._unit = 2.0 ** -fraction
+        self.packed = FirstLayer(
+            layer.weights, Matrix.zeros(*layer.bias.shape), levels,
+            WIDE._replace(fraction=fraction))
+
+    def forward(self, images: Sequence) -> Matrix:
+        """Z = X W + b as floats, from groups of pixels."""
+        rows = self.packed.sums(images)
+        return PackedMatrix(rows, self.packed.lanes, self._unit).to_matrix() + self.bias
+
+
+def read_images(model: Model, dataset: Dataset,
+                augment: Callable[[bytes], bytes] | None = None
+                ) -> Iterator[list[float]]:
+    """The answers of one model to each image in turn, sent through `augment` first."""
+    first, *later = model.network.layers
+    packed = PackedInput(first, model.levels)
+    network = Network.of_layers([packed, *later], model.network.activation,
+                                model.network.loss)
+    for start in range(0, len(dataset), 100):
+        images = map(dataset.image, range(start, min(start + 100, len(dataset))))
+        images = map(augment, images) if augment else images
+        groups = list(map(packed.packed.quantizer, images))
+        yield from map(model.check_answers, network.predict(groups))
+
+
+def moves(height: int, width: int, pixels: int) -> list[Callable[[bytes], bytes]]:
+    """What moves an image by so many pixels: to the left, to the right, up and down.
+
+    >>> [list(move(bytes([1, 2, 3, 4]))) for move in moves(2, 2, 1)[:2]]
+    [[2, 0, 4, 0], [0, 1, 0, 3]]
+    """
+    ways = (0, -pixels), (0, pixels), (-pixels, 0), (pixels, 0)     # (down, right)
+    return [gather(shift_map(height, width, *way)) for way in ways]
+
+
+def shift_accuracies(model: Model, dataset: Dataset, reach: int,
+                     progress: Progress = lambda done: None) -> list[float]:
+    """For 0, 1, ..., reach pixels the accuracy on images moved by exactly so many.
+
+    It is the mean over moves to the left, to the right, up and down.
+    """
+    accuracies, done = [], 0
+    for pixels in range(reach + 1):
+        ways = moves(dataset.height, dataset.width, pixels) if pixels else [None]
+        right = 0
+        for way in ways:
+            labelled = zip(read_images(model, dataset, way), dataset.labels)
+            for answers, label in labelled:
+                right += answers.index(max(answers)) == label
+                done += 1
+                progress(done)
+        accuracies.append(right / (len(ways) * len(dataset)))
+    return accuracies
+
+
+# ---------------------------------------------------------------------------
+# Several models
+# ---------------------------------------------------------------------------
+
+class Ensemble:
+    """Models that answer together: the mean of their answers, class by class.
+
+    P[j] = 1/k sum_i P_i[j].  Networks of any sizes, each with its own grey levels, do
+    as long as they have the same inputs and classes.
+    """
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        """DataError where inputs or classes differ."""
+        first, *others = self.models = list(models)
+        for model in others:
+            model.check_form(first.form, f"like {first.path}")
+            if list(model.names) != list(first.names):
+                raise DataError(model.path, f"classes {', '.join(model.names)}",
+                                f"{', '.join(first.names)} like {first.path}")
+
+    @classmethod
+    def load(cls, paths: Sequence[str | Path]) -> Ensemble:
+        """The models in these files."""
+        return cls([Model.load(path) for path in paths])
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the classes."""
+        return self.models[0].names
+
+    def check_form(self, form: tuple[int, int], of_what: str) -> None:
+        """DataError unless the models have these inputs and classes."""
+        for model in self.models:
+            model.check_form(form, of_what)
+
+    @property
+    def paths(self) -> list[str]:
+        """The files, as short as they can be written."""
+        return [shown_path(model.path) for model in self.models]
+
+    def answers(self, image: bytes) -> list[float]:
+        """The answers to one image."""
+        return _mean([model.check_answers(model.network.predict(
+            SparseMatrix.from_images([image], model.levels))[0])
+            for model in self.models])
+
+    def judge(self, dataset: Dataset, progress: Progress = lambda done: None) -> Report:
+        """The answers to a whole data set beside its labels."""
+        together = []
+        readers = [read_images(model, dataset) for model in self.models]
+        for answers in zip(*readers):
+            together.append(_mean(answers))
+            progress(len(together))
+        return Report(together, dataset.labels)
+
+    def __str__(self) -> str:
+        paths = ", ".join(self.paths)
+        if len(self.models) == 1:
+            return f"Model: {paths}"
+        return f"Models: {paths} (the mean of their {len(self.models)} answers)"
+
+
+def _mean(answers: Sequence[Sequence[float]]) -> list[float]:
+    """The mean of each column; fsum gives the same in every Python."""
+    if len(answers) == 1:
+        return list(answers[0])
+    return [math.fsum(column) / len(answers) for column in zip(*answers)]

@@ -1,0 +1,1 @@
+"""Output: text, figures, explanations, and the page to draw on."""

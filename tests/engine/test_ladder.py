@@ -1,0 +1,231 @@
+"""Every kernel against the triple loop; elimination, rotations and the ladder."""
+import math
+import runpy
+import sys
+from fractions import Fraction
+
+import pytest
+from conftest import ROOT
+
+import my_math
+from engine import ladder
+
+ALL = {**ladder.KERNELS, "chosen by size": my_math.matmul}
+every_kernel = pytest.mark.parametrize("kernel", ALL.values(), ids=ALL)
+
+# (m, k, n): a single number, row, column or inner step, then the sizes round the limits
+# at which a kernel changes its way: 4 rows a pass, 12 rows, 32 columns.
+SHAPES = [(1, 1, 1), (1, 7, 5), (5, 7, 1), (1, 13, 1), (4, 1, 3), (3, 2, 40)]
+SHAPES += [(3, k, n) for k in (3, 4, 5, 8, 11, 12, 13) for n in (2, 31, 32, 33)]
+
+
+@pytest.fixture(params=[False, True], ids=["without sumprod", "with sumprod"])
+def either_python(request, monkeypatch):
+    """Both ways a kernel can take, whichever of them this Python would choose."""
+    monkeypatch.setattr(my_math, "HAS_SUMPROD", request.param)
+    monkeypatch.setattr(my_math, "dot", my_math.dot_by_map)
+
+
+# --- products
+
+def test_the_triple_loop_multiplies_as_the_definition_says():
+    # The oracle of all others, so its own answer is written out by hand.
+    a = [[1, 2, 3], [4, 5, 6]]
+    b = [[1, 0, -1, 2], [0, 1, 5, 1], [2, -2, 0, 3]]
+    assert my_math.matmul_triple_loop(a, b) == [[7, -4, 9, 13], [16, -7, 21, 31]]
+
+
+def test_the_ladder_starts_from_the_triple_loop():
+    assert list(ladder.KERNELS.values())[0] is my_math.matmul_triple_loop
+
+
+@every_kernel
+@pytest.mark.parametrize("shape", SHAPES, ids="{0[0]}x{0[1]}x{0[2]}".format)
+def test_kernels_agree_exactly_with_the_triple_loop(
+        kernel, shape, either_python, random_rows):
+    m, k, n = shape
+    for kind in (int, Fraction):
+        a, b = random_rows(m, k, kind), random_rows(k, n, kind)
+        assert kernel(a, b) == my_math.matmul_triple_loop(a, b)
+
+
+@every_kernel
+@pytest.mark.parametrize("shape", [(3, 5, 4), (3, 40, 35)])
+def test_kernels_agree_on_floats_but_for_rounding(kernel, shape, random_rows):
+    m, k, n = shape
+    a, b = random_rows(m, k, float), random_rows(k, n, float)
+    for row, expected in zip(kernel(a, b), my_math.matmul_triple_loop(a, b)):
+        assert row == pytest.approx(expected, rel=1e-12, abs=1e-13)
+
+
+@every_kernel
+def test_kernels_multiply_empty_rows(kernel, random_rows):
+    b = random_rows(13, 3)
+    assert kernel([[0] * 13, [1] + [0] * 12, [0] * 13], b) == [[0] * 3, b[0], [0] * 3]
+
+
+@every_kernel
+def test_the_product_is_made_of_new_lists(kernel, random_rows):
+    a, b = [[0] * 5, [1] + [0] * 4, [0] * 5], random_rows(5, 3)
+    before = [list(row) for row in a], [list(row) for row in b]
+    product = kernel(a, b)
+    assert len({id(row) for row in product}) == 3
+    for row in product:
+        assert isinstance(row, list)
+        row[0] = "changed"
+    assert (a, b) == before
+
+
+# --- steps
+
+@pytest.mark.parametrize("step", [my_math.combine_rows, my_math.add_rows_by_four])
+@pytest.mark.parametrize("columns", [1, 3, 31, 32, 33])
+def test_combining_rows_adds_each_as_often_as_its_factor_says(
+        step, columns, either_python, random_rows):
+    for count in range(15):
+        total, = random_rows(1, columns)
+        factors = random_rows(1, count)[0]
+        rows = random_rows(count, columns)
+        expected = [t + sum(f * row[j] for f, row in zip(factors, rows))
+                    for j, t in enumerate(total)]
+        before = list(total)
+        assert step(total, factors, rows) == expected
+        assert total == before
+
+
+def test_dot_is_the_sum_of_products(random_rows):
+    for kind in (int, Fraction):
+        x, y = random_rows(2, 9, kind)
+        expected = sum(x[k] * y[k] for k in range(9))
+        assert my_math.dot(x, y) == my_math.dot_by_map(x, y) == expected
+
+
+def test_transpose_turns_columns_into_rows(random_rows):
+    a = random_rows(3, 5)
+    turned = my_math.transpose(a)
+    assert [[turned[j][i] for j in range(5)] for i in range(3)] == a
+    assert all(isinstance(row, list) for row in turned)
+
+
+# --- elimination and rotation
+
+def test_elimination_leaves_the_identity_and_the_solution():
+    a = [[Fraction(0), Fraction(2)], [Fraction(3), Fraction(1)]]
+    b = [[Fraction(4)], [Fraction(5)]]                     # 2 y = 4, 3 x + y = 5
+    assert my_math.eliminate(a, b) == -6                   # one swap: the sign turns
+    assert a == [[1, 0], [0, 1]]
+    assert b == [[1], [2]]
+
+
+def test_a_matrix_without_a_pivot_is_named():
+    with pytest.raises(my_math.SingularMatrixError, match=r"column 1 .* 2 x 2"):
+        my_math.eliminate([[1, 2], [2, 4]], [[1], [1]])
+
+
+def test_a_rotation_zeroes_one_pair_and_keeps_trace_and_lengths(random_rows):
+    half = random_rows(4, 4, float)
+    a = [[half[i][j] + half[j][i] for j in range(4)] for i in range(4)]
+    before = [list(row) for row in a]
+    a[1][3] = a[3][1] = before[1][3] = before[3][1] = 0.75
+    vectors = [[float(i == j) for j in range(4)] for i in range(4)]
+    my_math.rotate_to_zero(a, vectors, 1, 3)
+    assert a[1][3] == a[3][1] == 0
+    assert sum(a[i][i] for i in range(4)) == pytest.approx(
+        sum(before[i][i] for i in range(4)))
+    columns = my_math.transpose(vectors)                   # J A J^T is the new a
+    turned = my_math.matmul_triple_loop(
+        my_math.matmul_triple_loop(vectors, before), columns)
+    for row, expected in zip(a, turned):
+        assert row == pytest.approx(expected, abs=1e-14)
+    assert my_math.dot(vectors[1], vectors[3]) == pytest.approx(0, abs=1e-15)
+    assert math.hypot(*vectors[1]) == pytest.approx(1)
+
+
+# --- the ladder
+
+def test_fastest_of_takes_the_shortest_time_and_the_result(monkeypatch):
+    clock = iter([0, 5, 10, 12, 20, 29])                   # runs of 5, 2 and 9 seconds
+    monkeypatch.setattr(ladder.time, "perf_counter", lambda: next(clock))
+    assert ladder.fastest_of(lambda: "result", 3) == (2, "result")
+    assert list(clock) == []
+
+
+def test_fastest_of_goes_on_for_as_long_as_it_is_told(monkeypatch):
+    clock = iter([0, 1, 2, 4, 4, 6, 9, 12, 20, 99])        # 1 + 2 + 2 + 3 seconds
+    monkeypatch.setattr(ladder.time, "perf_counter", lambda: next(clock))
+    assert ladder.fastest_of(lambda: "result", 2, seconds=8) == (1, "result")
+    assert list(clock) == [20, 99]
+
+
+def test_largest_difference_looks_at_every_number():
+    reference = [[1, 2], [3, 4]]
+    assert ladder.largest_difference([[1, 2], [3, 4]], reference) == 0
+    for i in range(2):
+        for j in range(2):
+            c = [list(row) for row in reference]
+            c[i][j] -= 5
+            assert ladder.largest_difference(c, reference) == 5
+
+
+def test_the_ladder_measures_every_kernel_and_finds_them_equal(capsys):
+    assert ladder.ladder(2, 14, 3) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("(2 x 14) @ (14 x 3)")
+    measured = {line[:24].strip(): line[24:].split() for line in lines[3:-2]}
+    assert set(ladder.KERNELS) <= set(measured)
+    assert all(float(nanoseconds) > 0 for nanoseconds, _ in measured.values())
+    assert measured["index triple loop"][1] == "1.0"       # its own factor
+    assert "largest difference" in lines[-1]
+
+
+@pytest.mark.parametrize("place", [(0, 0), (1, 2)])
+def test_the_ladder_reports_a_kernel_that_is_wrong(place, monkeypatch, capsys):
+    def wrong(a, b):
+        product = my_math.matmul(a, b)
+        product[place[0]][place[1]] += 1e-6
+        return product
+    monkeypatch.setitem(ladder.KERNELS, "wrong", wrong)
+    assert ladder.ladder(2, 14, 3) == 1
+    assert "1.0e-06" in capsys.readouterr().out
+
+
+def test_the_ladder_compares_with_numpy_only_where_it_is_installed(
+        monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "numpy", None)        # import then fails
+    assert ladder.ladder(2, 14, 3) == 0
+    assert "NumPy" not in capsys.readouterr().out
+
+
+def test_the_ladder_shows_numpy_beside_the_kernels(capsys):
+    pytest.importorskip("numpy", reason="NumPy is not installed")
+    assert ladder.ladder(2, 14, 3) == 0
+    assert "NumPy, for comparison" in capsys.readouterr().out
+
+
+def test_rungs_with_a_form_of_their_own_are_prepared_once(monkeypatch, capsys):
+    prepared = []
+
+    def prepare(a, b):
+        prepared.append((a, b))
+        return lambda: my_math.matmul(a, b)
+    monkeypatch.setattr(ladder, "PREPARED", {
+        "my own": prepare, "not here": lambda a, b: None})
+    assert ladder.ladder(2, 14, 3) == 0
+    out = capsys.readouterr().out
+    assert "my own" in out and "not here" not in out and len(prepared) == 1
+    monkeypatch.setattr(ladder, "PREPARED", {"wrong": lambda a, b: lambda: b})
+    assert ladder.ladder(2, 14, 3) == 1
+
+
+def test_a_row_in_one_integer_gives_the_same_product():
+    product = ladder.PREPARED["a row in one integer"]([[0, 1 / 3], [1, 0]],
+                                                      [[1.5], [-3.0]])
+    assert list(product()) == [[-1], [1.5]]
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_the_command_ends_with_the_code_of_the_ladder(code, monkeypatch):
+    monkeypatch.setattr(ladder, "ladder", lambda: code)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "my_math.py"), run_name="__main__")
+    assert ended.value.code == code

@@ -1,0 +1,285 @@
+"""The .npz files: exact round trips, NumPy on the other side, and damaged files."""
+import io
+import json
+import os
+import random
+import struct
+import zipfile
+
+import pytest
+
+from engine import npz
+from errors import DataError
+from my_math import Matrix
+
+MATRICES = {"layer1.weights": Matrix([[0.1, -2.5e-300, 3.0], [4e300, 5.0, -0.0]]),
+            "layer1.bias": Matrix([[1 / 3], [2 ** 53], [float("inf")]])}
+SETTINGS = {"loss": "mse", "epochs": 3, "note": "größer \\ \" € 😀", "deep": [1, None]}
+COMPRESSIONS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.npz"
+
+
+def npy(descr="<f8", fortran="False", shape="(1, 2)", data=bytes(16), version=1):
+    """An .npy file with a header of one's own choice."""
+    header = f"{{'descr': {descr!r}, 'fortran_order': {fortran}, 'shape': {shape}, }}\n"
+    size = struct.pack("<H" if version == 1 else "<I", len(header))
+    return b"\x93NUMPY" + bytes([version, 0]) + size + header.encode() + data
+
+
+def archive(members, compression=zipfile.ZIP_STORED):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as zipped:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name)               # with a date that stays
+            zipped.writestr(info, content, compression)
+    return buffer.getvalue()
+
+
+def refusal(path):
+    """The DataError, which has to be one line that names the file."""
+    with pytest.raises(DataError) as caught:
+        npz.read_npz(path)
+    text = str(caught.value)
+    assert "\n" not in text and len(text) < 400
+    assert str(path) in text and caught.value.found and caught.value.expected
+    return caught.value
+
+
+# --- round trips
+
+def test_what_is_written_is_read_exactly(path):
+    npz.write_npz(path, MATRICES, SETTINGS)
+    matrices, settings = npz.read_npz(path)
+    assert (matrices, settings) == (MATRICES, SETTINGS)
+    assert list(matrices) == list(MATRICES)
+    assert str(matrices["layer1.weights"][1, 2]) == "-0.0"     # the sign of zero too
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (3, 4)])
+def test_every_shape_survives(path, shape, random_rows):
+    a = Matrix(random_rows(*shape, float))
+    npz.write_npz(path, {"a": a}, {})
+    assert npz.read_npz(path) == ({"a": a}, {})
+    assert npz.read_npz(str(path))[0] == {"a": a}
+
+
+def test_the_same_content_gives_the_same_bytes(tmp_path, monkeypatch):
+    files = tmp_path / "one.npz", tmp_path / "two.npz"
+    for file in files:
+        npz.write_npz(file, MATRICES, SETTINGS)
+        later = (2033, 5, 18, 12, 0, 0, 0, 0, 0)
+        monkeypatch.setattr("time.localtime", lambda *_: later)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_the_numbers_start_at_a_multiple_of_64_bytes():
+    # The format asks for it, so that a file can be mapped into memory.
+    for shape in ((1, 1), (784, 1), (10, 100)):
+        content = npz.matrix_to_npy(Matrix.zeros(*shape))
+        assert (len(content) - 8 * shape[0] * shape[1]) % 64 == 0
+        assert content[:8] == b"\x93NUMPY\1\0"
+
+
+# --- NumPy on the other side
+
+@pytest.fixture
+def numpy():
+    return pytest.importorskip("numpy", reason="NumPy is not installed")
+
+
+def test_numpy_opens_what_is_written_here(path, numpy):
+    npz.write_npz(path, MATRICES, SETTINGS)
+    with numpy.load(path) as arrays:            # allow_pickle is False
+        assert sorted(arrays.files) == sorted([*MATRICES, "settings"])
+        for name, matrix in MATRICES.items():
+            assert arrays[name].dtype == numpy.float64
+            assert arrays[name].tolist() == list(matrix)
+        assert json.loads(str(arrays["settings"])) == SETTINGS
+
+
+TYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("kind", [order + kind for kind in TYPES for order in "<>"])
+def test_what_numpy_writes_is_read_here(path, numpy, kind, compressed):
+    a = numpy.array([[1, 2, 3], [100, 5, 127]], dtype=kind)
+    save = numpy.savez_compressed if compressed else numpy.savez
+    save(path, plain=a, fortran=numpy.asfortranarray(a), turned=a.T, vector=a[1],
+         number=a[1, 2], settings=numpy.array('{"loss": "bce"}'))
+    matrices, settings = npz.read_npz(path)
+    assert settings == {"loss": "bce"}
+    assert {name: list(matrix) for name, matrix in matrices.items()} == {
+        "plain": a.tolist(), "fortran": a.tolist(), "turned": a.T.tolist(),
+        "vector": [a[1].tolist()], "number": [[127]]}
+
+
+def test_the_numbers_of_each_type_are_read_without_numpy():
+    # Frozen: the bytes of numpy.array([[1.5, -2], [3, 0.25]], dtype).tobytes().
+    for descr, data in (("<f2", "003e00c000420034"), (">f2", "3e00c00042003400"),
+                        ("<f4", "0000c03f000000c0000040400000803e")):
+        a = npz.parse_npy(npy(descr, shape="(2, 2)", data=bytes.fromhex(data)))
+        assert a == Matrix([[1.5, -2], [3, 0.25]])
+    for descr, expected in (("|u1", [[255, 1]]), ("|i1", [[-1, 1]])):
+        assert npz.parse_npy(npy(descr, data=b"\xff\1")) == Matrix(expected)
+
+
+@pytest.mark.parametrize("shape, expected", [
+    ("(2, 3)", [[1, 3, 5], [2, 4, 6]]), ("(3, 2)", [[1, 4], [2, 5], [3, 6]]),
+    ("(6,)", [[1, 2, 3, 4, 5, 6]]), ("(6, 1)", [[1], [2], [3], [4], [5], [6]])])
+def test_fortran_order_is_column_by_column(shape, expected):
+    a = npz.parse_npy(npy("|u1", "True", shape, bytes([1, 2, 3, 4, 5, 6])))
+    assert a == Matrix(expected)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_every_version_of_the_format_is_read(version):
+    content = npy(data=struct.pack("<2d", 0.5, -7), version=version)
+    assert npz.parse_npy(content) == Matrix([[0.5, -7]])
+
+
+def test_text_is_read_in_either_byte_order():
+    for order, code in (("<", "utf-32-le"), (">", "utf-32-be")):
+        content = npy(order + "U3", shape="()", data="ä€😀".encode(code))
+        assert npz.parse_npy(content) == "ä€😀"
+
+
+# --- what is no such file
+
+@pytest.mark.parametrize("content", [
+    {"descr": "|O"}, {"descr": "<c16"}, {"descr": "<f16"}, {"descr": "|b1"},
+    {"descr": "x"}, {"descr": ""}, {"descr": "*f8"}, {"descr": [("a", "<f8")]},
+    {"descr": "|S2"},
+    {"shape": "(0, 2)"}, {"shape": "(-1, -2)"}, {"shape": "(1, 1, 2)"},
+    {"shape": "2"}, {"shape": "(1.0, 2)"}, {"shape": "None"}, {"shape": "(2, 2)"},
+    {"shape": "(99999999999, 99999999999)"}, {"fortran": "maybe"}, {"data": b""},
+    {"data": bytes(15)}, {"data": bytes(17)}, {"fortran": "False, 'shape'"},
+    {"shape": "__import__('os').system('true')"}, {"shape": "(" * 500}], ids=str)
+def test_an_array_that_is_not_understood_is_refused(path, content):
+    path.write_bytes(archive({"a.npy": npy(**content)}))
+    refusal(path)
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"PNG" + bytes(60),
+    b"\x93NUMPY", b"\x93NUMPY\1\0\xff\xff{", b"\x93NUMPY\1\0\2\0{}",
+    b"\x93NUMPY\1\0\2\0[]", b"\x93NUMPY\1\0\1\0(" + bytes(60)], ids=str)
+def test_a_member_that_is_no_array_is_refused(path, content):
+    path.write_bytes(archive({"a.npy": content}))
+    refusal(path)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "3", '"text"', "", "null", "[" * 99999],
+                         ids=lambda text: text[:9])
+def test_settings_that_are_no_json_object_are_refused(path, text):
+    path.write_bytes(archive({"settings.npy": npz.text_to_npy(text)}))
+    refusal(path)
+
+
+def test_settings_may_be_missing_but_not_be_numbers(path):
+    path.write_bytes(archive({"a.npy": npz.matrix_to_npy(Matrix([[1]]))}))
+    assert npz.read_npz(path) == ({"a": Matrix([[1]])}, {})
+    path.write_bytes(archive({"settings.npy": npz.matrix_to_npy(Matrix([[1]]))}))
+    refusal(path)
+
+
+FOREIGN = {
+    "empty": b"", "one byte": b"P", "HTML": b"<!DOCTYPE html><html>404</html>",
+    "zip of texts": archive({"readme.txt": "hello"}), "noise": bytes(range(256)) * 9,
+    "zip of a folder": archive({"folder/": b""}), "bare npy": npy(),
+    "zip in bz2": archive({"a.npy": npy()}, zipfile.ZIP_BZIP2),
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_a_foreign_file_is_refused_in_one_line(path, content):
+    path.write_bytes(content)
+    assert "an .npz file" in refusal(path).expected
+
+
+def test_a_missing_file_and_a_folder_are_refused(path, tmp_path):
+    assert "No such file" in refusal(path).found
+    refusal(tmp_path)
+
+
+def test_a_member_that_would_fill_the_memory_is_refused_unread(path, monkeypatch):
+    monkeypatch.setattr(npz, "_LARGEST_MEMBER", 1000)
+    path.write_bytes(archive({"bomb.npy": bytes(1001)}, zipfile.ZIP_DEFLATED))
+    assert "bomb.npy of 1,001 bytes" in refusal(path).found
+
+
+@pytest.fixture(params=COMPRESSIONS, ids=["stored", "deflated"])
+def whole(request, path):
+    """The bytes of a good file, as written here and as numpy.savez_compressed does."""
+    npz.write_npz(path, MATRICES, SETTINGS)
+    with zipfile.ZipFile(path) as zipped:
+        members = {name: zipped.read(name) for name in zipped.namelist()}
+    return archive(members, request.param)
+
+
+def test_a_file_cut_short_is_refused(path, whole):
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        refusal(path)
+
+
+def test_a_damaged_file_is_refused_or_the_damage_did_not_matter(path, whole):
+    # A date or a permission may change unseen, a number may not.  What is lost from
+    # the table of contents is missed by whoever asks for it.
+    rng, refused = random.Random(7), 0
+    for place in range(0, len(whole), 5):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(rng.random() * 8)
+        path.write_bytes(damaged)
+        try:
+            matrices, settings = npz.read_npz(path)
+        except DataError:
+            refused += 1
+        else:
+            assert matrices.items() <= MATRICES.items() and settings in (SETTINGS, {})
+    assert refused > len(whole) / 10
+
+
+def test_a_damaged_number_never_gets_through(path):
+    npz.write_npz(path, MATRICES, SETTINGS)
+    whole = path.read_bytes()
+    place = whole.index(struct.pack("<d", 1 / 3))
+    for bit in range(64):
+        damaged = bytearray(whole)
+        damaged[place + bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        refusal(path)
+
+
+# --- a file is there whole or not at all
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_the_old_file_stays_when_writing_fails(path, call, monkeypatch):
+    path.write_bytes(b"old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(OSError, match="No space"):
+        npz.write_npz(path, MATRICES, SETTINGS)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(path.parent) == [path.name]      # nothing half-written beside it
+
+
+def test_a_new_file_replaces_the_old_one_and_leaves_nothing_beside_it(path):
+    path.write_bytes(b"old")
+    npz.write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_a_file_gets_the_permissions_that_every_new_file_gets(path):
+    # mkstemp's own are for the owner alone: nobody else could read the model.
+    (path.parent / "other").write_bytes(b"")
+    npz.write_whole(path, b"new")
+    assert path.stat().st_mode == (path.parent / "other").stat().st_mode

@@ -1,0 +1,185 @@
+"""engine.packed_network: its steps beside those of the textbook's network."""
+import random
+from itertools import product
+
+import pytest
+
+from data_loader import SAMPLE_FOLDER, load
+from engine.formats import NARROW, SMOOTH, WIDE, format_for
+from engine.packed_network import LOSS_BITS, PackedNetwork, StepOptions
+from engine.portable import OUTPUTS
+from engine.sparse import SparseMatrix
+from learning.dropout import Dropout
+from learning.engines import ListEngine
+from learning.optimizers import SGD
+from my_math import Matrix
+from network import ACTIVATIONS, LOSSES, Dense, Network
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return load(SAMPLE_FOLDER)[0].head(64)
+
+
+def packed(net, levels, form=WIDE, dropout=0.0):
+    return PackedNetwork(net, LOSSES[net.loss], levels, SGD, form, dropout=dropout)
+
+
+def parameters(layers):
+    return [matrix for pair in layers for matrix in pair]
+
+
+def lists_of(net):
+    return parameters((layer.weights.copy(), layer.bias.copy()) for layer in net.layers)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_end_of_the_network_is_that_of_the_textbook(name, smoothing, rng):
+    """Outputs, gradient and loss of the same logits, rounded to 1/4096."""
+    net = Network([3, 4, 5], loss=name)
+    mine, shift = packed(net, 4), 28
+    for spread in (0.1, 3, 15):
+        z = [round(rng.uniform(-spread, spread) * 4096) << shift for _ in range(5)]
+        logits, label = Matrix([[v / 2 ** 40 for v in z]]), rng.randrange(5)
+        y = net.targets([label], smoothing)
+        expected = LOSSES[name].outputs(logits)
+        p, row = OUTPUTS[name](z, shift), mine.targets(smoothing)[label]
+        assert row == pytest.approx(y[0]) and p == pytest.approx(expected[0], rel=1e-9)
+        assert list(map(LOSSES[name].gradient, p, row)) == pytest.approx(
+            LOSSES[name].gradient(expected, y)[0], rel=1e-9, abs=1e-12)
+        loss = LOSSES[name].of_sample(logits[0], expected[0], y[0])
+        assert mine.loss(z, p, row, label) / (1 << LOSS_BITS) == pytest.approx(
+            loss, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("label, loss", [(0, 0), (1, 1000), (2, 60)])
+def test_a_loss_is_told_where_the_output_is_0(label, loss):
+    z, mine = [0, -1000 << 40, -60 << 40], packed(Network([3, 4, 3]), 4)
+    p, y = OUTPUTS["cross-entropy"](z, 28), mine.targets()[label]
+    assert mine.loss(z, p, y, label) / (1 << LOSS_BITS) == pytest.approx(loss, abs=1e-9)
+
+
+@pytest.mark.parametrize("activation, loss, hidden, levels", [
+    *product(ACTIVATIONS, LOSSES, [[16]], [4]),
+    *product(["relu", "tanh"], ["cross-entropy"], [[], [16], [16, 16]], [2, 4, 256])])
+def test_a_wide_step_is_that_of_the_textbook(activation, loss, hidden, levels, sample):
+    """The engines end no further apart than 1/200 of the way of the step: activations,
+    or Z where they come from a table, are rounded to 1/256.  The losses agree to
+    1/2000.
+
+    Where a sum is all but 0, rounding may switch a ReLU behind it: then it is 1/8.
+    """
+    for seed in (2, 4, 5):
+        net = Network([784, *hidden, 10], activation, loss, random.Random(seed))
+        before = lists_of(net)
+        mine = packed(net, levels, WIDE if activation == "relu" else SMOOTH)
+        data = sample.with_levels(levels)
+        x, labels = next(data.batches(16))
+        images = [mine.first.quantizer(data.image(i)) for i in range(16)]
+        expected = net.train_batch(x, labels, 0.2)
+        found = mine.train_batch(images, labels, 0.2)
+        assert found.loss / 16 / (1 << LOSS_BITS) == pytest.approx(
+            expected.loss, rel=5e-4)
+        assert found.correct == expected.correct
+        for start, one, other in zip(before, lists_of(net), parameters(mine.layers())):
+            limit = 8 if activation == "relu" and len(hidden) == 2 else 200
+            assert (one - other).norm() < (one - start).norm() / limit
+
+
+def test_the_mean_of_narrow_steps_is_the_step_of_the_textbook(sample):
+    """Over 2,048 ways to round: one step from the same weights each time.
+
+    What is left is the rounding of activations to 1/8, of W2 to 2^-12 and of Z.
+    """
+    net = Network([784, 12, 10], rng=random.Random(3))
+    x, labels = next(sample.with_levels(4).batches(8))
+    before, mean = lists_of(net), None
+    mine = packed(net, 4, NARROW)
+    images = [mine.first.quantizer(sample.image(i)) for i in range(8)]
+    for position in range(0, 8 * 256, 8):
+        mine = packed(net, 4, NARROW)
+        mine.train_batch(images, labels, 0.1, position)
+        after = parameters(mine.layers())
+        mean = after if mean is None else [a + b for a, b in zip(mean, after)]
+    net.train_batch(x, labels, 0.1)
+    for start, one, total in zip(before, lists_of(net), mean):
+        way, other = one - start, total / 256 - start
+        # Rows of W1 start from weights rounded to 3 / 2^16.
+        assert (way - other).norm() < 0.1 * way.norm() + 2.0 ** -16 * len(list(one))
+
+
+@pytest.mark.parametrize("levels, hidden, rate", [(4, 24, 0.35), (2, 24, 0.35),
+                                                  (3, 200, 0.1)])
+def test_narrow_lanes_learn_as_the_textbook_does(levels, hidden, rate):
+    """Rounded at random, weights go other ways; the loss falls alike."""
+    data = load(SAMPLE_FOLDER)[0].head(1500).with_levels(levels)
+    net = Network([784, hidden, 10], rng=random.Random(3))
+    form = format_for([hidden], "relu", levels, rate / 32, True)
+    assert form.lanes == 24
+    mine, theirs, ours = packed(net, levels, form), 0.0, 0
+    for start, (x, labels) in zip(range(0, 1500, 32), data.batches(32)):
+        count = len(labels)
+        theirs += net.train_batch(x, labels, rate).loss * count
+        ours += mine.train_batch(
+            [mine.first.quantizer(data.image(start + i)) for i in range(count)], labels,
+            rate, start).loss
+    assert ours / (1 << LOSS_BITS) == pytest.approx(theirs, rel=0.1)
+
+
+X = [bytes([0, 85, 255, 170]), bytes([170, 255, 85, 85]), bytes([255, 85, 0, 85])]
+LABELS = [2, 0, 2]
+
+
+@pytest.mark.parametrize("activation, hidden", [
+    *product(["relu", "sigmoid"], [[12], [12, 8]])], ids=str)
+@pytest.mark.parametrize("rate, part", [(0.3, 0.4), (0.003, 0.4), (0.03, 0.9)])
+def test_both_engines_leave_out_the_same_units(activation, hidden, rate, part):
+    """After 3 steps the engines are no further apart than 1/50 of the way."""
+    rng = random.Random(3)
+    net = Network([4, *hidden, 3], activation, rng=rng)
+    before = lists_of(net)
+    mine = packed(net, 4, WIDE if activation == "relu" else SMOOTH, part)
+    factors = Dropout(part, hidden, random.Random(5))
+    whole = Dropout(part, hidden, random.Random(5), 256)
+    one, other = random.Random(7), random.Random(7)
+    images = [mine.first.quantizer(image) for image in X]
+    for _ in range(3):
+        net.train_batch(SparseMatrix.from_images(X, 4), LABELS, rate, smoothing=0.1,
+                        masks=list(map(Matrix, factors.draw(3, one))))
+        mine.train_batch(images, LABELS, rate, 0,
+                         StepOptions(smoothing=0.1, kept=whole.draw(3, other)))
+    for start, a, b in zip(before, lists_of(net), parameters(mine.layers())):
+        assert (a - b).norm() <= (a - start).norm() / 50 + 1e-6
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("form", [NARROW, WIDE], ids=["narrow", "wide"])
+def test_easy_are_those_whose_outputs_are_near_their_targets(form, loss, rng):
+    """A sample that is wrong for sure is not easy, though mean squared error has no
+    slope there."""
+    weights = Matrix([[20.0 * (i == j) - 10 for j in range(2)] for i in range(2)]) / 8
+    net = Network([2, 2, 2], loss=loss, rng=rng)
+    net.layers[0].weights, net.layers[1].weights = Matrix.identity(2) * 5.0, weights
+    images, labels = [b"\xff\0", b"\0\xff", b"\xff\0"], [0, 1, 1]
+    x = SparseMatrix.from_images(images, 4)
+    again = net.copy()
+    *_, easy = ListEngine(again, SGD(again.layers), 0.05).train_batch(x, labels, 0.1)
+    mine = packed(net, 4, form)
+    found = mine.train_batch(list(map(mine.first.quantizer, images)), labels, 0.1, 0,
+                             StepOptions(easy_below=0.05))
+    assert easy == found.easy == [0, 1]
+
+
+def test_the_last_digits_are_kept_from_and_to_floats(rng):
+    """What a checkpoint holds is exact: floats have 53 bits."""
+    for form, levels in ((NARROW, 4), (NARROW, 2), (WIDE, 256), (SMOOTH, 3)):
+        net = Network([30, 7, 5], "relu" if form is not SMOOTH else "tanh", rng=rng)
+        once = packed(net, levels, form)
+        whole = Network.of_layers([Dense(*pair) for pair in once.layers()],
+                                  net.activation, net.loss)
+        twice = packed(whole, levels, form)
+        assert twice.layers() == once.layers()
+        assert twice.first.weights == once.first.weights
+        for a, b in zip(once.later, twice.later):
+            assert a.weights == b.weights and a.bias == b.bias

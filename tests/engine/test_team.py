@@ -1,0 +1,430 @@
+"""engine.team: messages, processes that die, and the same bits from any number.
+"""
+import math
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import ROOT
+from tools import digest
+
+from data_loader import Dataset
+from engine import team as parallel
+from engine.lanes import LaneOverflowError
+from engine.team import Team, WorkerError, run_team
+from learning import checkpoint, training
+from learning.settings import DEFAULTS
+from network import Network
+
+START_METHODS = multiprocessing.get_all_start_methods()
+needs_kill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
+several = pytest.mark.parametrize("size", [2, 3])
+
+
+@pytest.fixture(autouse=True)
+def nobody_stays():
+    """After every test no process is left, and Ctrl-C does what it did before."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    assert multiprocessing.active_children() == []
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+# --- messages, between threads
+
+def in_threads(size, work, seconds=20):
+    """[work(team) of each rank], each in a thread; fails where they never end."""
+    mesh, results = parallel._mesh(size), {}
+
+    def run(rank):
+        results[rank] = work(Team(rank, mesh[rank]))
+    threads = [threading.Thread(target=run, args=(rank,), daemon=True)
+               for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(seconds)
+    assert not any(thread.is_alive() for thread in threads), "deadlock"
+    parallel._close(connection for row in mesh for connection in row)
+    return [results[rank] for rank in range(size)]
+
+
+SIZES = [10, parallel.Team._SMALL - 100, parallel.Team._SMALL + 100, 10 ** 6]
+
+
+@several
+@pytest.mark.parametrize("length", SIZES)
+def test_everybody_gets_what_was_sent_to_him_however_long(size, length):
+    """A pipe holds 64 KB: two that only send would wait for one another for ever."""
+    def work(team):
+        parts = [(team.rank, to, os.urandom(1) * length) for to in range(size)]
+        send = parts.__getitem__
+        return [parts, team.exchange(send), team.exchange(send)]
+    sent = in_threads(size, work)
+    for rank, (_, *received) in enumerate(sent):
+        assert received == [[sent[k][0][rank] for k in range(size)]] * 2
+
+
+@several
+def test_long_messages_meet_short_ones(size):
+    def work(team):
+        return team.exchange(lambda k: bytes(10 ** 6 if (team.rank + k) % 2 else 1))
+    for rank, received in enumerate(in_threads(size, work)):
+        assert list(map(len, received)) == [
+            10 ** 6 if (rank + k) % 2 else 1 for k in range(size)]
+
+
+@several
+@pytest.mark.parametrize("length", [1, 10 ** 6])
+def test_gather_gives_the_same_to_all(size, length):
+    for gathered in in_threads(size, lambda team: team.gather([team.rank] * length)):
+        assert gathered == [[k] * length for k in range(size)]
+
+
+@several
+def test_one_s_own_part_is_made_last_and_comes_first(size):
+    def work(team):
+        made, order = [], []
+        for rank, part in team.exchanged(lambda k: made.append(k) or (team.rank, k)):
+            order.append((rank, part))
+        return team.rank, made, order
+    for rank, made, order in in_threads(size, work):
+        others = [k for k in range(size) if k != rank]
+        assert made == [*others, rank]
+        assert order == [(k, (k, rank)) for k in (rank, *others)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 10, 32])
+def test_shares_follow_one_another_and_are_as_even_as_can_be(size, count):
+    team = Team(0, [None] * size)
+    shares = [range(count)[team.share(count, rank)] for rank in range(size)]
+    assert [i for share in shares for i in share] == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert Team(size - 1, [None] * size).share(count) == team.share(count, size - 1)
+
+
+def test_one_alone_talks_to_himself():
+    team = Team()
+    assert team.gather("mine") == ["mine"] and team.exchange(lambda k: 1) == [1]
+    assert list(range(9))[team.pixels] == list(range(9))
+
+
+# --- processes
+
+def report(team, *arguments):
+    """What a worker is told, and that all can hear it."""
+    return team.rank, arguments, team.gather((team.rank, os.getpid()))
+
+
+@pytest.mark.parametrize("method", START_METHODS)
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_leader_s_result_is_returned(size, method, monkeypatch):
+    monkeypatch.setattr(parallel, "multiprocessing",
+                        multiprocessing.get_context(method))
+    rank, arguments, told = run_team(size, report, "a", [2])
+    assert (rank, arguments) == (0, ("a", [2]))
+    assert [who for who, _ in told] == list(range(size))
+    assert told[0][1] == os.getpid() and len({pid for _, pid in told}) == size
+
+
+def die(team, victim, how):
+    """Go on for ever, but for the victim."""
+    for turn in range(10 ** 9):
+        if turn == 3 and team.rank == victim:
+            if how == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            elif how == "overflow":
+                raise LaneOverflowError("too much")
+            elif how == "interrupted":
+                raise KeyboardInterrupt
+            else:
+                os._exit(0)
+        team.gather(bytes(turn))
+
+
+@needs_kill
+@several
+@pytest.mark.parametrize("how, error", [
+    ("killed", WorkerError), ("gone", WorkerError), ("overflow", LaneOverflowError)])
+def test_the_end_of_a_helper_ends_the_run(size, how, error, capfd):
+    for victim in range(1, size):
+        with pytest.raises(error, match="worker"):
+            run_team(size, die, victim, how)
+    assert capfd.readouterr().err == ""
+
+
+@several
+@pytest.mark.parametrize("how, error", [
+    ("overflow", LaneOverflowError), ("interrupted", KeyboardInterrupt)])
+def test_an_exception_in_the_leader_ends_the_helpers(size, how, error, capfd):
+    start = time.monotonic()
+    with pytest.raises(error):
+        run_team(size, die, 0, how)
+    assert time.monotonic() - start < 5    # nobody had to be killed
+    assert capfd.readouterr().err == ""
+
+
+@several
+def test_a_worker_killed_in_the_middle_of_a_message_is_noticed(size):
+    """Its header has said 100 bytes, and three came."""
+    mesh = parallel._mesh(size)
+    os.write(mesh[size - 1][0].fileno(), (100).to_bytes(4, "big") + b"abc")
+    parallel._close(mesh[size - 1])
+    with pytest.raises(WorkerError, match="has ended"):
+        Team(0, [None] + [mesh[0][size - 1]]).gather(1)
+    parallel._close(connection for row in mesh[:-1] for connection in row)
+
+
+@several
+def test_a_process_that_cannot_be_started_is_told_and_the_others_end(size, monkeypatch):
+    real, started = multiprocessing.Process.start, []
+
+    def start(process):
+        if len(started) == size - 2:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        started.append(process)
+        real(process)
+    monkeypatch.setattr(multiprocessing.Process, "start", start)
+    with pytest.raises(WorkerError, match=f"not all of {size} worker processes could "
+                                          "be started .Resource temporarily"):
+        run_team(size, report)
+
+
+# --- how many
+
+@pytest.mark.parametrize("files, quota", [
+    ({"cpu.max": "max 100000\n"}, math.inf), ({"cpu.max": "150000 100000\n"}, 1.5),
+    ({"cpu.max": "5000 100000\n"}, 0.05), ({"cpu.max": "nonsense"}, math.inf),
+    ({}, math.inf),
+    ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
+    ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4),
+    ({"cpu/cpu.cfs_quota_us": "x", "cpu/cpu.cfs_period_us": "0"}, math.inf)])
+def test_a_container_s_quota_is_read(files, quota, tmp_path):
+    (tmp_path / "cpu").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert parallel._cpu_quota(tmp_path) == quota
+
+
+@pytest.mark.parametrize("cores, quota, workers", [
+    (1, math.inf, 1), (2, math.inf, 2), (64, 2, 2), (64, 1.5, 2), (64, 0.05, 1),
+    (64, math.inf, parallel.MOST_BY_DEFAULT)])
+def test_as_many_workers_are_started_as_are_worth_it(cores, quota, workers,
+                                                     monkeypatch):
+    monkeypatch.setattr(parallel, "_cpu_quota", lambda: quota)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)),
+                        raising=False)
+    assert parallel.default_workers() == workers
+
+
+@pytest.mark.parametrize("count, pixels, allowed, found", [
+    (33, 784, 10 ** 6, "33 worker processes: each talks to all others, and 32 are"),
+    (20000, 784, 10 ** 6, "20,000 worker processes"),
+    (5, 4, 10 ** 6, "5 worker processes share 4 pixels"),
+    (16, 784, 256, "16 worker processes need 304 open files")])
+def test_what_cannot_work_is_refused_before_it_starts(count, pixels, allowed, found,
+                                                      monkeypatch):
+    limits = SimpleNamespace(RLIMIT_NOFILE=0,
+                             getrlimit=lambda which: (allowed, allowed))
+    monkeypatch.setattr(parallel, "resource", limits)
+    with pytest.raises(WorkerError, match=found):
+        parallel.check_workers(count, pixels)
+    parallel.check_workers(2, 784)
+
+
+# --- the network, split
+
+def engine_of(team, network, images=32, **settings):
+    """The network on the packed engine, as a run with these settings has it."""
+    settings = {**DEFAULTS, "hidden": network.sizes[1:-1], **settings}
+    return training.PackedEngine(network.copy(), settings, team, images)
+
+
+def halves(team, network, levels):
+    """The weights of a network, packed and unpacked again, as this worker has them."""
+    engine = engine_of(team, network, grey_levels=levels)
+    later = [layer.weights.rows for layer in engine.network.later]
+    assert all(rows == later for rows in team.gather(later))
+    return len(engine.network.first.weights.rows), digest.digest(engine.whole())
+
+
+@pytest.mark.parametrize("levels", [4, 256])
+def test_every_worker_keeps_its_pixels_and_all_have_the_whole_network(levels):
+    whole = [run_team(size, halves, Network([10, 6, 5, 3]), levels)
+             for size in (1, 2, 3)]
+    assert [rows for rows, _ in whole] == [10, 5, 4]
+    assert len({text for _, text in whole}) == 1
+
+
+def outputs(team, network, dataset):
+    """The outputs of the team for a data set, and the mean loss."""
+    report = engine_of(team, network).evaluate(dataset)
+    return report.answers, report.loss
+
+
+@pytest.mark.parametrize("hidden", [[], [6], [6, 5]], ids=str)
+def test_a_team_evaluates_as_one_does_and_in_the_same_order(hidden, rng):
+    """Also where a last batch leaves a worker without an image; the loss is the same to
+    the last digit."""
+    pixels = bytes(rng.choice([0, 0, 85, 170, 255]) for _ in range(201 * 16))
+    labels = bytes(rng.randrange(3) for _ in range(201))
+    dataset = Dataset("201", pixels, labels, 4, 4, levels=4)
+    network = Network([16, *hidden, 3], rng=rng)
+    alone, loss = run_team(1, outputs, network, dataset)
+    for row, expected in zip(alone, network.answers(dataset)):
+        # narrow lanes round activations to 1/8
+        assert row == pytest.approx(expected, abs=0.05 if len(hidden) == 1 else 2e-3)
+    x, _ = next(dataset.batches(201))
+    assert loss == pytest.approx(network.mean_loss(x, list(labels)), abs=0.01)
+    for size in (2, 3, 5):
+        assert run_team(size, outputs, network, dataset) == (alone, loss)
+
+
+# --- the same bits
+
+# Frozen: what `python tests/tools/digest.py` prints.  A change of these is a change of the
+# arithmetic: every model and every resumed run becomes another one.
+FROZEN = {
+    "affine":
+        "2f925575b47422e497afa7e4df74a94b038cf6b0f023a9e78a2313caf4eb5305",
+    "elastic":
+        "5936605904c0560f850b2d82f40e55b36d639a363486bcb68ed1d23d1682a207",
+    "one layer":
+        "ad37261816c2e70551c6d26903d21b431571b0cdf63f6fee1a63f832dd8b8e81",
+    "two layers":
+        "407af52dbfee129bfc039776539da547b73b487ef0f91576c726aacb8abd3e7a",
+    "sigmoid":
+        "67f51efe5af76381c30aa1850987371852c2118fb19cb791dc5cf1527ef4bdbc",
+    "256 levels":
+        "a4f0f11bd38a0ee39c4b8578c7ce1824ff1226348a2e1860c3d97b45448c6d4b",
+    "momentum":
+        "ca99d0cd4dda48ae2eb99edf12b6eb433018fd6a3b16dfa721d6784a7ecdf23b",
+    "dropout":
+        "30634185ecea491fd82987419e0db7b8e4668ad995bf77fee3378dc9c5e8f4bf",
+    "cosine":
+        "67682b6c1286bee70e61a88f93a0132c77743db2255b69585c412ed65e099de3",
+    "adam":
+        "cc97e5d7e79b5ec2f321418c452ba9f4471465fc88defbcaa6f66aef99c94f89",
+}
+
+
+def test_every_run_is_frozen():
+    assert list(FROZEN) == list(digest.RUNS)
+    assert len(set(FROZEN.values())) == len(FROZEN)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("run", FROZEN)
+def test_the_weights_are_the_same_for_any_number_of_workers(run, workers):
+    assert digest.digest_of(run, workers) == FROZEN[run]
+
+
+def test_images_rest_and_last_batches_are_small_in_these_runs(tmp_path):
+    """Else the digests would not show what they are there to show."""
+    for run in ("elastic", "one layer", "two layers"):
+        settings = {**DEFAULTS, **digest.RUNS[run]}
+        folder = tmp_path / run
+        folder.mkdir()
+        digest.train(settings, 1, folder)
+        _, _, progress = checkpoint.load_checkpoint(folder)
+        counts = [row["images"] for row in progress.history]
+        assert min(counts) < counts[0] == settings["limit"]
+    assert settings["limit"] % settings["batch_size"] == 1
+
+
+def changed(**settings):
+    return {**DEFAULTS, **digest.RUNS["one layer"], "epochs": 1, **settings}
+
+
+@pytest.mark.parametrize("settings", [
+    {"seed": 2}, {"learning_rate": 0.351}, {"limit": 64}, {"augment": "none"},
+    {"sure": 0.9}, {"grey_levels": 3}])
+def test_the_digest_sees_every_change(settings, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    assert (digest.train(changed(**settings), 1, tmp_path / "a")
+            != digest.train(changed(), 1, tmp_path / "b"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("run, stop", [("elastic", 1), ("elastic", 2), ("one layer", 3),
+                                       ("momentum", 1), ("dropout", 1), ("adam", 2),
+                                       ("256 levels", 1)])
+def test_a_resumed_run_ends_with_the_same_bits(run, stop, workers, tmp_path,
+                                               monkeypatch):
+    """Stopped in a later epoch, resumed by another number of workers."""
+    real = training.Epoch.train
+
+    def interrupted(epoch, network, live, *more):
+        if epoch.number == stop + 1 and epoch.team.rank == 0:
+            raise KeyboardInterrupt
+        return real(epoch, network, live, *more)
+    settings = {**DEFAULTS, **digest.RUNS[run]}
+    monkeypatch.setattr(training.Epoch, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        digest.train(settings, workers, tmp_path)
+    monkeypatch.setattr(training.Epoch, "train", real)
+    assert len(checkpoint.load_checkpoint(tmp_path)[2].history) == stop
+    assert digest.train(settings, 3 - workers, tmp_path) == FROZEN[run]
+
+
+def other_pythons():
+    """Every Python from 3.9 up that is on the PATH or under pyenv, by its name."""
+    names = [f"python3.{minor}" for minor in range(9, 15)] + ["pypy3"]
+    found = {name: path for name in names if (path := shutil.which(name))}
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for path in sorted(versions.glob("*/bin/*")):
+        if path.name in names:             # not pyenv's shims: those may lead nowhere
+            found[path.name] = str(path)
+    return found
+
+
+PYTHONS = other_pythons()
+
+
+@pytest.mark.skipif(not PYTHONS, reason="no other Python from 3.9 up on this machine")
+@pytest.mark.parametrize("name", PYTHONS or ["none"])
+def test_every_other_python_gives_the_same_bits(name):
+    start = [PYTHONS[name], "-B", str(Path("tests", "tools", "digest.py"))]
+    run = subprocess.run(start, cwd=ROOT, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, text=True, timeout=120)
+    if run.returncode and "pyenv" in run.stderr:
+        pytest.skip(f"{name} is a shim of pyenv without a Python behind it")
+    assert run.returncode == 0, run.stderr
+    found = dict(line.split(": ") for line in run.stdout.splitlines())
+    assert found == FROZEN
+
+
+# --- what a step needs beside images
+
+KINDS = [("sgd", 0.01), ("momentum", 0.01), ("adam", 0.01), ("sgd", 0.0)]
+
+
+def trained(team, optimizer, l2, images, labels):
+    """Weights and state of the optimizer after two batches."""
+    engine = engine_of(team, Network([10, 4, 3]), len(images), optimizer=optimizer,
+                       l2=l2, learning_rate=0.05)
+    quantize = engine.network.first.quantizer
+    groups = [quantize(image[team.pixels]) for image in images]
+    for _ in range(2):
+        engine.train_batch(groups, labels, 0.05, 0)
+    return digest.digest(engine.whole()), engine.optimizer_state()
+
+
+@pytest.mark.parametrize("optimizer, l2", KINDS)
+@pytest.mark.parametrize("count", [1, 5])
+def test_all_workers_take_every_step_with_or_without_images(optimizer, l2, count, rng):
+    images = [bytes(rng.choice([0, 85, 170, 255]) for _ in range(10))
+              for _ in range(count)]
+    arguments = optimizer, l2, images, [i % 3 for i in range(count)]
+    alone = run_team(1, trained, *arguments)
+    for size in (2, 3, 4):
+        assert run_team(size, trained, *arguments) == alone

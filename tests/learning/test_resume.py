@@ -1,0 +1,208 @@
+"""Resume: a run that was killed goes on to the bits of one that was not."""
+import base64
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from tools import digest
+
+from engine import npz
+from learning import checkpoint
+from learning.settings import DEFAULTS
+from network import Network
+
+KILLS = 20
+
+# Every kind of state that a run has: augmentation, images that rest, dropout, the
+# optimizer's own matrices, L2; and checkpoints in the midst of epochs.
+OPTIONS = [
+    "--data", str(ROOT / "data" / "sample"), "--hidden", "12", "--limit", "900",
+    "--batch-size", "8", "--epochs", "5", "--augment", "shift", "--sure", "0.3",
+    "--optimizer", "momentum", "--learning-rate", "0.03", "--dropout", "0.1",
+    "--l2", "0.002", "--save-every", "0.05"]
+
+
+def command(*arguments):
+    return [sys.executable, "-B", str(ROOT / "train.py"), "--no-plots", *arguments]
+
+
+def weights_of(folder):
+    return digest.digest(Network.load(Path(folder) / "model.npz")[0])
+
+
+def run(*arguments):
+    return subprocess.run(command(*arguments), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """(digest of the weights, seconds) of a run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    start = time.perf_counter()
+    done = run(*OPTIONS, "--workers", "1", "--output", str(folder))
+    assert done.returncode == 0, done.stderr
+    return weights_of(folder), time.perf_counter() - start
+
+
+def killed_after(seconds, arguments):
+    """Whether the command had to be killed after so many seconds."""
+    process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        process.wait(seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)      # its workers at the same moment
+        process.wait()
+        return True
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+def test_killed_at_random_moments_it_ends_with_the_same_bits(uninterrupted, tmp_path):
+    """KILLS times SIGKILL to the leader and its workers; each time what is in the
+    folder is a whole checkpoint or none, and 1, 2 or 3 workers go on with it."""
+    expected, seconds = uninterrupted
+    rng, kills, in_midst = random.Random(6), 0, 0
+    folder, number = tmp_path / "run0", 0
+    while kills < KILLS:
+        begun = (folder / "model.npz").exists()
+        where = (["--resume", str(folder), "--data", OPTIONS[1]] if begun
+                 else [*OPTIONS, "--output", str(folder)])
+        wait = 0.15 + rng.random() * seconds * 0.8
+        if killed_after(wait, [*where, "--workers", str(1 + kills % 3)]):
+            kills += 1
+            if (folder / "model.npz").exists():
+                _, settings, progress = checkpoint.load_checkpoint(folder)    # whole
+                in_midst += progress.part.done > 0
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+        else:
+            assert weights_of(folder) == expected
+            number += 1
+            folder = tmp_path / f"run{number}"
+    if (folder / "model.npz").exists():
+        done = run("--resume", str(folder), "--data", OPTIONS[1], "--workers", "2")
+        assert done.returncode == 0, done.stderr
+        assert weights_of(folder) == expected
+    assert in_midst >= 3        # else this test does not show what it is there to show
+
+
+def test_killed_in_the_middle_of_a_write_the_checkpoint_before_is_whole(
+        tmp_path, monkeypatch):
+    """The process dies, in effect, after each of the system calls of a write."""
+    settings = {**DEFAULTS, "epochs": 3, "recipe": "default", "data": "ten"}
+    row = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3,
+           "seconds": 0.5, "test_accuracy": 0.125}
+    nets = [Network([4, 3, 2], rng=random.Random(seed)) for seed in (1, 2)]
+    progress = checkpoint.Progress([row], [0, 2, 1], None, {}, 0)
+    checkpoint.save_checkpoint(tmp_path, nets[0], settings, progress)
+
+    class Killed(BaseException):
+        """Stands for SIGKILL: nothing catches it."""
+
+    def dying(*arguments, **more):
+        raise Killed
+    for name in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, dying)
+            with pytest.raises(Killed):
+                checkpoint.save_checkpoint(tmp_path, nets[1], settings, progress)
+        kept, _, found = checkpoint.load_checkpoint(tmp_path)
+        assert digest.digest(kept) == digest.digest(nets[0]) and found == progress
+
+
+# --- what stands in the way of a checkpoint: one line, and the good file is kept
+
+@pytest.fixture
+def half_run(tmp_path):
+    """The folder of a run of which 1 of 2 epochs is done."""
+    folder = tmp_path / "half"
+    done = run("--data", OPTIONS[1], "--hidden", "4", "--limit", "100", "--epochs", "2",
+               "--augment", "none", "--output", str(folder), "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    matrices, settings = npz.read_npz(folder / "model.npz")
+    settings["history"] = settings["history"][:1]
+    settings["optimizer_steps"] = 0
+    settings["resting"] = base64.b64encode(zlib.compress(bytes(100))).decode()
+    npz.write_npz(folder / "model.npz", matrices, settings)
+    return folder
+
+
+def refused(*arguments):
+    """The one line on stderr of a command that ends with exit code 2."""
+    done = run(*arguments)
+    assert done.returncode == 2, (done.returncode, done.stderr)
+    line, = done.stderr.splitlines()
+    return line
+
+
+def test_a_checkpoint_cut_in_half_is_refused(half_run):
+    path = half_run / "model.npz"
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    assert "model.npz" in refused("--resume", str(half_run), "--data", OPTIONS[1])
+
+
+@pytest.mark.parametrize("name, value", [
+    ("epochs", "many"), ("hidden", 12), ("batch_size", None), ("schedule", 3),
+    ("history", {}), ("history", [1]), ("part", {"done": -1}),
+    ("part", {"sure": [500]}), ("part", {"loss_sum": 2.5}),
+    ("part", 7), ("resting", "?"), ("resting", ""), ("optimizer_steps", -1)])
+def test_nonsense_in_the_settings_is_refused(name, value, half_run):
+    matrices, settings = npz.read_npz(half_run / "model.npz")
+    settings = json.loads(json.dumps({**settings, name: value}))
+    npz.write_npz(half_run / "model.npz", matrices, settings)
+    line = refused("--resume", str(half_run), "--data", OPTIONS[1])
+    assert "damaged settings" in line
+
+
+def test_other_data_is_refused(half_run, other_data):
+    assert "same data" in refused("--resume", str(half_run), "--data", str(other_data))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX resource limits")
+def test_a_full_disk_is_one_line_and_the_good_file_is_kept(half_run):
+    """A limit on the size of files stands for the disk: writing ends with an error."""
+    before = (half_run / "model.npz").read_bytes()
+    limit = ("import resource, signal, sys; signal.signal(signal.SIGXFSZ, "
+             "signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000));"
+             "sys.path.insert(0, {root!r}); import train; sys.exit(train.main("
+             "['--resume', {folder!r}, '--data', {data!r}, '--no-plots', '--workers', "
+             "'1']))").format(root=str(ROOT), folder=str(half_run), data=OPTIONS[1])
+    done = subprocess.run([sys.executable, "-B", "-c", limit], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.stderr.count("\n") == 1, done.stderr
+    line = done.stderr
+    assert done.returncode == 2 and "the checkpoint before it is kept" in line
+    assert (half_run / "model.npz").read_bytes() == before
+    assert sorted(path.name for path in half_run.iterdir()) == [
+        "history.csv", "model.npz"]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(half_run, monkeypatch, capsys):
+    """Root may write anywhere, so the refusal is put in by hand."""
+    import train
+
+    def refuse(*arguments, **more):
+        raise PermissionError(13, "Permission denied")
+    before = (half_run / "model.npz").read_bytes()
+    monkeypatch.setattr(npz.os, "replace", refuse)
+    code = train.main(["--resume", str(half_run), "--data", OPTIONS[1], "--no-plots",
+                       "--workers", "1"])
+    line, = capsys.readouterr().err.splitlines()
+    assert code == 2 and "Permission denied" in line and "is kept" in line
+    assert (half_run / "model.npz").read_bytes() == before
+
+
+def test_no_thread_is_left_over():
+    assert threading.active_count() == 1

@@ -1,0 +1,457 @@
+"""Searches from outside and from within: what they try, print, write and resume."""
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+import data_loader
+import train
+from data_loader import Dataset
+from engine.team import Team
+from errors import DataError
+from learning import search
+from learning.search import Plan, Trial, fold_parts, grid_rows, summed_up
+from learning.settings import DEFAULTS, RECIPES
+from network import Network
+from show.options import grid_from, recipe_lines
+
+SAMPLE = str(data_loader.SAMPLE_FOLDER)
+SMALL = ["--data", SAMPLE, "--limit", "120", "--augment", "none", "--epochs", "2"]
+GRID = ["--grid", "hidden=4,none", "learning-rate=0.1,0.3"]
+SETTINGS = {**DEFAULTS, "recipe": "default", "validation": 2, "augment": "none",
+            "epochs": 2, "hidden": [3]}
+
+
+def plan_of(grid=None, folds=0, given=(), **settings):
+    return Plan({**SETTINGS, **settings}, grid or {}, folds, list(given), "tiny", 12)
+
+
+def tiny():
+    """Twelve images of 2 x 2 in two classes that a network can tell apart."""
+    pixels = [bytes([255, 0, 0, i]) if i % 2 else bytes([0, 0, 255, i])
+              for i in range(12)]
+    return Dataset("tiny", b"".join(pixels), bytes(i % 2 for i in range(12)), 2, 2, "ab")
+
+
+def result(accuracy, **others):
+    return {"epochs_run": 2, "best_epoch": 1, "epoch": 2, "seconds": 0.5,
+            "validation_accuracy": accuracy, "validation_loss": 1 - accuracy,
+            "outcome": "done", **others}
+
+
+DIVERGED = {"outcome": "diverged", "why": "too large"}
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Run the command; (exit code, stdout, stderr, folder)."""
+    def command(*options, folder="search"):
+        output = [] if "--resume" in options else [
+            *SMALL, "--output", str(tmp_path / folder)]
+        code = train.main([*output, "--no-plots", *options])
+        out, err = capsys.readouterr()
+        return code, out, err, tmp_path / folder
+    return command
+
+
+def rows_in(path):
+    """The rows of a table without the seconds, which alone differ from run to run."""
+    rows = list(csv.DictReader(open(path, newline="")))
+    for row in rows:
+        del row["seconds"]
+    return rows
+
+
+def weights_of(folder):
+    return [[list(layer.weights), list(layer.bias)]
+            for layer in Network.load(folder / "model.npz")[0].layers]
+
+
+# --- recipes
+
+def test_recipes_are_listed_without_data(capsys):
+    assert train.main(["--recipe", "list", "--data", "no/such/folder"]) == 0
+    out, err = capsys.readouterr()
+    names = [line.split()[0] for line in out.splitlines() if line[0] != " "]
+    assert names == ["(defaults)", *RECIPES] and err == ""
+
+
+def test_a_recipes_row_is_what_it_has_otherwise():
+    text = " ".join(" ".join(recipe_lines(60)).split())
+    assert " fast --epochs 6 best --epochs 160 textbook " in text
+    assert "tiny --hidden 10 --learning-rate 0.1" in text and "--batch-size all" in text
+    assert max(map(len, recipe_lines(60))) <= 60
+
+
+def test_an_unknown_recipe_is_one_line(capsys):
+    with pytest.raises(SystemExit) as stop:
+        train.main(["--recipe", "nonsense"])
+    err = capsys.readouterr().err
+    assert stop.value.code == 2 and err.count("\n") == 1 and "nonsense" in err
+
+
+# --- what is tried
+
+def test_values_are_parsed_as_their_options_are():
+    assert grid_from(["hidden=64-32,none", "batch-size=32,all", "l2=0,1e-5",
+                      "engine=lists,packed", "optimizer=adam"]) == {
+        "hidden": [[64, 32], []], "batch_size": [32, 0], "l2": [0.0, 1e-5],
+        "engine": ["lists", "packed"], "optimizer": ["adam"]}
+
+
+def test_all_combinations_in_order():
+    plan = plan_of({"hidden": [[4], []], "seed": [1, 2]})
+    assert plan.combinations == [
+        {"hidden": [4], "seed": 1}, {"hidden": [4], "seed": 2},
+        {"hidden": [], "seed": 1}, {"hidden": [], "seed": 2}]
+    assert [trial.name for trial in plan.trials] == ["run-1", "run-2", "run-3", "run-4"]
+    assert plan.trials[2].settings == {**SETTINGS, "hidden": [], "seed": 1}
+    both = plan._replace(folds=2).trials
+    assert [trial.name for trial in both[:3]] == [
+        "run-1-fold-1", "run-1-fold-2", "run-2-fold-1"]
+    assert [trial.name for trial in plan_of(folds=2).trials] == ["fold-1", "fold-2"]
+
+
+@pytest.mark.parametrize("count", range(2, 12))
+def test_every_image_is_judged_once_and_never_by_a_network_that_saw_it(count):
+    for folds in range(2, count + 1):
+        order = list(range(100, 100 + count))
+        parts = [fold_parts(order, fold, folds) for fold in range(1, folds + 1)]
+        assert sorted(i for _, judged in parts for i in judged) == order
+        assert all(sorted(seen + judged) == order for seen, judged in parts)
+        sizes = {len(judged) for _, judged in parts}
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_the_images_of_a_fold_are_shuffled_by_the_seed():
+    first, again, other = (
+        Trial(1, {**SETTINGS, "seed": seed}, 1, 3).parts(tiny()) for seed in (1, 1, 2))
+    assert len(first["train"]) == 8 and len(first["validation"]) == 4
+    assert first["validation"].images == again["validation"].images
+    assert first["validation"].images != other["validation"].images
+    assert first["train"].levels == DEFAULTS["grey_levels"]
+
+
+def test_without_folds_the_last_images_judge():
+    parts = Trial(1, SETTINGS).parts(tiny())
+    assert parts["validation"].images == tiny().images[-8:] and len(parts["train"]) == 10
+
+
+def test_a_plan_comes_back_whole(tmp_path):
+    plan = plan_of({"hidden": [[4], []], "learning_rate": [0.1]}, 3, ["epochs"])
+    plan.save(tmp_path)
+    assert Plan.load(tmp_path) == plan
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "{", '{"grid": 1}', "\xff"])
+def test_a_damaged_plan_or_result_is_refused(text, tmp_path):
+    (tmp_path / "run-1").mkdir()
+    for name in ("search.json", "run-1/result.json"):
+        (tmp_path / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match="search.json.*the plan of a search"):
+        Plan.load(tmp_path)
+    with pytest.raises(DataError, match="result.json.*the result of a run"):
+        search.done_before(plan_of({"seed": [1]}), tmp_path)
+
+
+@pytest.mark.parametrize("change", [
+    {"settings": {}}, {"grid": {"seed": []}}, {"grid": {"seed": 1}}, {"folds": "2"},
+    {"grid": {"hiden": [1]}}, {"images": None}, {"given": 0}])
+def test_a_plan_of_other_kinds_is_refused(change, tmp_path):
+    plan = {**plan_of({"seed": [1]})._asdict(), **change}
+    (tmp_path / "search.json").write_text(json.dumps(plan))
+    with pytest.raises(DataError, match="damaged settings"):
+        Plan.load(tmp_path)
+
+
+@pytest.mark.parametrize("settings, given, expected", [
+    ({}, [], "python train.py --hidden none --seed 2"),
+    ({"recipe": "fast", "epochs": 3}, ["epochs", "validation"],
+     "python train.py --recipe fast --hidden none --epochs 3 --seed 2"),
+    ({"patience": 4}, ["patience"],
+     "python train.py --hidden none --validation 2 --patience 4 --seed 2")])
+def test_the_command_that_trains_a_combination(settings, given, expected):
+    plan = plan_of(given=given, **settings)
+    assert plan.command({"hidden": [], "seed": 2}) == expected
+
+
+# --- one run
+
+@pytest.mark.parametrize("patience, kept", [(0, 6), (2, 2)])
+def test_the_result_is_of_the_weights_kept(patience, kept, monkeypatch):
+    history = [{"epoch": n, "validation_accuracy": a, "validation_loss": n / 8,
+                "seconds": 0.5} for n, a in enumerate([.1, .9, .2, .3, .4, .5], 1)]
+    found = search._result(history, {"patience": patience})
+    assert (found["epoch"], found["best_epoch"], found["epochs_run"]) == (kept, 2, 6)
+    assert found["validation_accuracy"] == history[kept - 1]["validation_accuracy"]
+    assert found["validation_loss"] == kept / 8 and found["seconds"] == 3
+
+
+def test_a_run_never_prints_and_writes_its_result(tmp_path, capsys):
+    heard = []
+    found = search.train_trial(Team(), Trial(1, SETTINGS), tiny(), tmp_path / "run-1",
+                               heard.append)
+    assert found["outcome"] == "done" and heard == [1, 2]
+    assert json.loads((tmp_path / "run-1" / "result.json").read_text()) == found
+    assert capsys.readouterr() == ("", "")
+
+
+# --- what was found
+
+def test_folds_are_summed_up_by_mean_and_deviation():
+    plan = plan_of({"hidden": [[4], [8]]}, folds=3)
+    names = [trial.name for trial in plan.trials]
+    results = dict(zip(names, map(result, [0.5, 0.75, 1.0, 0.25, 0.25, 0.25])))
+    first, second = grid_rows(plan, results)
+    assert first["validation_accuracy"] == 0.75 and first["deviation"] == 0.25
+    assert second["validation_accuracy"] == 0.25 and second["deviation"] == 0
+    assert first["seconds"] == 1.5 and first["hidden"] == [4]
+    first, second = grid_rows(plan, {**results, "run-1-fold-2": DIVERGED})
+    assert first["outcome"] == "diverged" and "validation_accuracy" not in first
+    assert second["outcome"] == "done"
+
+
+def test_seeds_count_by_their_mean_and_diverged_ones_not_at_all():
+    plan = plan_of({"hidden": [[4], [], [8]], "seed": [1, 2]})
+    scores = [0.9, 0.1, 0.7, 0.6, 0.95, None]
+    results = {trial.name: DIVERGED if score is None else result(score)
+               for trial, score in zip(plan.trials, scores)}
+    found, best = summed_up(plan, grid_rows(plan, results))
+    assert best == {"hidden": [], "seed": 1}
+    assert found.best == {"hidden": "none"}
+    assert found.cells == {("4",): 0.5, ("none",): pytest.approx(0.65)}
+
+
+def test_nothing_is_left_where_all_diverge():
+    plan = plan_of({"hidden": [[4]]})
+    assert summed_up(plan, grid_rows(plan, {"run-1": DIVERGED})) is None
+
+
+# --- the command
+
+def test_a_grid_prints_writes_and_names_the_best(run):
+    code, out, err, folder = run(*GRID, "--workers", "2")
+    assert code == 0 and err == ""
+    assert "100 to train on, 20 to validate on (the last sixth" in out
+    assert out.count(" | Val Acc: ") == 4 and "Epoch" not in out
+    assert "test" not in out.replace(str(folder), "")
+    rows = rows_in(folder / "grid.csv")
+    assert [(row["hidden"], row["learning_rate"]) for row in rows] == [
+        ("4", "0.1"), ("4", "0.3"), ("none", "0.1"), ("none", "0.3")]
+    best = max(rows, key=lambda row: float(row["validation_accuracy"]))
+    assert (f"Train the best: python train.py --hidden {best['hidden']} --learning-rate "
+            f"{best['learning_rate']} --epochs 2 --augment none --limit 120 "
+            f"--data {SAMPLE}\n") in out
+    accuracy = 100 * float(best["validation_accuracy"])
+    assert f"[{accuracy:.2f}]" in out and (folder / "run-4" / "model.npz").exists()
+
+
+def test_the_test_set_is_not_even_loaded(run, monkeypatch):
+    asked, real = [], train.load_data
+
+    def load(folder, parts):
+        asked.append(parts)
+        return real(folder, parts)
+    monkeypatch.setattr(train, "load_data", load)
+    run("--grid", "hidden=none")
+    assert asked == [("train",)]
+
+
+def test_the_rows_and_weights_are_the_same_for_any_number_of_workers(run):
+    one, two = (run(*GRID, "--workers", workers, folder=workers)[-1]
+                for workers in ("1", "3"))
+    assert rows_in(one / "grid.csv") == rows_in(two / "grid.csv")
+    assert [weights_of(one / f"run-{n}") for n in (1, 4)] == [
+        weights_of(two / f"run-{n}") for n in (1, 4)]
+
+
+def test_a_run_of_a_search_is_the_run_of_its_command(run, tmp_path):
+    *_, folder = run("--grid", "hidden=4", "--validation", "20")
+    code = train.main([*SMALL, "--hidden", "4", "--validation", "20", "--no-plots",
+                       "--workers", "1", "--output", str(tmp_path / "alone")])
+    assert code == 0 and weights_of(tmp_path / "alone") == weights_of(folder / "run-1")
+
+
+def test_folds_print_mean_and_deviation(run):
+    code, out, err, folder = run("--folds", "3", "--hidden", "none")
+    assert code == 0 and err == "" and "120 training images, in 3 parts" in out
+    scores = [float(row["validation_accuracy"]) for row in rows_in(folder / "folds.csv")]
+    mean = sum(scores) / 3
+    deviation = (sum((score - mean) ** 2 for score in scores) / 2) ** 0.5
+    assert all(f"Fold {k}/3 | Val Acc: {score:.2%} | " in out
+               for k, score in enumerate(scores, 1))
+    assert (f"Mean of 3 folds: {mean:.2%}, standard deviation {100 * deviation:.2f} "
+            "points") in out
+
+
+def test_a_grid_judged_by_folds_and_a_combination_that_diverges(run):
+    code, out, err, folder = run("--grid", "learning-rate=0.1,1e9", "--folds", "2",
+                                 "--hidden", "none", "--epochs", "1")
+    assert code == 0 and err == "" and "1 of 2 combinations, which diverged" in out
+    rows = rows_in(folder / "grid.csv")
+    assert [row["outcome"] for row in rows] == ["done", "diverged"]
+    assert rows[1]["validation_accuracy"] == ""
+    scores = [float(row["validation_accuracy"] or 0)
+              for row in rows_in(folder / "folds.csv")]
+    assert float(rows[0]["validation_accuracy"]) == pytest.approx(sum(scores[:2]) / 2)
+
+
+@pytest.mark.parametrize("options", [["--grid", "learning-rate=1e9"], ["--folds", "2"]])
+def test_where_all_diverge_it_is_one_line_and_code_2(options, run):
+    rate = ["--learning-rate", "1e9"] * ("--folds" in options)
+    code, _, err, folder = run(*options, *rate, "--hidden", "none")
+    assert code == 2 and "diverged" in err and err.count("\n") == 1
+    assert "diverged" in next(folder.glob("*.csv")).read_text()
+
+
+def test_patience_ends_runs_early_and_takes_the_best(run):
+    code, out, _, folder = run("--grid", "learning-rate=0.0001", "--patience", "1",
+                               "--hidden", "none", "--epochs", "30")
+    row, = rows_in(folder / "grid.csv")
+    assert code == 0 and int(row["epochs_run"]) < 30
+    assert row["epoch"] == row["best_epoch"] == str(int(row["epochs_run"]) - 1)
+    assert "--validation 20 --patience 1" in out
+
+
+def test_a_picture_is_drawn_or_its_absence_is_said(tmp_path, capsys):
+    code = train.main([*SMALL, "--grid", "hidden=none,4", "--epochs", "1",
+                       "--output", str(tmp_path / "g")])
+    out = capsys.readouterr().out
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        assert code == 0 and "matplotlib is not installed" in out
+        return
+    assert code == 0 and "Picture: heatmap.png" in out
+    assert (tmp_path / "g" / "heatmap.png").read_bytes().startswith(b"\x89PNG")
+
+
+# --- refused
+
+@pytest.mark.parametrize("options, words", [
+    (["--grid", "hiden=64"], "'hiden=64'"),
+    (["--grid", "hidden"], "'hidden'"),
+    (["--grid", "hidden="], "'hidden='"),
+    (["--grid", "hidden=64,64"], "each of its values once"),
+    (["--grid", "learning-rate=0.1,0.10"], "each of its values once"),
+    (["--grid", "seed=1", "seed=2"], "each setting"),
+    (["--grid", "seed=1", "--grid", "seed=2"], "each setting"),
+    (["--grid", "validation=10,20"], "--validation"),
+    (["--grid", "limit=10,20"], "--limit"),
+    (["--grid", "seed=1,2", "--seed", "3"], "--seed cannot be given with a --grid"),
+    (["--grid", "seed=1", "--validation", "120"], "--validation 120"),
+    (["--folds", "121"], "--folds 121"),
+    (["--folds", "3", "--validation", "10"], "--validation cannot"),
+    (["--folds", "3", "--patience", "2"], "--patience cannot"),
+    (["--folds", "3", "--grid", "patience=2,3"], "--patience cannot"),
+    (["--grid", "seed=1", "--resume", "x"], "--grid cannot be given with --resume"),
+    (["--folds", "3", "--resume", "x"], "--folds cannot be given with --resume"),
+])
+def test_what_makes_no_sense_is_one_line_and_code_2(options, words, run):
+    code, _, err, folder = run(*options)
+    assert code == 2 and words in err and err.count("\n") == 1
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--folds", "1"], "--folds"), (["--folds", "x"], "'x'"), (["--grid"], "--grid"),
+    (["--grid", "hidden=64,x"], "'x'"), (["--grid", "seed=1,,2"], "--seed"),
+    (["--grid", "activation=relu,soft"], "soft"), (["--grid", "l2=-1"], "'-1'")])
+def test_bad_values_are_refused_as_the_options_do(options, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        train.main(options)
+    err = capsys.readouterr().err
+    assert stop.value.code == 2 and words in err and err.count("\n") == 1
+
+
+def test_resuming_on_other_data_or_with_settings_is_refused(run, other_data):
+    *_, folder = run("--grid", "hidden=none", "--epochs", "1")
+    code, _, err, _ = run("--resume", str(folder), "--data", str(other_data))
+    assert code == 2 and "same data" in err and err.count("\n") == 1
+    code, _, err, _ = run("--resume", str(folder), "--epochs", "3")
+    assert code == 2 and "--epochs cannot" in err and err.count("\n") == 1
+
+
+# --- real processes, real signals
+
+LONG = ["--grid", "epochs=1,12,16", "--hidden", "4", "--data", SAMPLE, "--limit", "120",
+        "--augment", "none", "--no-plots", "--workers", "2"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A search of LONG that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("whole") / "grid"
+    assert train.main([*LONG, "--output", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def begun(train_process, tmp_path):
+    """The same search in a process, its short first run done; (process, folder)."""
+    folder = tmp_path / "grid"
+    return train_process(*LONG, "--output", str(folder), until="Run "), folder
+
+
+needs_posix = pytest.mark.skipif(not hasattr(os, "killpg"),
+                                 reason="signals to process groups")
+
+
+@needs_posix
+@pytest.mark.parametrize("how", ["Ctrl-C", "kill -KILL"])
+def test_a_stopped_search_goes_on_to_the_same_results(how, begun, whole, run):
+    process, folder = begun
+    if how == "Ctrl-C":             # a terminal sends it to the whole group
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        os.kill(process.pid, signal.SIGKILL)
+    # The pipes end when the last process that could write to them has ended.
+    _, err = process.communicate(timeout=30)
+    if "KILL" in how:               # in the middle of a write a temporary file stays
+        assert process.returncode == -signal.SIGKILL and err == ""
+    else:
+        assert process.returncode == 130 and len(err.strip().splitlines()) == 1
+        assert "of 3 runs are done" in err and f"--resume {folder}" in err
+        assert not list(folder.glob("*/*.part"))
+    assert not (folder / "grid.csv").exists()
+    code, out, *_ = run("--resume", str(folder), "--data", SAMPLE)
+    assert code == 0 and "were done before" in out and 1 <= out.count(" | Val Acc") <= 2
+    assert rows_in(folder / "grid.csv") == rows_in(whole / "grid.csv")
+    for number in range(1, 4):
+        assert weights_of(folder / f"run-{number}") == weights_of(
+            whole / f"run-{number}")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_a_killed_run_is_one_line_and_code_2(begun):
+    process, folder = begun
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:                                    # it has ended meanwhile
+            continue
+        if parent == process.pid:
+            os.kill(int(stat.parent.name), signal.SIGKILL)
+            break
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 2 and err.count("\n") == 1
+    assert "has ended early" in err and f"--resume {folder}" in err
+
+
+def test_processes_that_start_afresh_find_the_same(run, whole):
+    """As on Windows and macOS: nothing comes to a process but what is sent to it."""
+    *_, folder = run("--grid", "hidden=4", "--epochs", "1", folder="forked")
+    code = ("import multiprocessing, sys; multiprocessing.set_start_method('spawn'); "
+            f"sys.path.insert(0, {str(ROOT)!r}); import train; "
+            "sys.exit(train.main(sys.argv[1:]))")
+    spawned = folder.parent / "spawned"
+    subprocess.run([sys.executable, "-c", code, *SMALL, "--grid", "hidden=4", "--epochs",
+                    "1", "--no-plots", "--output", str(spawned)], check=True,
+                   stdout=subprocess.DEVNULL)
+    assert rows_in(spawned / "grid.csv") == rows_in(folder / "grid.csv")

@@ -1,0 +1,508 @@
+"""training: learning rates, random numbers, images that rest, checkpoints."""
+import json
+import math
+import random
+
+import pytest
+
+from data_loader import SAMPLE_FOLDER, Dataset, load
+from engine.npz import read_npz, write_npz
+from engine.packed_network import LOSS_BITS
+from engine.team import Team
+from errors import DataError
+from learning import checkpoint, engines, training
+from learning.checkpoint import Part, Progress
+from learning.dropout import Dropout
+from learning.engines import ENGINES, PackedEngine
+from learning.live import LiveLine
+from learning.optimizers import OPTIMIZERS
+from learning.settings import DEFAULTS, optimizer_maker
+from learning.training import Epoch, learning_rate_at
+from my_math import Matrix
+from network import Network
+
+EVERY_PART = [0, 0.25, 0.5, 0.75, 1]
+
+
+@pytest.mark.parametrize("schedule, rates", [
+    ("constant", [0.4] * 5),
+    ("linear", [0.4, 0.3, 0.2, 0.1, 0]),
+    ("cosine", [0.4, 0.2 + 0.2 / math.sqrt(2), 0.2, 0.2 - 0.2 / math.sqrt(2), 0])])
+def test_the_learning_rate_follows_its_schedule(schedule, rates):
+    settings = {"schedule": schedule, "learning_rate": 0.4}
+    found = [learning_rate_at(settings, part) for part in EVERY_PART]
+    assert found == pytest.approx(rates)
+
+
+def test_random_numbers_differ_by_seed_purpose_and_epoch_and_are_frozen():
+    """Frozen: a change would turn every run that is resumed into another one."""
+    names = [({"seed": 1}, "order", 1), ({"seed": 2}, "order", 1),
+             ({"seed": 1}, "augment", 1), ({"seed": 1}, "order", 2)]
+    numbers = [training.random_for(*name).random() for name in names]
+    assert len(set(numbers)) == 4
+    assert numbers == [training.random_for(*name).random() for name in names]
+    assert numbers[0] == random.Random("1 order 1").random()
+
+
+@pytest.mark.parametrize("calm, strengths", [
+    (0, [1] * 10), (0.1, [1] * 9 + [0.5]), (0.25, [1] * 7 + [0.5] * 3),
+    (1, [0.5] * 10)])
+def test_the_last_epochs_are_calm(calm, strengths):
+    settings = {"epochs": 10, "calm": calm}
+    assert [training.augmentation_strength(settings, epoch)
+            for epoch in range(1, 11)] == strengths
+
+
+@pytest.mark.parametrize("kind, count", [("none", 0), ("shift", 9), ("affine", 20),
+                                         ("elastic", 20)])
+def test_each_augmentation_has_its_maps(kind, count, monkeypatch):
+    monkeypatch.setattr(training, "MAPS", 20)
+    settings = {"augment": kind, "seed": 1}
+    maps = training.augmentation_maps(settings, 1.0, 28, 28)
+    assert len(set(map(tuple, maps))) == count
+    assert maps == training.augmentation_maps(settings, 1.0, 28, 28)
+
+
+# --- images that rest
+
+@pytest.fixture
+def one_epoch():
+    """one_epoch(number, resting) trains ten images on a network that is sure of the
+    even ones; returns (labels seen, learning rates, line of the history)."""
+    data = Dataset("ten", bytes(range(40)), bytes(range(10)), 2, 2)
+    settings = {**DEFAULTS, "batch_size": 4, "rest": 2, "epochs": 5,
+                "schedule": "constant"}
+
+    def run(number, resting):
+        seen, rates = [], []
+
+        class Engine:
+            """Stands for one of the two."""
+
+            def batches(self, dataset, *arguments):
+                return dataset.batches(*arguments)
+
+            def train_batch(self, x, labels, rate, position, masks):
+                assert (position, masks) == (len(seen), ())
+                assert x.shape == (len(labels), 4)
+                seen.extend(labels)
+                rates.append(rate)
+                even = [place for place, label in enumerate(labels) if label % 2 == 0]
+                return len(labels) * 3 << LOSS_BITS - 1, 1, even
+        row = Epoch(number, data, settings, Team(), [], resting, None).train(
+            Engine(), LiveLine(shown=False))
+        return seen, rates, row
+    return run
+
+
+def test_images_that_the_network_is_sure_of_rest(one_epoch):
+    resting = [0] * 10
+    seen, _, row = one_epoch(1, resting)
+    assert sorted(seen) == list(range(10)) and seen != sorted(seen)
+    assert resting == [2, 0] * 5 and row["images"] == 10
+    for number, left in ((2, 1), (3, 0)):
+        seen, _, row = one_epoch(number, resting)
+        assert sorted(seen) == [1, 3, 5, 7, 9] and resting == [left, 0] * 5
+        assert row["images"] == 5
+    seen, *_ = one_epoch(4, resting)
+    assert sorted(seen) == list(range(10))
+
+
+def test_every_image_steps_equally_far_even_in_a_last_smaller_batch(one_epoch):
+    _, rates, row = one_epoch(1, [0] * 10)
+    rate = DEFAULTS["learning_rate"]
+    assert rates == pytest.approx([rate, rate, rate * 2 / 4])
+    assert row["loss"] == 1.5 and row["train_accuracy"] == 0.3
+
+
+def test_an_epoch_in_which_all_would_rest(one_epoch):
+    """Then none does: an epoch without images has no mean loss."""
+    seen, _, row = one_epoch(1, [2] * 10)
+    assert sorted(seen) == list(range(10)) and row["images"] == 10
+
+
+# --- the two engines
+
+def engine_of(kind, net, team=Team(), **settings):
+    """A copy of a network on an engine, as a run with these settings has it."""
+    settings = {**DEFAULTS, "hidden": net.sizes[1:-1], "batch_size": 20, **settings}
+    return ENGINES[kind](net.copy(), settings, team, 20)
+
+
+@pytest.mark.parametrize("more", [
+    {}, {"sure": 0.9}, {"sure": 1.0}, {"label_smoothing": 0.3}, {"dropout": 0.5},
+    {"hidden": [8, 6]}, {"activation": "tanh"}, {"loss": "mse"}], ids=str)
+def test_both_engines_take_the_step_that_the_settings_ask_for(more):
+    """The lists to the bit, the packed one but for rounding."""
+    settings = {"hidden": [8], "sure": 0.0, "grey_levels": 16, **more}
+    data = load(SAMPLE_FOLDER)[0].head(20).with_levels(16)
+    net = Network([784, *settings["hidden"], 10], more.get("activation", "relu"),
+                  more.get("loss", "cross-entropy"), random.Random(3))
+    (x, labels), = data.batches(20)
+    masks, found = {}, {}
+    for kind in ENGINES:
+        engine = engine_of(kind, net, **settings)
+        report = engine.evaluate(data)
+        masks[kind] = () if "dropout" not in more else Dropout(
+            0.5, [8], random.Random(5), engine.dropout_scale).draw(20, random.Random(7))
+        (images, _), = engine.batches(data, 20)
+        found[kind] = report, engine.train_batch(images, labels, 0.2, 0, masks[kind])
+    (lists, (loss, correct, easy)), (packed, result) = found["lists"], found["packed"]
+    answers, mean = net.predict_and_judge(x, labels)
+    assert lists.answers == list(answers) and list(lists.labels) == labels
+    assert lists.loss == pytest.approx(mean, abs=2 ** -LOSS_BITS)
+    smoothing = more.get("label_smoothing", 0)
+    trace, targets = (net.forward(x, list(map(Matrix, masks["lists"]))),
+                      net.targets(labels, smoothing))
+    outputs, mean_loss = net.outputs_and_loss(trace.logits, targets)
+    assert loss == round(mean_loss * 20 * (1 << LOSS_BITS))
+    assert correct == sum(map(int.__eq__, outputs.argmax(axis=1), labels))
+    errors = [max(map(abs, row)) for row in outputs - targets]
+    assert easy == [i for i in range(20) if errors[i] < settings["sure"]]
+    assert len(easy) in {0: [0], 0.9: range(1, 20), 1: [20]}[settings["sure"]]
+    assert packed.loss == pytest.approx(mean, rel=1e-3)
+    for one, other in zip(packed.answers, answers):
+        assert one == pytest.approx(other, abs=1e-2)
+    assert result == (pytest.approx(loss, rel=2e-3), correct, easy)
+
+
+def greys(levels):
+    """Eight images that have every grey."""
+    return Dataset("greys", bytes(range(256)) * 3, bytes(range(8)), 8, 12,
+                   levels=levels)
+
+
+def packed_engine(levels, team=Team()):
+    return engine_of("packed", Network([96, 3, 10]), team, grey_levels=levels)
+
+
+def rows_of(batches, width):
+    """The levels of the pixels of each image, read back from its groups."""
+    rows = []
+    for images, _ in batches:
+        for groups in images:
+            row = [0] * width
+            for level, _, pick in groups:
+                for place in pick(range(width)):
+                    row[place] = level
+            rows.append(row)
+    return rows
+
+
+def same_objects(some, others):
+    """For each image of two lists of batches whether its groups are the same list."""
+    return [a is b for (x, _), (y, _) in zip(some, others) for a, b in zip(x, y)]
+
+
+@pytest.mark.parametrize("rank, size", [(0, 1), (1, 2), (2, 3)])
+@pytest.mark.parametrize("levels", [2, 4, 9, 256])
+def test_kept_groups_are_those_made_anew(levels, rank, size):
+    data, team = greys(levels), Team(rank, [None] * size)
+    engine = packed_engine(levels, team)
+    for order in ([7, 0, 3, 3, 5], None):       # the second time from what was kept
+        fresh = list(engine.batches(data, 2, order, lambda image: image[rank::size]))
+        kept, again = (list(engine.batches(data, 2, order)) for _ in "12")
+        assert all(same_objects(kept, again)) and not any(same_objects(kept, fresh))
+        chosen = order or list(range(8))
+        expected = [[(2 * grey * (levels - 1) + 255) // 510
+                     for grey in data.image(i)[rank::size]] for i in chosen]
+        for batches in (kept, fresh):
+            assert rows_of(batches, len(expected[0])) == expected
+            assert sum((labels for _, labels in batches), []) == chosen
+            assert [len(labels) for _, labels in batches[:-1]] == [2] * (
+                (len(chosen) - 1) // 2)
+
+
+def test_what_is_augmented_is_not_kept():
+    data, engine = greys(4), packed_engine(4)
+    plain = list(engine.batches(data, 8))
+    flipped, again = (list(engine.batches(data, 8, None, lambda image: image[::-1]))
+                      for _ in "12")
+    assert not any(same_objects(flipped, again))
+    assert rows_of(flipped, 96) == [row[::-1] for row in rows_of(plain, 96)]
+    assert all(same_objects(plain, engine.batches(data, 8)))
+
+
+@pytest.mark.parametrize("levels, size, kept", [
+    (2, 1, True), (4, 1, False), (4, 2, True), (256, 1, False), (256, 3, False)])
+def test_groups_that_take_too_much_room_are_made_anew(levels, size, kept, monkeypatch):
+    """Of 8 images of 96 pixels; of a pixel each 8 bytes, of a group 180."""
+    monkeypatch.setattr(engines, "_KEPT_BYTES", 10_000)
+    data, team = greys(levels), Team(0, [None] * size)
+    engine = packed_engine(levels, team)
+    first, second = (list(engine.batches(data, 3)) for _ in "12")
+    assert same_objects(first, second) == [kept] * 8
+    assert rows_of(first, 96 // size) == rows_of(second, 96 // size)
+
+
+def test_each_data_set_keeps_its_own_groups():
+    data, engine = greys(4), packed_engine(4)
+    parts = data.split(3)
+    for _ in "12":
+        for part in parts:
+            assert rows_of(engine.batches(part, 2), 96) == rows_of(
+                packed_engine(4).batches(part, 2), 96)
+
+
+# --- what cannot be learnt
+
+@pytest.mark.parametrize("images, labels, found", [
+    (bytes(40), bytes(range(10)), "no ink in any of 10"),
+    (bytes(range(40)), bytes([3] * 10), "the label 3 on all 10")])
+def test_data_without_anything_to_tell_apart_is_refused(images, labels, found):
+    with pytest.raises(DataError, match=found):
+        training.check_learnable(Dataset("dull", images, labels, 2, 2))
+
+
+def test_a_first_epoch_no_better_than_guessing_gets_advice():
+    labels = bytes([0] * 60 + [1] * 40)
+    row = {"train_accuracy": 0.61, "images": 5000}
+    assert "61.0%" in training.advice([row], labels)
+    assert "60.0%" in training.advice([row], labels)
+    for quiet in ([{**row, "train_accuracy": 0.75}], [row, row],
+                  [{**row, "images": 100}]):
+        assert training.advice(quiet, labels) == ""
+
+
+# --- checkpoints
+
+SETTINGS = {**DEFAULTS, "recipe": "default", "data": "ten", "epochs": 3}
+ROW = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3, "seconds": 0.5,
+       "test_accuracy": 0.125}
+
+
+def test_a_checkpoint_comes_back_whole(tmp_path, rng):
+    net, resting = Network([4, 3, 2], rng=rng), [0, 2, 1]
+    momentum = {**SETTINGS, "optimizer": "momentum"}
+    memory = {"target": [[layer.weights * 0.1, layer.bias - 0.1]
+                         for layer in net.layers]}
+    part = Part(2, (1 << 60) + 1, 1, [0, 2], 0.25)
+    progress = Progress([ROW], resting, None, memory, 7, part)
+    checkpoint.save_checkpoint(tmp_path, net, momentum, progress)
+    loaded, settings, found = checkpoint.load_checkpoint(tmp_path)
+    assert found == progress
+    assert settings == json.loads(json.dumps(momentum))
+    assert [layer.weights for layer in loaded.layers] == [
+        layer.weights for layer in net.layers]
+    assert (tmp_path / "history.csv").read_text() == (
+        "epoch,loss,train_accuracy,images,seconds,test_accuracy\n"
+        "1,2.5,0.25,3,0.5,0.125\n")
+
+
+@pytest.mark.parametrize("text", ["?", "YWJj", 7, "", "eJw=", "é"])
+def test_a_damaged_list_of_resting_images_is_refused(text, tmp_path):
+    Network([4, 2]).save(tmp_path / "model.npz",
+                         {**SETTINGS, "history": [ROW], "resting": text})
+    with pytest.raises(DataError, match="damaged settings"):
+        checkpoint.load_checkpoint(tmp_path)
+
+
+def test_a_run_that_is_over_needs_no_list_of_resting_images(tmp_path):
+    Network([4, 2]).save(tmp_path / "model.npz", {**SETTINGS, "history": [ROW] * 3})
+    assert checkpoint.load_checkpoint(tmp_path)[2].resting == []
+
+
+@pytest.mark.parametrize("left_out", ["seed", "history", "grey_levels"])
+def test_a_model_that_is_no_checkpoint_is_refused(left_out, tmp_path):
+    state = {**SETTINGS, "history": [ROW]}
+    del state[left_out]
+    Network([4, 2]).save(tmp_path / "model.npz", state)
+    with pytest.raises(DataError, match="without the settings of a run"):
+        checkpoint.load_checkpoint(tmp_path)
+
+
+# --- the schedule of steps, the optimizer that settings ask for
+
+@pytest.mark.parametrize("epochs", [1, 7, 40, 500])
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_the_steps_of_the_learning_rate_come_between_epochs(epochs, every):
+    """At an epoch's very first image and up to its last: no rounding makes it early."""
+    settings = {"schedule": "step", "learning_rate": 0.4, "decay": 0.5,
+                "decay_every": every, "epochs": epochs}
+    for epoch in range(epochs):
+        for done in (0, 0.5, 59_999 / 60_000):
+            assert learning_rate_at(settings, (epoch + done) / epochs) == pytest.approx(
+                0.4 * 0.5 ** (epoch // every), rel=1e-12)
+
+
+@pytest.mark.parametrize("name, kind, more", [
+    ("sgd", "SGD", {}), ("momentum", "Momentum", {"share": 0.25}),
+    ("adam", "Adam", {"betas": (0.9, 0.999)})])
+def test_the_optimizer_is_the_one_of_the_settings(name, kind, more):
+    settings = {**DEFAULTS, "optimizer": name, "momentum": 0.75, "l2": 0.125}
+    optimizer = optimizer_maker(settings)(Network([4, 3, 2]).layers)
+    assert type(optimizer).__name__ == kind and optimizer.l2 == 0.125
+    assert {key: getattr(optimizer, key) for key in more} == more
+
+
+# --- runs that end early
+
+def judged(*accuracies):
+    return [{"epoch": number, "validation_accuracy": accuracy}
+            for number, accuracy in enumerate(accuracies, 1)]
+
+
+@pytest.mark.parametrize("accuracies, best", [
+    ([0.5], 1), ([0.1, 0.3, 0.2], 2), ([0.2, 0.3, 0.3, 0.3], 2), ([0.3, 0.1, 0.4], 3)])
+def test_the_best_epoch_is_the_first_of_the_highest_accuracy(accuracies, best):
+    assert checkpoint.best_row(judged(*accuracies))["epoch"] == best
+
+
+@pytest.mark.parametrize("patience, over_after", [(0, 7), (1, 3), (2, 6), (3, 7)])
+def test_a_run_is_over_when_so_many_epochs_have_brought_nothing(patience, over_after):
+    rows = judged(0.1, 0.3, 0.3, 0.4, 0.2, 0.4, 0.5)
+    settings = {"epochs": 7, "patience": patience}
+    over = [checkpoint.is_over(rows[:done], settings) for done in range(8)]
+    assert over.index(True) == over_after
+
+
+@pytest.fixture(scope="module")
+def early(tmp_path_factory):
+    """early(patience, ...) runs on 200 images of the sample and 40 to judge by; returns
+    (folder, data sets).  With a folder it goes on there, from its checkpoint."""
+    loaded = [part.with_levels(4) for part in load(SAMPLE_FOLDER)]
+    train, validation = loaded[0].head(240).split(40)
+    parts = {"train": train, "validation": validation, "test": loaded[1].head(30)}
+
+    def run(patience, folder=None, **more):
+        settings = {**DEFAULTS, "hidden": [16], "augment": "none", "sure": 0.0,
+                    "schedule": "constant", "batch_size": 20, "learning_rate": 0.3,
+                    "epochs": 16, "recipe": "default", "data": "sample",
+                    "patience": patience, **more}
+        network = Network([784, *settings["hidden"], 10],
+                          rng=training.random_for(settings, "weights"))
+        progress = Progress.none(len(train))
+        if folder:
+            network, settings, progress = checkpoint.load_checkpoint(folder)
+        folder = folder or tmp_path_factory.mktemp("early")
+        training.train_network(Team(), network, parts, settings, folder, progress)
+        return folder, parts
+    return run
+
+
+def parameters(net):
+    return [matrix for layer in net.layers for matrix in (layer.weights, layer.bias)]
+
+
+@pytest.mark.parametrize("patience", [1, 2])
+def test_a_run_that_gets_no_better_stops_and_keeps_the_best(patience, early, capsys):
+    """The weights are those of a run that was told to end with that epoch."""
+    folder, parts = early(patience)
+    net, settings, progress = checkpoint.load_checkpoint(folder)
+    best, history = settings["best_epoch"], progress.history
+    assert 1 < best == len(history) - patience < 16 - patience
+    assert best == checkpoint.best_row(history)["epoch"]
+    right = history[best - 1]["validation_accuracy"]
+    assert f"The best epoch is {best}, with {right:.2%}" in capsys.readouterr().out
+    same, _, _ = checkpoint.load_checkpoint(early(0, epochs=best)[0])
+    assert parameters(net) == parameters(same)
+    engine = PackedEngine(net, settings, Team(), 200)
+    assert engine.evaluate(parts["validation"]).accuracy == right
+    # The textbook's network reads with the same weights, but without rounding.
+    assert net.accuracy(parts["validation"]) == pytest.approx(right, abs=2 / 40)
+    last, _, _ = checkpoint.load_checkpoint(early(0, epochs=len(history))[0])
+    assert parameters(net) != parameters(last)
+
+
+def test_a_run_that_has_stopped_does_not_go_on_when_it_is_resumed(early, capsys):
+    folder, _ = early(1)
+    before, settings, progress = checkpoint.load_checkpoint(folder)
+    capsys.readouterr()
+    early(1, folder)
+    after, again, same = checkpoint.load_checkpoint(folder)
+    assert again == settings and same.history == progress.history
+    assert parameters(after) == parameters(before)
+    assert "Epoch" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("optimizer, engine, rate, after_best", [
+    ("momentum", "lists", 0.02, 0), ("momentum", "packed", 0.02, 1),
+    ("adam", "packed", 0.02, 0), ("adam", "lists", 0.005, -1)])
+def test_a_run_that_may_end_early_is_resumed_with_the_same_bits(
+        optimizer, engine, rate, after_best, early, monkeypatch):
+    """Stopped right after the best epoch, one later, or one before it."""
+    more = {"optimizer": optimizer, "engine": engine, "learning_rate": rate,
+            "dropout": 0.1, "hidden": [4]}
+    whole, settings, progress = checkpoint.load_checkpoint(early(2, **more)[0])
+    stop = settings["best_epoch"] + after_best
+    assert 0 < stop < len(progress.history)
+    real = training.Run._end_epoch
+
+    def interrupted(run, row):
+        real(run, row)
+        if row["epoch"] == stop:
+            raise KeyboardInterrupt
+    folders = []
+    monkeypatch.setattr(training.Run, "_end_epoch", interrupted)
+    monkeypatch.setattr(training, "save_checkpoint", lambda folder, *rest: (
+        folders.append(folder), SAVE(folder, *rest)))
+    with pytest.raises(KeyboardInterrupt):
+        early(2, **more)
+    monkeypatch.undo()
+    assert len(checkpoint.load_checkpoint(folders[0])[2].history) == stop
+    early(2, folders[0])
+    found, again, _ = checkpoint.load_checkpoint(folders[0])
+    assert parameters(found) == parameters(whole)
+    assert again["best_epoch"] == settings["best_epoch"]
+
+
+# --- the optimizer in a checkpoint
+
+SAVE = checkpoint.save_checkpoint
+
+
+def half_run(folder, optimizer, change=None):
+    """A checkpoint after 1 epoch of 3; change(matrices, settings) spoils it."""
+    settings = {**SETTINGS, "optimizer": optimizer, "hidden": [3]}
+    engine = PackedEngine(Network([4, 3, 2]), settings, Team(), 3)
+    images = [engine.network.first.quantizer(bytes([0, 85, 255, 170]))] * 3
+    engine.train_batch(images, [0, 1, 1], 0.01, 0)
+    state, step_count = engine.optimizer_state(), engine.optimizer.step_count
+    SAVE(folder, engine.whole(), settings,
+         Progress([ROW], [0, 2, 1], None, state, step_count))
+    if change:
+        matrices, saved = read_npz(folder / "model.npz")
+        change(matrices, saved)
+        write_npz(folder / "model.npz", matrices, saved)
+    return state, step_count
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_what_an_optimizer_remembers_comes_back_exactly(optimizer, tmp_path):
+    state, step_count = half_run(tmp_path, optimizer)
+    _, _, found = checkpoint.load_checkpoint(tmp_path)
+    assert found.memory == state and found.step_count == step_count
+    assert step_count == (optimizer == "adam")
+    assert all(m.norm() for layers in state.values() for pair in layers for m in pair)
+
+
+NAME = {"momentum": "optimizer.target1.weights", "adam": "optimizer.square2.bias"}
+
+
+def steps(value):
+    """What puts another number of steps into the settings."""
+    return lambda name, matrices, saved: saved.update(optimizer_steps=value)
+
+
+DAMAGE = {
+    "missing": lambda name, matrices, saved: matrices.pop(name),
+    "all missing": lambda name, matrices, saved: [
+        matrices.pop(other) for other in list(matrices) if "optimizer." in other],
+    "misshapen": lambda name, matrices, saved: matrices.update(
+        {name: Matrix.zeros(3, 5)}),
+    "not finite": lambda name, matrices, saved: matrices.update(
+        {name: matrices[name] * math.nan}),
+    "no steps": lambda name, matrices, saved: saved.pop("optimizer_steps"),
+    "steps of a kind": steps({"x": 1}), "steps of text": steps("x"),
+    "steps that are a list": steps([1]), "steps that are true": steps(True),
+    "half a step": steps(0.5), "negative steps": steps(-1), "too many": steps(1 << 53),
+}
+
+
+@pytest.mark.parametrize("optimizer", NAME)
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_memory_of_the_optimizer_is_refused(damage, optimizer, tmp_path):
+    half_run(tmp_path, optimizer,
+             lambda *parts: DAMAGE[damage](NAME[optimizer], *parts))
+    with pytest.raises(DataError, match="optimizer.*, expected a checkpoint"):
+        checkpoint.load_checkpoint(tmp_path)

@@ -1,0 +1,475 @@
+"""From a picture file to MNIST's form: reading, finding digits, and what is refused."""
+import io
+import os
+import random
+import struct
+import sys
+import threading
+import zlib
+from contextlib import suppress
+
+import pytest
+from conftest import ROOT
+
+from data_loader import load
+from engine.sparse import SparseMatrix
+from errors import DataError
+from network import Network
+from pictures import digit
+from pictures.digit import find_digits, normalised, read_picture
+
+SAMPLE, = load(str(ROOT / "data" / "sample"), parts=("t10k",))
+NETWORK, SETTINGS = Network.load(ROOT / "data" / "model.npz")
+
+
+def png_file(width, height, colour, pixels, depth=8):
+    """A PNG file of these bytes of pixels, unfiltered."""
+    def chunk(kind, data):
+        return (struct.pack(">I", len(data)) + kind + data
+                + struct.pack(">I", zlib.crc32(kind + data)))
+    size = len(pixels) // height
+    lines = b"".join(b"\0" + pixels[i:i + size] for i in range(0, len(pixels), size))
+    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head)
+            + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b""))
+
+
+@pytest.fixture
+def read(tmp_path):
+    """read(content): the rows of a picture file of these bytes, as lists."""
+    def rows(content):
+        path = tmp_path / "picture"
+        path.write_bytes(content)
+        return [list(row) for row in read_picture(path)]
+    return rows
+
+
+@pytest.fixture
+def without_pillow(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+
+
+def refusal(action, *arguments):
+    """The DataError, which has to be one line that names the file."""
+    with pytest.raises(DataError) as caught:
+        action(*arguments)
+    text = str(caught.value)
+    assert "\n" not in text and len(text) < 300 and "picture: found" in text
+    return text
+
+
+# --- reading: PNG
+
+def test_grey_stays_as_it_is(read):
+    pixels = bytes(range(256))
+    assert read(png_file(16, 16, 0, pixels)) == [list(pixels[i:i + 16])
+                                                 for i in range(0, 256, 16)]
+    rgb = bytes(value for value in pixels for _ in range(3))
+    assert sum(read(png_file(16, 16, 2, rgb)), []) == list(pixels)
+
+
+def test_colours_become_their_luma(read, rng):
+    colours = [tuple(rng.randrange(256) for _ in range(3)) for _ in range(400)]
+    colours += [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
+    content = png_file(len(colours), 1, 2, bytes(v for rgb in colours for v in rgb))
+    for (r, g, b), grey in zip(colours, read(content)[0]):
+        assert abs(grey - (0.299 * r + 0.587 * g + 0.114 * b)) < 0.502
+
+
+def test_what_is_transparent_shows_white_paper(read):
+    assert read(png_file(4, 1, 4, bytes([0, 0, 0, 255, 100, 128, 9, 64]))) == [
+        [255, 0, round((100 * 128 + 255 * 127) / 255),
+         round((9 * 64 + 255 * 191) / 255)]]
+    assert read(png_file(2, 1, 6, bytes([1, 2, 3, 0, 50, 50, 50, 255]))) == [[255, 50]]
+
+
+def test_a_damaged_png_is_never_given_to_pillow(read):
+    content = png_file(2, 2, 0, bytes(4))
+    assert "wrong CRC" in refusal(read, content[:-2] + b"xx")
+    assert "PNG" in refusal(read, content.replace(b"\r\n", b"\n"))
+
+
+# --- reading: PBM, PGM, PPM
+
+@pytest.mark.parametrize("content, rows", [
+    (b"P2 3 2 255\n0 1 2\n3 4 255", [[0, 1, 2], [3, 4, 255]]),
+    (b"P2\n# a comment 9 9\n3 1\n# and 7\n5\n0 1 # here 8\n5\n", [[0, 51, 255]]),
+    (b"P2 2 1 65535 0 65535", [[0, 255]]),
+    (b"P5 3 2 255\n\0\1\2\3\4\xff", [[0, 1, 2], [3, 4, 255]]),
+    (b"P5 3 1 255\n\n #", [[10, 32, 35]]),            # one blank ends the header
+    (b"P5 2 1 1000\n\0\0\3\xe8", [[0, 255]]),
+    (b"P5 2 1 65535\n\x7f\xff\xff\xff", [[127, 255]]),
+    (b"P1 3 2 101\n0 1 0", [[0, 255, 0], [255, 0, 255]]),
+    (b"P4 9 2\n\x80\x80\0\0", [[0] + [255] * 7 + [0], [255] * 9]),
+    (b"P3 2 1 255 9 9 9 255 0 0", [[9, 76]]),
+    (b"P6 2 1 255\n\t\t\t\xff\0\0", [[9, 76]]),
+])
+def test_the_formats_of_netpbm(read, content, rows):
+    assert read(content) == rows
+
+
+@pytest.mark.parametrize("content", [
+    b"P2 2 2 255 1 2 3", b"P2 2 1 255 1 x", b"P2 2 1 9 1 10", b"P2 2 1 255 1 -2",
+    b"P2 2 1 255 1 99999999999", b"P5 2 2 255\n123", b"P5 2 1 9\n\0\x0a",
+    b"P5 2 2 0\n1234",
+    b"P5 2 2 70000\n12345678", b"P5 2 2\n", b"P5 0 2 255\n", b"P1 2 1 12",
+    b"P4 9 2\n\0\0\0", b"P6 2 1 255\n12345", b"P5 99999 99999 255\n",
+    b"P2 999999999 999999999 255\n0", b"P5 2", b"P7 2 2 255\n1234"])
+def test_damaged_netpbm_files_are_refused(read, without_pillow, content):
+    refusal(read, content)
+
+
+# --- reading: all else
+
+@pytest.mark.parametrize("content, kind", [
+    (b"\xff\xd8\xff\xe0", "a JPEG picture"), (b"GIF89a", "a GIF picture"),
+    (b"", "empty"),
+    (b"\0\0\0\x18ftypheic", "a HEIC or AVIF picture"), (b"<svg>", "HTML or an SVG"),
+    (b"hello", "no picture")])
+def test_without_pillow_its_formats_are_named_and_refused(read, without_pillow, content,
+                                                          kind):
+    text = refusal(read, content)
+    assert kind in text and "expected a PNG or PGM file, or Pillow installed" in text
+
+
+def test_missing_files_and_folders_are_data_errors(tmp_path):
+    for path in (tmp_path / "picture", tmp_path):
+        with pytest.raises(DataError) as caught:
+            read_picture(path)
+        assert str(caught.value).startswith(f"{path}: found ")
+
+
+def test_a_file_that_is_too_large_is_not_read(read, monkeypatch):
+    monkeypatch.setattr(digit, "_LARGEST_FILE", 20)
+    assert "a very large file" in refusal(read, b"P5 3 3 255\n" + bytes(30))
+
+
+def test_no_more_memory_is_taken_than_a_file_needs(tmp_path):
+    path = tmp_path / "digit.pgm"
+    path.write_bytes(b"P5 3 3 255\n" + bytes(9))
+    tracemalloc = pytest.importorskip("tracemalloc", reason="PyPy cannot tell")
+    tracemalloc.start()
+    try:
+        read_picture(path)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+@pytest.mark.parametrize("size, read", [(9, True), (100_000, False)])
+def test_a_pipe_is_read_up_to_the_limit(tmp_path, monkeypatch, size, read):
+    monkeypatch.setattr(digit, "_LARGEST_FILE", 70_000)
+    path = tmp_path / "picture"
+    os.mkfifo(path)
+
+    def write():
+        with suppress(BrokenPipeError), open(path, "wb") as file:
+            file.write(b"P5 3 3 255\n" + bytes(size))
+    writer = threading.Thread(target=write)
+    writer.start()
+    if read:
+        assert read_picture(path) == [bytes(3)] * 3
+    else:
+        assert "a very large file" in refusal(read_picture, path)
+    writer.join()
+
+
+def pillow_file(form, mode="L", orientation=1, **options):
+    """A file of 24 x 16 pixels, its left upper quarter black, the rest white."""
+    image_module = pytest.importorskip("PIL.Image")
+    image = image_module.new(mode, (24, 16), "white")
+    image.paste("black", (0, 0, 12, 8))
+    if orientation > 1:
+        exif = image_module.Exif()
+        exif[0x0112] = orientation
+        options["exif"] = exif
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("form, mode", [("JPEG", "RGB"), ("BMP", "RGB"), ("GIF", "L"),
+                                        ("TIFF", "L"), ("WEBP", "RGB"), ("BMP", "1")])
+def test_pillow_reads_the_rest(read, form, mode):
+    rows = read(pillow_file(form, mode))
+    assert (len(rows), len(rows[0])) == (16, 24)
+    assert rows[3][3] < 9 and rows[3][20] > 246 and rows[12][3] > 246
+
+
+def test_the_upper_bits_of_sixteen_are_taken(read):
+    image_module = pytest.importorskip("PIL.Image")
+    buffer = io.BytesIO()
+    image_module.new("I;16", (3, 2), 32768).save(buffer, "TIFF")
+    assert read(buffer.getvalue()) == [[128] * 3] * 2
+
+
+def test_a_photograph_is_turned_as_its_exif_data_say(read):
+    rows = read(pillow_file("JPEG", orientation=6))         # turned by a quarter
+    assert (len(rows), len(rows[0])) == (24, 16)
+    assert rows[3][12] < 9 and rows[3][3] > 246
+
+
+def test_what_pillow_cannot_read_is_refused(read):
+    content = pillow_file("JPEG", "RGB")
+    assert "a JPEG picture, damaged" in refusal(read, content[:len(content) // 2])
+    assert "no picture" in refusal(read, b"hello")
+    assert "EPS" in refusal(read, pillow_file("EPS"))
+
+
+# --- one digit in MNIST's form
+
+def rows_of(image):
+    return [image[i:i + 28] for i in range(0, 784, 28)]
+
+
+def enlarged(rows, factor):
+    return [bytes(v for v in row for _ in range(factor))
+            for row in rows for _ in range(factor)]
+
+
+def test_what_is_in_mnists_form_stays_as_it_is():
+    same = [normalised(rows_of(SAMPLE.image(i))) == SAMPLE.image(i) for i in range(60)]
+    assert sum(same) > 50       # all but those whose mass lies between two pixels
+
+
+@pytest.mark.parametrize("factor", [2, 3, 10])
+def test_size_and_place_make_no_difference(factor):
+    for index in range(3):
+        rows = rows_of(SAMPLE.image(index))
+        large = [bytes(17) + row for row in enlarged(rows, factor)] + [bytes(
+            17 + 28 * factor)] * 9
+        assert normalised(large) == normalised(rows)
+
+
+def test_the_digit_fills_twenty_pixels_and_its_mass_is_in_the_middle():
+    for index in range(20):
+        rows = [bytes(v // 3 for v in row[::2]) for row in rows_of(SAMPLE.image(index))]
+        image = normalised(rows)                # narrower, and fainter
+        ys, xs = zip(*(divmod(i, 28) for i, v in enumerate(image) if v))
+        assert max(image) == 255
+        assert max(max(ys) - min(ys), max(xs) - min(xs)) + 1 == 20
+        for places in (0, 1):
+            mass = sum(v * divmod(i, 28)[places] for i, v in enumerate(image))
+            assert abs(mass / sum(image) - 14) < 0.51
+
+
+def test_scaling_takes_exact_means_of_areas():
+    rows = [bytes([0, 90, 30]), bytes([60, 0, 30]), bytes([0, 0, 255])]
+    assert [list(row) for row in digit._fit(rows, 2)] == [
+        [round((0 + 45 + 30 + 0) / 2.25), round((45 + 30 + 0 + 15) / 2.25)],
+        [round((30 + 0 + 0 + 0) / 2.25), round((0 + 15 + 0 + 255) / 2.25)]]
+    assert digit._fit([bytes([200]) * 7] * 7, 20) == [bytes([200]) * 20] * 20
+
+
+def canvas(width, strokes, size=200, margin=40):
+    """A canvas with lines of a width: 255 where a pixel's middle is near enough."""
+    side, reach = size + 2 * margin, width / 2
+    rows = [bytearray(side) for _ in range(side)]
+    for (x1, y1), (x2, y2) in strokes:
+        steps = 2 * max(abs(x2 - x1), abs(y2 - y1))
+        for i in range(steps + 1):
+            x, y = (a + (b - a) * i / steps + margin for a, b in ((x1, x2), (y1, y2)))
+            for row in range(round(y - reach + 0.5), max(round(y + reach + 0.5),
+                                                         round(y - reach + 0.5) + 1)):
+                half = (reach ** 2 - min(reach, abs(row - y)) ** 2) ** 0.5
+                left = round(x - half)
+                right = max(left + 1, round(x + half))
+                rows[row][left:right] = b"\xff" * (right - left)
+    return [bytes(row) for row in rows]
+
+
+SEVEN = [((20, 0), (120, 0)), ((120, 0), (60, 200))]
+
+
+def guesses(images):
+    answers = NETWORK.predict(SparseMatrix.from_images(
+        images, SETTINGS.get("grey_levels", 256)))
+    return [list(answers[i]).index(max(answers[i])) for i in range(len(images))]
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 8, 16, 30, 50])
+def test_a_hair_and_a_brush_become_a_pen(width):
+    image = normalised(canvas(width, SEVEN))
+    bits = [row.translate(bytes(v > 100 for v in range(256))) for row in rows_of(image)]
+    assert 1.5 < digit._stroke_width(bits) < 5 and max(image) == 255
+    assert guesses([image]) == [7]
+
+
+def test_nothing_drawn_is_an_empty_image():
+    assert normalised([bytes(5)] * 4) == normalised([]) == bytes(784)
+
+
+def test_a_dot_and_a_full_canvas_are_no_trouble():
+    for rows in ([[3]], [[255] * 9] * 9, [[1] * 300], [[1]] * 300):
+        assert len(normalised(rows)) == 784 and any(normalised(rows))
+
+
+@pytest.mark.parametrize("rows", [[[1, 2], [3]], [[256]], [[-1]]])
+def test_what_is_no_canvas_is_a_value_error(rows):
+    with pytest.raises(ValueError):
+        normalised(rows)
+
+
+# --- finding digits
+
+COUNT = 10
+LABELS = [SAMPLE.label(i) for i in range(COUNT)]
+
+
+def on_paper(rows, light=lambda x, y: 1.0, ink=60, paper=230, grain=0.0, seed=1):
+    """A picture of ink (0..255) on paper; light(x, y) is 0..1 for x, y in 0..1."""
+    dice = random.Random(seed)
+    height, width = len(rows), len(rows[0])
+    return [bytes(max(0, min(255, round(
+        (paper + (ink - paper) * v / 255) * light(x / width, y / height)
+        + grain * (dice.random() + dice.random() + dice.random() - 1.5) * 2)))
+        for x, v in enumerate(row)) for y, row in enumerate(rows)]
+
+
+def pasted(rows, left, top, right, bottom):
+    width = left + len(rows[0]) + right
+    return ([bytes(width)] * top + [bytes(left) + row + bytes(right) for row in rows]
+            + [bytes(width)] * bottom)
+
+
+SCENES = {
+    "black on white": dict(ink=0, paper=255),
+    "white on black": dict(ink=255, paper=0),
+    "pencil": dict(ink=170, paper=225, grain=4.0),
+    "shade from one side": dict(light=lambda x, y: 1 - 0.5 * x - 0.1 * y, grain=4.0),
+    "dark corners": dict(light=lambda x, y: 1 - 1.2 * ((x - .5) ** 2 + (y - .5) ** 2)),
+    "a shadow's edge": dict(light=lambda x, y: 0.6 if x + 0.3 * y < 0.6 else 1.0),
+    "chalk": dict(ink=220, paper=60, grain=8.0, light=lambda x, y: 1 - 0.3 * y),
+}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_digits_are_read_on_any_paper(scene):
+    images = []
+    for i in range(COUNT):
+        rows = pasted(enlarged(rows_of(SAMPLE.image(i)), 2), 7 * (i % 3), 9, 20, 5)
+        digits = find_digits(on_paper(rows, **SCENES[scene]))
+        assert len(digits) == 1
+        images += digits
+    as_they_are = guesses([SAMPLE.image(i) for i in range(COUNT)])
+    right, before = (sum(map(int.__eq__, found, LABELS))
+                     for found in (guesses(images), as_they_are))
+    assert right >= before - 1
+
+
+@pytest.mark.parametrize("factor", [1, 5])
+def test_the_size_of_a_picture_makes_little_difference(factor):
+    pictures = [on_paper(enlarged(rows_of(SAMPLE.image(i)), factor)) for i in range(6)]
+    images = [digit for picture in pictures for digit in find_digits(picture)]
+    assert guesses(images) == guesses([SAMPLE.image(i) for i in range(6)])
+
+
+def test_a_large_picture_is_shrunk_first():
+    rows = enlarged(pasted(rows_of(SAMPLE.image(0)), 30, 20, 30, 20), 20)
+    small = enlarged(pasted(rows_of(SAMPLE.image(0)), 30, 20, 30, 20), 5)
+    table = bytes(range(255, -1, -1))
+    assert find_digits([row.translate(table) for row in rows]) == find_digits(
+        [row.translate(table) for row in small])
+
+
+@pytest.mark.parametrize("indices", [(0, 1), (5, 5, 5), (2, 3, 4, 7, 8, 9)])
+def test_several_digits_come_from_left_to_right(indices):
+    line = [b""] * 28
+    for i in indices:
+        line = [a + b for a, b in zip(line, rows_of(SAMPLE.image(i)))]
+    digits = find_digits(on_paper(pasted(enlarged(line, 4), 20, 20, 20, 20), grain=3.0))
+    assert guesses(digits) == guesses([SAMPLE.image(i) for i in indices])
+
+
+def test_a_long_row_of_digits_is_read_as_well_as_a_short_one():
+    line = [b""] * 28
+    for i in range(40):
+        line = [a + b for a, b in zip(line, rows_of(SAMPLE.image(i)))]
+    digits = find_digits(on_paper(enlarged(line, 3)))
+    assert len(digits) == 40
+    before = guesses([SAMPLE.image(i) for i in range(40)])
+    assert sum(map(int.__eq__, guesses(digits), before)) >= 38
+
+
+@pytest.mark.parametrize("paper, pen", [(0, 255), (255, 0), (250, 60), (20, 200)])
+@pytest.mark.parametrize("margin", [0, 3])
+def test_a_fat_digit_may_be_cut_out_tightly(paper, pen, margin):
+    """The pen is a quarter as wide as the digit is high, and most of the frame ink."""
+    zero = [((40, 30), (90, 0)), ((90, 0), (140, 40)), ((140, 40), (140, 160)),
+            ((140, 160), (90, 200)), ((90, 200), (40, 160)), ((40, 160), (40, 30))]
+    images = []
+    for strokes in (zero, [((50, 0), (60, 200))], [((20, 0), (150, 0)),
+                                                  ((150, 0), (60, 200))]):
+        rows = pasted(digit._crop(canvas(50, strokes)), *[margin] * 4)
+        image, = find_digits([bytes(pen if v else paper for v in row) for row in rows])
+        images.append(image)
+    assert guesses(images) == [0, 1, 7]
+
+
+def test_neighbours_of_one_digit_are_not_in_its_picture():
+    one = canvas(12, [((0, 0), (0, 100))], 100, 20)
+    slash = canvas(12, [((60, 0), (0, 100))], 100, 20)
+    single, = find_digits(on_paper(slash))
+    both = [a[:35] + b[12:] for a, b in zip(one, slash)]
+    assert find_digits(on_paper(both))[1] == single
+
+
+@pytest.mark.parametrize("strokes", [
+    [((20, 0), (20, 80)), ((20, 80), (100, 80)), ((110, 0), (110, 160))],  # 4, in two
+    [((50, 0), (50, 70)), ((50, 95), (50, 160))],                          # 1, torn
+    [((0, 20), (0, 80)), ((0, 80), (80, 110)), ((80, 110), (0, 160)),
+     ((22, 0), (90, 0))]])                                                 # 5, its bar
+def test_strokes_that_do_not_touch_are_one_digit(strokes):
+    assert len(find_digits(on_paper(canvas(10, strokes, 160)))) == 1
+
+
+def test_specks_and_full_stops_are_left_out():
+    rows = [bytearray(row) for row in canvas(12, SEVEN)]
+    clean = find_digits(on_paper(rows))
+    for x, y in [(5, 5), (270, 30), (100, 270), (260, 200)]:
+        rows[y][x] = rows[y][x + 1] = 255
+    for y in range(230, 241):                       # a full stop
+        rows[y][200:211] = b"\xff" * 11
+    assert find_digits(on_paper(rows)) == clean
+
+
+# --- pictures of anything else
+
+@pytest.mark.parametrize("pixel, found", [
+    (lambda x, y: 255, "nothing but paper"), (lambda x, y: 0, "nothing but paper"),
+    (lambda x, y: 250 - x, "nothing but paper"),
+    (lambda x, y: 255 * ((x - 90) ** 2 + (y - 80) ** 2 > 2000), "a blot of ink"),
+    (lambda x, y: 255 * (y % 30 > 9), "from side to side"),
+    (lambda x, y: 255 * (x % 9 > 2 or y % 9 > 2), "pieces of ink"),
+    (lambda x, y: 255 * ((x // 12 + y // 12) % 2), "a tangle of lines"),
+    (lambda x, y: 255 * (x < 90), "a blot of ink"),
+    (lambda x, y: 255 * (x < 50), "a whole side full of ink"),
+    (lambda x, y: 255 * (y >= 120), "a whole side full of ink"),
+])
+def test_what_is_no_handwriting_is_refused(pixel, found):
+    rows = [bytes(pixel(x, y) for x in range(180)) for y in range(160)]
+    assert found in refusal(find_digits, rows)
+
+
+@pytest.mark.parametrize("grain", [1.0, 5.0, 30.0, 200.0])
+@pytest.mark.parametrize("paper", [40, 128, 230])
+def test_empty_paper_has_no_digits_however_coarse(grain, paper):
+    rows = on_paper([bytes(150)] * 120, paper=paper, grain=grain)
+    refusal(find_digits, rows)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2000), (2000, 1), (2, 3), (5, 5)])
+def test_pictures_too_small_for_a_digit_are_refused(shape):
+    refusal(find_digits, [bytes([255] * (shape[1] - 1) + [0])] * shape[0])
+
+
+@pytest.mark.parametrize("shape", [(1, 51), (51, 1), (10, 501), (60_000, 2)])
+def test_a_picture_that_is_very_long_is_refused(shape):
+    text = refusal(find_digits, [bytes(shape[1])] * shape[0])
+    assert f"found {shape[1]:,} x {shape[0]:,} pixels, expected a picture that" in text
+
+
+def test_two_lines_are_refused():
+    line = enlarged(rows_of(SAMPLE.image(0)), 3)
+    assert "several lines" in refusal(find_digits, on_paper(line + line))

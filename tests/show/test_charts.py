@@ -1,0 +1,178 @@
+"""charts: the numbers in pictures, and pictures as text."""
+import pytest
+
+from learning.survey import survey
+from network import Report
+from show import charts
+from show.charts import curve_lines, grid_lines, per_class, scatter_lines
+
+
+def report_of(counts):
+    """A report whose confusion matrix is `counts`."""
+    classes = range(len(counts))
+    pairs = [(i, j) for i in classes for j in classes for _ in range(counts[i][j])]
+    return Report([[float(j == k) for k in classes] for _, j in pairs],
+                  bytes(i for i, _ in pairs))
+
+
+# --- scores of each class
+
+def test_precision_recall_and_f1_by_hand():
+    scores = per_class(report_of([[8, 2], [4, 6]]))
+    assert scores[0] == pytest.approx((8 / 12, 8 / 10, 16 / 22))
+    assert scores[1] == pytest.approx((6 / 8, 6 / 10, 12 / 18))
+    for precision, recall, f1 in scores:
+        assert f1 == pytest.approx(2 * precision * recall / (precision + recall))
+
+
+def test_classes_never_answered_absent_or_always_wrong():
+    """0 is read as 1, 1 is right, 2 is neither there nor answered, 3 is answered only.
+    """
+    counts = [[0, 3, 0, 0], [0, 5, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
+    scores = per_class(report_of(counts))
+    assert scores[0] == scores[2] == scores[3] == (0, 0, 0)
+    assert scores[1] == pytest.approx((5 / 8, 5 / 6, 10 / 14))
+
+
+def test_the_scores_agree_with_the_accuracy():
+    """Weighted by how many there are of each class, recall is accuracy."""
+    counts = [[5, 1, 0], [2, 7, 1], [0, 0, 4]]
+    report = report_of(counts)
+    found = sum(scores.recall * sum(row)
+                for scores, row in zip(per_class(report), counts)) / 20
+    assert found == pytest.approx(report.accuracy)
+
+
+# --- curves
+
+def history(accuracies, judged="validation"):
+    return [{"epoch": i, "loss": 1 / i, "train_accuracy": 0.9, "images": 5,
+             "seconds": 1.0, f"{judged}_accuracy": value}
+            for i, value in enumerate(accuracies, 1)]
+
+
+def test_the_best_epoch_is_the_first_of_the_highest():
+    rows = history([0.5, 0.8, 0.8, 0.7])
+    assert charts.best_epoch(rows) is rows[1]
+    assert charts.best_epoch(history([0.5, 0.8], "test")) is None
+
+
+def test_the_gap_is_training_less_the_others_in_points():
+    assert charts.gap(history([0.85])[0]) == pytest.approx(5)
+    assert charts.gap(history([0.97], "test")[0]) == pytest.approx(-7)
+
+
+def test_the_table_of_a_run():
+    lines = curve_lines(history([0.5, 0.75, 0.7]))
+    assert [line.split() for line in lines] == [
+        ["epoch", "loss", "training", "validation", "gap"],
+        ["1", "1.0000", "90.00%", "50.00%", "+40.00"],
+        ["2", "0.5000", "90.00%", "75.00%", "+15.00", "<-", "best"],
+        ["3", "0.3333", "90.00%", "70.00%", "+20.00"]]
+    assert not any("best" in line for line in curve_lines(history([0.5], "test")))
+
+
+def test_a_long_run_is_cut_short_but_keeps_first_last_and_best():
+    rows = history([0.5 + 0.001 * (i == 78) for i in range(1, 161)])
+    lines = curve_lines(rows, most=10)
+    epochs = [int(line.split()[0]) for line in lines[1:]]
+    assert epochs[0] == 1 and epochs[-1] == 160 and 78 in epochs
+    assert len(epochs) <= 13 and epochs == sorted(set(epochs))
+    assert [line for line in lines if "best" in line][0].split()[0] == "78"
+
+
+def test_the_loss_on_other_images_is_shown_where_it_is_known():
+    rows = [dict(row, validation_loss=0.25) for row in history([0.5])]
+    assert curve_lines(rows)[1].split()[2] == "0.2500"
+    assert "validation loss" in curve_lines(rows)[0]
+
+
+# --- searches
+
+def rows_of_search():
+    """Three settings and two seeds; the score is the settings' digits, in a row."""
+    return [{"hidden": [hidden], "learning_rate": rate, "dropout": dropout,
+             "seed": seed, "epochs": 5, "seconds": 1.5 * seed, "test_accuracy": 0.1,
+             "validation_accuracy": hidden / 1000 + rate / 10 + dropout / 100
+             + (seed - 1.5) / 10}
+            for hidden in (128, 64) for rate in (0.05, 0.2, 0.1)
+            for dropout in (0.0, 0.1) for seed in (1, 2)]
+
+
+def test_a_survey_shows_two_settings_and_the_best_over_the_others():
+    found = survey(rows_of_search())
+    assert found.names == ["hidden", "learning_rate"] and found.others == ["dropout"]
+    assert found.values == [["64", "128"], ["0.05", "0.1", "0.2"]]
+    assert found.cells["64", "0.1"] == pytest.approx(0.064 + 0.01 + 0.001)
+    assert found.best == {"hidden": "128", "learning_rate": "0.2", "dropout": "0.1"}
+    assert found.best_cell == ("128", "0.2")
+
+
+def test_settings_can_be_named_and_seeds_are_averaged():
+    found = survey(rows_of_search(), ["dropout"], score="seconds")
+    assert found.names == ["dropout"] and found.cells == {("0",): 2.25, ("0.1",): 2.25}
+
+
+def test_the_table_of_a_search_has_the_best_in_brackets():
+    lines = grid_lines(survey(rows_of_search()))
+    assert "down: hidden, across: learning rate; the best over dropout" in lines[0]
+    assert [line.split() for line in lines[2:5]] == [
+        ["0.05", "0.1", "0.2"], ["64", "7.00", "7.50", "8.50"],
+        ["128", "13.40", "13.90", "[14.90]"]]
+    assert lines[-1] == "best: 14.90% with hidden 128, learning rate 0.2, dropout 0.1"
+    assert "\n".join(lines).count("[") == 1
+
+
+def test_the_table_of_one_setting():
+    rows = [{"hidden": "64-32", "validation_accuracy": 0.5},
+            {"hidden": [16], "validation_accuracy": 0.75}]
+    lines = grid_lines(survey(rows))
+    assert [line.split() for line in lines[:3]] == [
+        ["hidden", "validation", "accuracy,", "%"], ["16", "[75.00]"],
+        ["64-32", "50.00"]]
+
+
+def test_pairs_that_were_not_tried_stay_blank():
+    rows = [{"a": 1, "b": 1, "validation_accuracy": 0.5},
+            {"a": 2, "b": 2, "validation_accuracy": 0.6}]
+    lines = grid_lines(survey(rows))
+    assert [line.split() for line in lines[3:5]] == [["1", "50.00"], ["2", "[60.00]"]]
+
+
+def test_one_run_is_a_search_too():
+    found = survey([{"hidden": [64], "validation_accuracy": 0.5}])
+    assert found.names == ["hidden"] and found.best == {"hidden": "64"}
+
+
+@pytest.mark.parametrize("rows", [[], [{"hidden": 1}]])
+def test_a_survey_of_nothing_is_refused(rows):
+    with pytest.raises(ValueError, match="expected some, with a validation_accuracy"):
+        survey(rows)
+
+
+# --- characters
+
+def test_points_lie_where_they_should():
+    lines = scatter_lines([(0, 0), (10, 0), (5, 10), (10, 10)], [0, 1, 2, 0], "abc",
+                          width=11, height=3)
+    assert lines == ["     c    a", "", "a         b"]
+
+
+def test_the_majority_of_a_place_is_shown():
+    points = [(0, 0), (0, 0), (0, 0), (1, 1)]
+    assert scatter_lines(points, [1, 0, 1, 0], "ab", 2, 2) == [" a", "b"]
+
+
+def test_points_all_in_one_place():
+    assert scatter_lines([(3, 3)] * 2, [0, 0], "x", 3, 1) == ["x"]
+
+
+def test_long_names_get_letters_and_a_legend():
+    lines = scatter_lines([(0, 0), (1, 0)], [0, 1], ["Bag", "Coat"], 2, 1)
+    assert lines == ["AB", "", "A Bag, B Coat"]
+    keys = charts.class_keys([f"class {i}" for i in range(62)])
+    assert len(set(keys)) == 62 and not set("IOl") & set(keys)
+
+
+def test_weights_of_zero_are_blank():
+    assert charts.weight_lines([0.0] * 4, 2) == ["    ", "    "]

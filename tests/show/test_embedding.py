@@ -1,0 +1,242 @@
+"""embedding: principal components against what they are, t-SNE against its formulas."""
+import math
+import random
+
+import pytest
+
+from my_math import Matrix
+from show import embedding
+from show.embedding import (affinities, divergence, gradient, neighbour_weights, pca,
+                            tsne)
+
+
+def normal(rng, rows, columns, deviation=1.0):
+    return Matrix.random_normal(rows, columns, rng, deviation)
+
+
+@pytest.fixture
+def blobs(rng):
+    """Three clouds of 15 points in five dimensions, far apart: (X, labels)."""
+    labels = [i % 3 for i in range(45)]
+    centres = [[9.0 * (i == label) for i in range(5)] for label in labels]
+    return Matrix(centres) + normal(rng, 45, 5), labels
+
+
+# --- principal components
+
+@pytest.fixture
+def spread(rng):
+    """60 samples of six numbers that are spread by 6, 5, ..., 1 along mixed axes."""
+    return normal(rng, 60, 6) * [[6, 5, 4, 3, 2, 1]] @ normal(rng, 6, 6)
+
+
+def identity_error(matrix):
+    return (matrix.T @ matrix - Matrix.identity(matrix.shape[1])).norm()
+
+
+def test_scores_are_uncorrelated_and_have_the_variances(spread):
+    found = pca(spread, 6)
+    assert found.scores.shape == (60, 6) and found.axes.shape == (6, 6)
+    assert identity_error(found.axes) < 1e-9
+    assert found.scores.mean(axis=0).norm() < 1e-9 * spread.norm()
+    covariance = found.scores.T @ found.scores / 59
+    expected = Matrix([[value * (i == j) for j in range(6)]
+                       for i, value in enumerate(found.variances)])
+    assert (covariance - expected).norm() < 1e-9 * found.total
+    assert found.variances == sorted(found.variances, reverse=True)
+    assert sum(found.explained) == pytest.approx(1)
+
+
+def test_all_components_give_the_samples_back(spread):
+    found = pca(spread, 6)
+    again = found.scores @ found.axes.T + spread.mean(axis=0)
+    assert (again - spread).norm() < 1e-9 * spread.norm()
+
+
+def test_no_other_direction_has_more_variance(spread, rng):
+    first = pca(spread, 1).variances[0]
+    centred = spread - spread.mean(axis=0)
+    for _ in range(50):
+        direction = normal(rng, 6, 1)
+        along = centred @ (direction / direction.norm())
+        assert along.norm() ** 2 / 59 <= first * (1 + 1e-12)
+
+
+def test_points_on_a_line_need_one_component():
+    found = pca(Matrix([[t, 2 * t, -2 * t] for t in range(5)]), 2)
+    assert found.explained == pytest.approx([1, 0, 0])
+    assert [row[0] for row in found.axes] == pytest.approx([1 / 3, 2 / 3, -2 / 3]) or (
+        [row[0] for row in found.axes] == pytest.approx([-1 / 3, -2 / 3, 2 / 3]))
+
+
+def test_the_largest_number_of_an_axis_is_above_zero(spread):
+    for axis in pca(spread, 6).axes.T:
+        assert max(axis, key=abs) > 0
+
+
+def test_wide_data_have_the_same_first_components(spread, monkeypatch):
+    found = pca(spread, 2)
+    monkeypatch.setattr(embedding, "WIDEST", 3)
+    wide = pca(spread, 2)
+    assert wide.variances == pytest.approx(found.variances[:2])
+    assert wide.total == found.total
+    assert (wide.scores - found.scores).norm() < 1e-6 * found.scores.norm()
+
+
+def test_wide_data_of_fewer_dimensions_than_columns(rng, monkeypatch):
+    """Three dimensions in 30 columns: the basis has columns with no direction left."""
+    flat = normal(rng, 40, 3) * [[3, 2, 1]] @ normal(rng, 3, 30)
+    full = pca(flat, 4)
+    monkeypatch.setattr(embedding, "WIDEST", 3)
+    wide = pca(flat, 4)
+    assert wide.variances == pytest.approx(full.variances[:4], abs=1e-9 * full.total)
+    assert (wide.scores - full.scores).norm() < 1e-6 * full.scores.norm()
+
+
+def test_equal_samples_have_nothing_to_explain():
+    found = pca(Matrix([[1.5, 2.5]] * 4), 2)
+    assert found.explained == [0, 0] and found.scores == Matrix.zeros(4, 2)
+
+
+@pytest.mark.parametrize("samples, components", [
+    ([[1, 2]], 1), ([[1, 2], [3, 4]], 0), ([[1, 2], [3, 4]], 3)])
+def test_what_cannot_be_split_into_components_is_refused(samples, components):
+    with pytest.raises(ValueError, match="components of .* samples"):
+        pca(Matrix(samples), components)
+
+
+# --- t-SNE: how near
+
+def perplexity_of(weights):
+    return 2 ** -sum(p * math.log2(p) for p in weights if p)
+
+
+@pytest.mark.parametrize("perplexity", [1.5, 5, 30, 98.5])
+def test_each_sample_has_as_many_neighbours_as_asked(perplexity, rng):
+    for scale in (1e-6, 1, 1e6):
+        distances = [scale * rng.random() for _ in range(99)]
+        weights = neighbour_weights(distances, perplexity)
+        assert sum(weights) == pytest.approx(1)
+        assert perplexity_of(weights) == pytest.approx(perplexity, rel=1e-5)
+        nearest_first = sorted(range(99), key=distances.__getitem__)
+        ordered = [weights[i] for i in nearest_first]
+        assert ordered == sorted(weights, reverse=True)
+
+
+def test_a_far_sample_still_has_neighbours():
+    assert perplexity_of(neighbour_weights([1e8, 1e8 + 1, 1e8 + 2, 1e9], 2)
+                         ) == pytest.approx(2)
+
+
+def test_equal_samples_are_equally_near():
+    assert neighbour_weights([4.0] * 5, 2) == [0.2] * 5
+
+
+def test_affinities_are_the_mean_of_both_sides(rng):
+    samples = normal(rng, 12, 3)
+    near = affinities(samples, 4)
+    assert [len(row) for row in near] == list(range(12))
+    assert 2 * sum(map(sum, near)) == pytest.approx(1)
+
+    def one_sided(i, j):
+        """p_{j|i}."""
+        others = [k for k in range(12) if k != i]
+        weights = neighbour_weights(
+            [(samples[i:i + 1] - samples[k:k + 1]).norm() ** 2 for k in others], 4)
+        return weights[others.index(j)]
+
+    for i, j in ((3, 1), (11, 0), (7, 6)):
+        assert near[i][j] == pytest.approx(
+            (one_sided(i, j) + one_sided(j, i)) / 24, rel=1e-4)
+
+
+@pytest.mark.parametrize("perplexity", [0.5, 9, 10, math.nan])
+def test_more_neighbours_than_there_are_is_refused(perplexity, rng):
+    with pytest.raises(ValueError, match="perplexity .* of 10 samples"):
+        affinities(normal(rng, 10, 2), perplexity)
+
+
+# --- t-SNE: the points
+
+@pytest.fixture
+def tiny(rng):
+    """(affinities, xs, ys) of seven points that lie anyhow."""
+    near = affinities(normal(rng, 7, 4), 3)
+    xs, ys = (list(column) for column in normal(rng, 7, 2).T)
+    return near, xs, ys
+
+
+def test_the_divergence_is_that_of_its_definition(tiny):
+    near, xs, ys = tiny
+    w = {(i, j): 1 / (1 + (xs[i] - xs[j]) ** 2 + (ys[i] - ys[j]) ** 2)
+         for i in range(7) for j in range(7) if i != j}
+    z = sum(w.values())
+    expected = sum(near[max(i, j)][min(i, j)]
+                   * math.log(near[max(i, j)][min(i, j)] / (w[i, j] / z)) for i, j in w)
+    assert divergence(near, xs, ys) == pytest.approx(expected)
+
+
+def test_the_gradient_is_the_slope_of_the_divergence(tiny):
+    near, xs, ys = tiny
+    step = 1e-5
+    for coordinate, slopes in zip((xs, ys), gradient(near, xs, ys)):
+        for i, slope in enumerate(slopes):
+            middle, ends = coordinate[i], []
+            for offset in (-step, step):
+                coordinate[i] = middle + offset
+                ends.append(divergence(near, xs, ys))
+            coordinate[i] = middle
+            assert slope == pytest.approx((ends[1] - ends[0]) / (2 * step), abs=1e-8)
+
+
+def test_exaggeration_makes_attraction_so_many_times_as_strong(tiny):
+    """With e p in place of p the gradient is linear in e, so three lie on a line."""
+    near, xs, ys = tiny
+    one, two, three = (gradient(near, xs, ys, e) for e in (1.0, 2.0, 3.0))
+    for a, b, c in zip(one, two, three):
+        assert [2 * y for y in b] == pytest.approx([x + z for x, z in zip(a, c)])
+        assert sum(a) == pytest.approx(0, abs=1e-12)      # no force from outside
+
+
+def test_clouds_stay_apart_and_the_divergence_falls(blobs):
+    samples, labels = blobs
+    heard = []
+    points = tsne(samples, random.Random(1), perplexity=8,
+                  progress=lambda done, total: heard.append((done, total)))
+    assert points.shape == (45, 2)
+    for i, point in enumerate(points):
+        nearest = sorted(range(45), key=lambda j: math.dist(point, points[j]))[1:6]
+        assert [labels[j] for j in nearest] == [labels[i]] * 5
+    near = affinities(samples, 8)
+    at_random = (list(column) for column in normal(random.Random(1), 45, 2, 1e-4).T)
+    assert divergence(near, *points.T) < 0.3 * divergence(near, *at_random)
+    assert heard == [(step, 45 + 200) for step in range(1, 45 + 200 + 1)]
+
+
+def test_the_divergence_falls_from_step_to_step(blobs):
+    samples, _ = blobs
+    near, start = affinities(samples, 8), pca(samples, 2).scores
+    found = [divergence(near, *tsne(samples, random.Random(1), 8, steps, start).T)
+             for steps in (10, 30, 60, 120)]
+    assert found == sorted(found, reverse=True)
+
+
+def test_the_same_seed_gives_the_same_picture(blobs):
+    samples, _ = blobs
+    pages = [tsne(samples, random.Random(seed), 8, 30) for seed in (1, 1, 2)]
+    assert pages[0] == pages[1] != pages[2]
+
+
+def test_a_given_start_needs_no_random_numbers(blobs):
+    samples, _ = blobs
+    start = pca(samples, 2).scores
+    pages = [tsne(samples, random.Random(seed), 8, 30, start) for seed in (1, 2)]
+    assert pages[0] == pages[1]
+    assert pages[0].mean(axis=0).norm() < 1e-9
+
+
+def test_equal_samples_end_at_equal_points():
+    samples = Matrix([[0, 0], [0, 0], [5, 1], [1, 4], [9, 9]])
+    points = tsne(samples, random.Random(1), 2, 60, start=samples)
+    assert points[0] == points[1] != points[2]
+    assert all(math.isfinite(x) for row in points for x in row)

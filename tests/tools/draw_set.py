@@ -1,0 +1,171 @@
+"""Draw a set of digits in the page, save each as a picture, count what is read right.
+
+    python tests/tools/draw_set.py FOLDER [--model FILE] [--quick]
+
+A Chromium draws every digit in several styles with thin, middle and thick lines, at
+several sizes, places and slants, by a hand that is not quite steady.  FOLDER gets a PNG
+file of each drawing, such as 7-thin-2.png, for
+
+    python predict.py --image FOLDER/*.png
+
+The last line is the share of drawings that the page itself has read right.
+"""
+import argparse
+import math
+import random
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from browser import NAMES, Browser, find_chromium
+
+from learning.models import Model, find_model
+from show import page
+
+BRUSHES = {"thin": 6, "middle": 12, "thick": 20}
+# Scale, slant (right at the top) and where the middle is; the paper is 1 wide and high.
+PLACES = [(0.72, 0.0, 0.5, 0.5), (0.45, 0.15, 0.3, 0.35), (0.6, -0.1, 0.62, 0.6),
+          (0.3, 0.1, 0.75, 0.75)]
+
+
+def arc(x, y, across, down, start, end):
+    """Points on an ellipse about (x, y), from angle to angle; 0 is right, 90 below."""
+    count = max(2, round(abs(end - start) / 20))
+    angles = [math.radians(start + (end - start) * k / count) for k in range(count + 1)]
+    return [(x + across * math.cos(a), y + down * math.sin(a)) for a in angles]
+
+
+# A style is a list of strokes, each of them points in a box 0.6 wide and 1 high.
+STYLES = {
+    0: [[arc(0.3, 0.5, 0.3, 0.5, -90, -450)],
+        [arc(0.3, 0.5, 0.22, 0.5, -60, 300)],
+        [arc(0.3, 0.5, 0.3, 0.38, -110, -430)]],
+    1: [[[(0.3, 0), (0.3, 1)]],
+        [[(0.12, 0.2), (0.32, 0), (0.32, 1)]],
+        [[(0.12, 0.2), (0.32, 0), (0.32, 1)], [(0.1, 1), (0.54, 1)]]],
+    2: [[arc(0.3, 0.27, 0.27, 0.27, -170, 30) + [(0.03, 1), (0.6, 1)]],
+        [arc(0.3, 0.25, 0.25, 0.25, -160, 60) + arc(0.14, 0.87, 0.12, 0.1, -90, -400)
+         + [(0.4, 1), (0.6, 0.93)]],
+        [[(0.05, 0.1), (0.3, 0), (0.5, 0.15), (0.45, 0.45), (0.05, 0.95), (0.3, 0.93),
+          (0.6, 1)]]],
+    3: [[arc(0.28, 0.25, 0.26, 0.25, -160, 80) + arc(0.28, 0.74, 0.3, 0.26, -80, 150)],
+        [[(0.05, 0), (0.55, 0), (0.28, 0.4)] + arc(0.28, 0.7, 0.28, 0.3, -90, 150)],
+        [arc(0.25, 0.22, 0.25, 0.22, -150, 90)
+         + arc(0.25, 0.72, 0.32, 0.28, -90, 120)]],
+    4: [[[(0.1, 0), (0.05, 0.55), (0.58, 0.55)], [(0.48, 0), (0.45, 1)]],   # open
+        [[(0.42, 0), (0.02, 0.66), (0.6, 0.66)], [(0.42, 0), (0.42, 1)]],   # closed
+        [[(0.05, 0.05), (0.1, 0.4), (0.3, 0.5), (0.5, 0.4)],
+         [(0.52, 0.02), (0.45, 1)]]],
+    5: [[[(0.55, 0), (0.1, 0), (0.07, 0.42)] + arc(0.27, 0.68, 0.3, 0.32, -125, 140)],
+        [[(0.1, 0), (0.07, 0.45)] + arc(0.27, 0.7, 0.3, 0.3, -120, 150),
+         [(0.1, 0), (0.58, 0.02)]],
+        [[(0.6, 0.05), (0.2, 0), (0.12, 0.4), (0.4, 0.45), (0.5, 0.7), (0.3, 0.95),
+          (0, 1)]]],
+    6: [[[(0.45, 0), (0.2, 0.25), (0.05, 0.6)] + arc(0.3, 0.72, 0.26, 0.27, 170, -190)],
+        [[(0.12, 0), (0.05, 0.4), (0.04, 0.7)]
+         + arc(0.29, 0.77, 0.25, 0.23, 180, -180)],
+        [arc(0.45, 0.55, 0.42, 0.53, -80, -180)
+         + arc(0.28, 0.72, 0.25, 0.27, 165, -170)]],
+    7: [[[(0.02, 0), (0.6, 0), (0.2, 1)]],
+        [[(0.02, 0), (0.6, 0), (0.2, 1)], [(0.18, 0.48), (0.56, 0.48)]],    # with a bar
+        [[(0.02, 0.15), (0.04, 0.02), (0.58, 0), (0.38, 0.4), (0.3, 1)]]],
+    8: [[arc(0.3, 0.24, 0.22, 0.24, 0, -270) + arc(0.3, 0.75, 0.28, 0.26, -90, 270)
+         + arc(0.3, 0.24, 0.22, 0.24, 90, 0)],
+        [arc(0.3, 0.24, 0.23, 0.24, 90, 450), arc(0.3, 0.74, 0.27, 0.26, -90, 270)],
+        [[(0.52, 0.1), (0.3, 0), (0.1, 0.15), (0.2, 0.4), (0.48, 0.65), (0.45, 0.92),
+          (0.2, 1), (0.06, 0.8), (0.25, 0.5), (0.5, 0.3), (0.52, 0.1)]]],
+    9: [[arc(0.28, 0.27, 0.24, 0.27, 0, -360) + [(0.52, 0.3), (0.48, 1)]],  # closed
+        [arc(0.28, 0.27, 0.25, 0.27, -30, -330) + [(0.53, 0.1), (0.45, 1)]],    # open
+        [arc(0.28, 0.27, 0.24, 0.27, 0, -360)
+         + arc(0.22, 0.66, 0.3, 0.34, -40, 120)]],
+}
+
+
+def strokes(style, place, rng):
+    """The strokes of a style on the paper, drawn by a hand that is not quite steady."""
+    scale, slant, middle_x, middle_y = place
+    turn = rng.uniform(-0.08, 0.08)
+    drawn = []
+    for stroke in style:
+        bent = [(x + rng.gauss(0, 0.012), y + rng.gauss(0, 0.012)) for x, y in stroke]
+        points = []
+        for x, y in dense(bent):
+            x, y = x - 0.3 + slant * (0.5 - y), y - 0.5
+            x, y = x - turn * y, y + turn * x
+            points.append((middle_x + scale * x, middle_y + scale * y))
+        drawn.append(points)
+    return drawn
+
+
+def dense(points, count=3):
+    """The points, and others in between: `count` steps from each to the next."""
+    return [points[0]] + [
+        (x0 + (x1 - x0) * k / count, y0 + (y1 - y0) * k / count)
+        for (x0, y0), (x1, y1) in zip(points, points[1:]) for k in range(1, count + 1)]
+
+
+def drawings(quick=False):
+    """(digit, file name, brush, strokes) of each drawing of the set."""
+    rng = random.Random(10)
+    for digit, styles in STYLES.items():
+        for brush, width in BRUSHES.items():
+            number = 0
+            for style in styles:
+                for place in PLACES[:1] if quick else PLACES:
+                    number += 1
+                    yield (digit, f"{digit}-{brush}-{number}.png", width,
+                           strokes(style, place, rng))
+
+
+def draw_all(browser, url, folder, quick):
+    """Draw the set, save the pictures; yield (digit, file name, what the page says)."""
+    browser.look(1280, 800)
+    browser.open(url, "about")
+    browser.ask("document.querySelector('#paper').style.borderRadius = 0")
+    for digit, name, width, lines in drawings(quick):
+        browser.ask(f"document.querySelector('#brush').value = {width}; "
+                    "document.querySelector('#clear').click()")
+        browser.draw("#paper", lines)
+        browser.wait("!asking && !askAgain")
+        browser.screenshot(folder / name, "#paper")
+        yield digit, name, browser.ask("document.querySelector('#digit').textContent")
+
+
+def main():
+    """Draw, save, count."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", help="model.npz of a run (default: as predict.py)")
+    parser.add_argument("--quick", action="store_true", help="only one place and size")
+    options = parser.parse_args()
+    chromium = find_chromium()
+    if not chromium:
+        parser.exit(2, f"no browser: none of {', '.join(NAMES)} is installed\n")
+    options.folder.mkdir(parents=True, exist_ok=True)
+    model = Model.load(options.model or find_model())
+    found = []
+    with page.make_server(model.network, model.levels, model.names) as server, \
+            tempfile.TemporaryDirectory() as profile:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser = Browser(chromium, profile)
+        try:
+            for digit, name, answer in draw_all(browser, server.url, options.folder,
+                                                options.quick):
+                found.append((name, answer == str(digit)))
+                if answer != str(digit):
+                    print(f"{name} read as {answer}")
+        finally:
+            browser.close()
+            server.shutdown()
+    for brush in BRUSHES:
+        right = [good for name, good in found if f"-{brush}-" in name]
+        print(f"{brush}: {sum(right)} of {len(right)} right")
+    right = sum(good for _, good in found)
+    print(f"all: {right} of {len(found)} right, {right / len(found):.1%}")
+
+
+if __name__ == "__main__":
+    main()
