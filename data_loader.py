@@ -85,9 +85,8 @@ class Dataset:
     """n grey images of height x width pixels with a label each.
 
     `images` is one bytes object of n * height * width pixels, `labels` one of n bytes;
-    `class_names[label]` is a label's name, and there are `class_count` of them.  To so
-    many grey `levels` are pixels rounded in batches.  Raises ValueError where the sizes
-    do not agree.
+    `class_names[label]` is a label's name, and there are `class_count` of them.  Raises
+    ValueError where the sizes do not agree.
 
     >>> tiny = Dataset("tiny", b"abcdef", bytes([1, 0, 3]), height=1, width=2)
     >>> len(tiny), tiny.image(1), tiny.label(2)
@@ -98,14 +97,13 @@ class Dataset:
     """
 
     def __init__(self, name: str, images: bytes, labels: bytes, height: int, width: int,
-                 class_names: Sequence[str] = _DIGITS, levels: int = 256) -> None:
+                 class_names: Sequence[str] = _DIGITS) -> None:
         if len(images) != len(labels) * height * width:
             raise ValueError(f"{len(images)} pixels are not {len(labels)} images "
                              f"of {height} x {width}")
         self.name, self.images, self.labels = name, images, labels
         self.height, self.width = height, width
         self.class_names, self.class_count = list(class_names), len(class_names)
-        self.levels = levels
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -131,12 +129,7 @@ class Dataset:
         size = self.height * self.width
         images, labels = self.images[start * size:stop * size], self.labels[start:stop]
         return Dataset(self.name, images, labels, self.height, self.width,
-                       self.class_names, self.levels)
-
-    def with_levels(self, levels: int) -> Dataset:
-        """The same images, to be rounded to so many grey levels in batches."""
-        return Dataset(self.name, self.images, self.labels, self.height, self.width,
-                       self.class_names, levels)
+                       self.class_names)
 
     def head(self, count: int) -> Dataset:
         """The first `count` images, or all where there are fewer."""
@@ -158,7 +151,7 @@ class Dataset:
         """
         return Dataset(self.name, b"".join(map(self.image, indices)),
                        bytes(map(self.label, indices)), self.height, self.width,
-                       self.class_names, self.levels)
+                       self.class_names)
 
     def order(self, rng) -> list[int]:
         """0..n-1 shuffled (Fisher and Yates): every permutation is equally likely.
@@ -173,12 +166,21 @@ class Dataset:
         return order
 
     def batches(self, size: int, order: Sequence[int] | None = None,
-                augment: Callable[[bytes], bytes] | None = None,
+                augment: Callable[[bytes], bytes] | None = None, levels: int = 256,
                 ) -> Iterator[tuple[SparseMatrix, list[int]]]:
         """Yield (X, labels), X a SparseMatrix, pixels / 255, with a row for each image.
 
-        The images come in the given order, else as they are stored, each through
-        `augment`.  The last batch has what is left.
+        The pixels are rounded to so many grey levels; all else is as in `raw_batches`.
+        """
+        for images, labels in self.raw_batches(size, order, augment):
+            yield SparseMatrix.from_images(images, levels), labels
+
+    def raw_batches(self, size: int, order: Sequence[int] | None = None,
+                    augment: Callable[[bytes], bytes] | None = None,
+                    ) -> Iterator[tuple[list[bytes], list[int]]]:
+        """Yield (images, labels) in the given order, else as they are stored.
+
+        Each image goes through `augment`.  The last batch has what is left.
         """
         if size < 1:
             raise ValueError(f"cannot make batches of {size} images: 1 is the least")
@@ -187,8 +189,7 @@ class Dataset:
             chosen = order[start:start + size]
             images = map(self.image, chosen)
             images = map(augment, images) if augment else images
-            yield (SparseMatrix.from_images(list(images), self.levels),
-                   [self.labels[i] for i in chosen])
+            yield list(images), [self.labels[i] for i in chosen]
 
 
 # --- Reading IDX ----------------------------------------------------------------------

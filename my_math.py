@@ -65,6 +65,15 @@ HAS_SUMPROD = hasattr(math, "sumprod")
 dot = math.sumprod if HAS_SUMPROD else dot_by_map
 
 
+def argmax(numbers: Sequence) -> int:
+    """Return the place of the largest number, of equals the first.
+
+    >>> argmax([1, 9, 9])
+    1
+    """
+    return numbers.index(max(numbers))
+
+
 def transpose(a: Rows) -> list:
     """The columns of `a` as rows: T[j][i] = a[i][j].
 
@@ -463,7 +472,7 @@ class Matrix:
         >>> Matrix([[1, 9], [7, 3]]).argmax(axis=1)
         [1, 0]
         """
-        found = self._reduce(lambda values: values.index(max(values)), axis)
+        found = self._reduce(argmax, axis)
         return list(chain.from_iterable(found)) if isinstance(found, Matrix) else found
 
     def _reduce(self, function: Callable, axis: int | None) -> Any:

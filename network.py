@@ -23,13 +23,13 @@ import math
 import operator
 import random
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 from data_loader import Dataset
 from engine.npz import read_npz, write_npz
 from engine.sparse import SparseMatrix
 from errors import DataError
-from my_math import Matrix, ShapeError, dot
+from my_math import Matrix, ShapeError, argmax, dot
 
 # ---------------------------------------------------------------------------
 # Activations: A = f(Z), and the way back from dL/dA to dL/dZ
@@ -81,35 +81,35 @@ def softmax(logits: Sequence[float]) -> list[float]:
     return [power / total for power in powers]
 
 
-def _cross_entropy(logits: Sequence[float], answers: Sequence[float],
+def _cross_entropy(logits: Sequence[float], outputs: Sequence[float],
                    target: Sequence[float]) -> float:
     """-sum_j Y[j] log P[j] = log sum_k exp(Z[k]) - sum_j Y[j] Z[j].
 
     log sum_k exp(Z[k]) = Z[j] - log P[j] for every j: taken where P[j] is largest, 1/c
     at least, it needs no more exponentials and no small number's logarithm.
     """
-    return max(logits) - math.log(max(answers)) - dot(target, logits)
+    return max(logits) - math.log(max(outputs)) - dot(target, logits)
 
 
-def _binary_cross_entropy(logits: Sequence[float], answers: Sequence[float],
+def _binary_cross_entropy(logits: Sequence[float], outputs: Sequence[float],
                           target: Sequence[float]) -> float:
     """-sum_j Y log A + (1 - Y) log(1 - A) with A = sigmoid(Z), without overflow."""
     return sum(max(z, 0) - y * z + math.log1p(math.exp(-abs(z)))
                for z, y in zip(logits, target))
 
 
-def _squared_error(logits: Sequence[float], answers: Sequence[float],
+def _squared_error(logits: Sequence[float], outputs: Sequence[float],
                    target: Sequence[float]) -> float:
     """sum_j (A[j] - Y[j])^2 with A = sigmoid(Z)."""
-    return sum((a - y) ** 2 for a, y in zip(answers, target))
+    return sum((a - y) ** 2 for a, y in zip(outputs, target))
 
 
 class Loss(NamedTuple):
     """The end of the network, for logits Z (m x c) and targets Y (m x c, one-hot)."""
 
-    outputs: Callable[[Matrix], Matrix]           # Z -> answers in 0..1, one a class
-    of_sample: Callable[..., float]   # a row each of Z, of the answers, of Y -> loss
-    gradient: Callable  # answers, Y -> m dL/dZ, of matrices or of two numbers
+    outputs: Callable[[Matrix], Matrix]           # Z -> outputs in 0..1, one a class
+    of_sample: Callable[..., float]   # a row each of Z, of the outputs, of Y -> loss
+    gradient: Callable  # outputs, Y -> m dL/dZ, of matrices or of two numbers
 
 
 LOSSES = {
@@ -210,36 +210,56 @@ class BatchResult(NamedTuple):
     correct: int
 
 
-class Report(NamedTuple):
-    """How a network did on a data set: its answers (n rows of c) beside the labels, and
-    its mean loss where that was worked out."""
+class Evaluation(NamedTuple):
+    """The outputs of a network for a data set (n rows of c) beside the labels, and the
+    mean loss where it is known."""
 
-    answers: list
+    outputs: list
     labels: Sequence[int]
     loss: float = math.nan
 
+    @classmethod
+    def of(cls, batches: Iterable[tuple[Any, Sequence[int]]], evaluate_batch: Callable,
+           progress: Callable[[int], None] = lambda done: None) -> Evaluation:
+        """Run batches (X, labels) through evaluate_batch(X, labels), which returns the
+        outputs and the sum of the losses; `progress` gets the number of images done."""
+        outputs, labels, losses = [], [], []
+        for x, some in batches:
+            rows, loss = evaluate_batch(x, some)
+            outputs.extend(rows)
+            labels.extend(some)
+            losses.append(loss)
+            progress(len(labels))
+        return cls(outputs, bytes(labels), math.fsum(losses) / len(labels))
+
     @property
-    def guesses(self) -> list[int]:
-        """For each image the class of the largest answer."""
-        return [row.index(max(row)) for row in self.answers]
+    def predictions(self) -> list[int]:
+        """The class of the largest output for each image."""
+        return list(map(argmax, self.outputs))
+
+    @property
+    def correct(self) -> int:
+        """The number of images classified correctly."""
+        return sum(map(int.__eq__, self.predictions, self.labels))
 
     @property
     def accuracy(self) -> float:
-        """The fraction of guesses that are the label, 0..1."""
-        return sum(map(int.__eq__, self.guesses, self.labels)) / len(self.labels)
+        """The fraction of images classified correctly, 0..1."""
+        return self.correct / len(self.labels)
 
     def confusion(self) -> list[list[int]]:
-        """counts[i][j]: how many images of class i were taken for class j."""
-        classes = range(len(self.answers[0]))
+        """Return counts[i][j], the number of images of class i classified as j."""
+        classes = range(len(self.outputs[0]))
         counts = [[0 for _ in classes] for _ in classes]
-        for label, guess in zip(self.labels, self.guesses):
-            counts[label][guess] += 1
+        for label, prediction in zip(self.labels, self.predictions):
+            counts[label][prediction] += 1
         return counts
 
     def worst_errors(self, count: int) -> list[int]:
-        """Indices of the images that were got wrong with the largest answers."""
-        wrong = [i for i, guess in enumerate(self.guesses) if guess != self.labels[i]]
-        return sorted(wrong, key=lambda i: -max(self.answers[i]))[:count]
+        """Return the indices of the misclassified images with the largest outputs."""
+        wrong = [i for i, prediction in enumerate(self.predictions)
+                 if prediction != self.labels[i]]
+        return sorted(wrong, key=lambda i: -max(self.outputs[i]))[:count]
 
 
 class Network:
@@ -308,13 +328,20 @@ class Network:
         return Trace(inputs, sums, active, masks)
 
     def predict(self, x: Matrix | SparseMatrix) -> Matrix:
-        """The answers (m x c); with cross-entropy each row is probabilities, sum 1."""
+        """Return the outputs (m x c); with cross-entropy each row is probabilities."""
         return LOSSES[self.loss].outputs(self.forward(x).logits)
 
-    def predict_and_judge(self, x: Matrix | SparseMatrix, labels: Sequence[int]
-                          ) -> tuple[Matrix, float]:
-        """The answers (m x c) and the mean loss of a batch."""
-        return self.outputs_and_loss(self.forward(x).logits, self.targets(labels))
+    def evaluate_batch(self, x: Matrix | SparseMatrix, labels: Sequence[int]
+                       ) -> tuple[Matrix, float]:
+        """Return the outputs (m x c) and the sum of the losses of a batch."""
+        logits, targets = self.forward(x).logits, self.targets(labels)
+        outputs, loss = self.outputs_and_loss(logits, targets)
+        return outputs, loss * len(labels)
+
+    def evaluate(self, dataset: Dataset, levels: int = 256) -> Evaluation:
+        """Return the outputs for a whole data set, its pixels rounded to grey levels.
+        """
+        return Evaluation.of(dataset.batches(100, levels=levels), self.evaluate_batch)
 
     # --- backward
 
@@ -323,8 +350,8 @@ class Network:
                            ) -> tuple[float, list[Gradient]]:
         """The mean loss over a batch and its gradient, a `Gradient` for each layer."""
         trace, targets = self.forward(x, masks), self.targets(labels, smoothing)
-        answers, loss = self.outputs_and_loss(trace.logits, targets)
-        delta = LOSSES[self.loss].gradient(answers, targets) / len(labels)
+        outputs, loss = self.outputs_and_loss(trace.logits, targets)
+        delta = LOSSES[self.loss].gradient(outputs, targets) / len(labels)
         return loss, self.backward(trace, delta)
 
     def mean_loss(self, x: Matrix | SparseMatrix, labels: Sequence[int],
@@ -342,13 +369,13 @@ class Network:
 
     def outputs_and_loss(self, logits: Matrix, targets: Matrix
                          ) -> tuple[Matrix, float]:
-        """The answers (m x c) and the mean loss over the samples."""
+        """Return the outputs (m x c) and the mean loss over the samples."""
         if logits.shape != targets.shape:
             raise ShapeError.between("loss of", logits.shape, targets.shape,
                                      "one label is needed for each sample")
-        answers = LOSSES[self.loss].outputs(logits)
-        losses = map(LOSSES[self.loss].of_sample, logits, answers, targets)
-        return answers, math.fsum(losses) / len(targets)
+        outputs = LOSSES[self.loss].outputs(logits)
+        losses = map(LOSSES[self.loss].of_sample, logits, outputs, targets)
+        return outputs, math.fsum(losses) / len(targets)
 
     def backward(self, trace: Trace, delta: Matrix) -> list[Gradient]:
         """The chain rule from dL/dZ of the last layer, (m x c), back to the first."""
@@ -385,21 +412,6 @@ class Network:
         self.step(self.backward(trace, delta), learning_rate)
         correct = sum(map(int.__eq__, outputs.argmax(axis=1), labels))
         return BatchResult(loss, correct)
-
-    # --- judging
-
-    def answers(self, dataset: Dataset, batch_size: int = 100) -> Iterator[list[float]]:
-        """The answers to each image of a data set in turn, c numbers each."""
-        for x, _ in dataset.batches(batch_size):
-            yield from self.predict(x)
-
-    def judge(self, dataset: Dataset) -> Report:
-        """The answers to a whole data set beside its labels."""
-        return Report(list(self.answers(dataset)), dataset.labels)
-
-    def accuracy(self, dataset: Dataset) -> float:
-        """The fraction of images whose largest answer is the label, 0..1."""
-        return self.judge(dataset).accuracy
 
     # --- files
 

@@ -12,8 +12,8 @@ from data_loader import Dataset
 from errors import DataError, OptionError
 from learning.checkpoint import shown_path
 from learning.live import LiveLine
-from learning.models import Ensemble, Model, find_model, seen, shift_accuracies
-from network import Report
+from learning.models import Ensemble, Model, find_model, quantized, shift_accuracies
+from network import Evaluation
 from show.answers import (answer_object, bar_lines, best, framed, report_lines,
                           report_object, row_lines, shift_lines, shift_object)
 from show.console import (Parser, can_print, load_data, picture, run_command,
@@ -137,7 +137,7 @@ def show_index(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -
         raise OptionError(f"--index {index}: expected 0 to {len(test) - 1}, the "
                           f"{len(test):,} test images of {test.name}")
     image, label = test.image(index), test.label(index)
-    answers = ensemble.answers(image)
+    answers = ensemble.predict(image)
     if options.json:
         print_json(answer_object(answers, names, index=index, label=label))
         return
@@ -163,7 +163,7 @@ def show_files(ensemble: Ensemble, options: argparse.Namespace) -> int:
             print(f"predict.py: {error}", file=sys.stderr)
             code = 2
             continue
-        answers, answered = list(map(ensemble.answers, digits)), True
+        answers, answered = list(map(ensemble.predict, digits)), True
         if options.json:
             for i, row in enumerate(answers):
                 place = {"position": i} if len(digits) > 1 else {}
@@ -185,7 +185,8 @@ def show_digits(ensemble: Ensemble, path: str, digits: Sequence[bytes],
         if several and (options.show or options.explain):
             print(f"\nDigit {i} of {len(digits)}")
         if options.show:
-            print("", *framed(seen(digit, ensemble.models[0].levels), SIDE), sep="\n")
+            image = quantized(digit, ensemble.models[0].levels)
+            print("", *framed(image, SIDE), sep="\n")
         if options.explain:
             print("", explanation(ensemble, digit, SIDE, names, options.unit), sep="\n")
     guesses = [names[best(row)] for row in answers]
@@ -203,18 +204,18 @@ def show_digits(ensemble: Ensemble, path: str, digits: Sequence[bytes],
 # The test set
 # ---------------------------------------------------------------------------
 
-def judge(ensemble: Ensemble, test: Dataset) -> Report:
-    """The answers to the test set, with a live line."""
-    live = LiveLine()
-    report = ensemble.judge(test, lambda done: live.show(
-        f"Reading {done:,}/{len(test):,} images"))
+def evaluate(ensemble: Ensemble, test: Dataset) -> Evaluation:
+    """The outputs for the test set, with a live line."""
+    live, total = LiveLine(), len(test) * len(ensemble.models)
+    report = ensemble.evaluate(test, lambda done: live.show(
+        f"Reading {done:,}/{total:,} images"))
     live.clear()
     return report
 
 
 def show_test(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -> None:
     """Print how the whole test set is read, or draw it, or both."""
-    report = judge(ensemble, test)
+    report = evaluate(ensemble, test)
     if options.json:
         print_json(report_object(report, test, ensemble.paths))
         return
@@ -226,14 +227,15 @@ def show_test(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) ->
     print(ensemble)
 
 
-def draw_pictures(folder: Path, model: Model, test: Dataset, report: Report) -> None:
+def draw_pictures(folder: Path, model: Model, test: Dataset, report: Evaluation
+                  ) -> None:
     """Draw the model's pictures into a folder, made if need be, and say which."""
     from show import plots
     live = LiveLine()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        names = plots.draw_model(folder, model.network, test.with_levels(model.levels),
-                                 report, progress=live.show)
+        names = plots.draw_model(folder, model.network, test, report, model.levels,
+                                 progress=live.show)
     except ImportError as error:
         raise OptionError(f"--pictures: found no matplotlib ({error}), expected it "
                           "installed: python -m pip install matplotlib") from None

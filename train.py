@@ -25,7 +25,7 @@ from learning.settings import DEFAULTS
 from learning.survey import value_text
 from learning.engines import DivergedError
 from learning.training import check_learnable, new_network, train_network
-from network import Network, Report
+from network import Evaluation, Network
 from show import charts, figures, plots
 from show.console import load_data, run_command
 from show.options import (build_parser, grid_from, recipe_lines, refuse_beside_resume,
@@ -72,8 +72,7 @@ def _next_free(recipe: str) -> Path:
 
 def load_parts(data: str | None, settings: dict) -> dict[str, Dataset]:
     """The data sets "train", "test" and, if asked for, "validation"."""
-    train, test = (part.with_levels(settings["grey_levels"])
-                   for part in load_data(data))
+    train, test = load_data(data)
     if settings["limit"]:
         train = train.head(settings["limit"])
     parts = {"train": train, "test": test}
@@ -124,12 +123,12 @@ def worker_count(options: argparse.Namespace, settings: dict) -> int:
     return options.workers or default_workers()
 
 
-def finish(report: Report, test: Dataset, folder: Path,
+def finish(report: Evaluation, test: Dataset, folder: Path,
            history: list[dict], draw: bool, data: str | None) -> None:
     """Print the result on the whole test set and draw the pictures."""
     model = shown_path(folder / MODEL)
     print(f"\n{report.accuracy:.2%} of the {len(test):,} test images of {test.name} "
-          f"are read right.\nModel: {model}")
+          f"classified correctly.\nModel: {model}")
     if draw:
         try:
             names = plots.draw_run(folder, history, report, test)

@@ -6,6 +6,8 @@ lists of floats, the textbook's way, and `PackedEngine` on lanes, with a team.
 from __future__ import annotations
 
 import math
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Callable, Iterator, Sequence
 
 from data_loader import Dataset
@@ -15,7 +17,7 @@ from engine.team import Team
 from learning.optimizers import SGD
 from learning.settings import optimizer_maker
 from my_math import Matrix
-from network import LOSSES, Dense, Network, Report
+from network import LOSSES, Dense, Evaluation, Network
 
 
 class DivergedError(Exception):
@@ -33,8 +35,8 @@ class ListEngine:
     dropout_scale = 1.0
 
     def __init__(self, network: Network, optimizer: SGD, easy_below: float = 0.0,
-                 smoothing: float = 0.0) -> None:
-        self.network, self.optimizer = network, optimizer
+                 smoothing: float = 0.0, levels: int = 256) -> None:
+        self.network, self.optimizer, self.levels = network, optimizer, levels
         self.easy_below, self.smoothing = easy_below, smoothing
 
     @classmethod
@@ -42,12 +44,13 @@ class ListEngine:
            ) -> ListEngine:
         """Return the engine that the settings ask for."""
         return cls(network, optimizer_maker(settings)(network.layers),
-                   settings["sure"], settings["label_smoothing"])
+                   settings["sure"], settings["label_smoothing"],
+                   settings["grey_levels"])
 
     def batches(self, dataset: Dataset, size: int, order: Sequence[int] | None = None,
                 augment: Callable[[bytes], bytes] | None = None) -> Iterator:
         """Yield (input, labels) of each batch."""
-        return dataset.batches(size, order, augment)
+        return dataset.batches(size, order, augment, self.levels)
 
     def train_batch(self, x: Any, labels: Sequence[int], learning_rate: float,
                     position: int = 0, masks: Sequence = ()
@@ -77,14 +80,11 @@ class ListEngine:
         return (_units(loss * len(labels)), correct,
                 [place for place, (takes_part,) in enumerate(hard) if not takes_part])
 
-    def evaluate(self, dataset: Dataset) -> Report:
+    def evaluate(self, dataset: Dataset) -> Evaluation:
         """Return the outputs for a data set beside its labels, and the mean loss."""
-        outputs, loss = [], 0
-        for x, labels in dataset.batches(100):
-            answers, mean = self.network.predict_and_judge(x, labels)
-            outputs.extend(answers)
-            loss += _units(mean * len(labels))
-        return Report(outputs, dataset.labels, loss / len(dataset) / (1 << LOSS_BITS))
+        found = self.network.evaluate(dataset, self.levels)
+        _units(found.loss)
+        return found
 
     def whole(self) -> Network:
         """Return the network in floats."""
@@ -131,16 +131,15 @@ class PackedEngine:
         the groups of images that nothing augments are kept."""
         quantize, pixels = self.network.first.quantizer, self.team.pixels
         kept = self._groups(dataset) if augment is None else None
-        order = range(len(dataset)) if order is None else order
-        for start in range(0, len(order), size):
-            chosen = order[start:start + size]
-            if kept:
-                images = [kept[i] for i in chosen]
-            elif augment:       # gives this worker's pixels alone
-                images = [quantize(augment(dataset.image(i))) for i in chosen]
-            else:
-                images = [quantize(dataset.image(i)[pixels]) for i in chosen]
-            yield images, [dataset.labels[i] for i in chosen]
+        if kept:
+            order = range(len(dataset)) if order is None else order
+            for start in range(0, len(order), size):
+                chosen = order[start:start + size]
+                yield [kept[i] for i in chosen], [dataset.labels[i] for i in chosen]
+            return
+        own = augment or itemgetter(pixels)     # both give this worker's pixels alone
+        for images, labels in dataset.raw_batches(size, order, own):
+            yield list(map(quantize, images)), labels
 
     def _groups(self, dataset: Dataset) -> list | None:
         """Return the groups of all images; None where they would take too much room."""
@@ -162,18 +161,20 @@ class PackedEngine:
         return self.network.train_batch(images, labels, learning_rate, position,
                                         options)
 
-    def evaluate(self, dataset: Dataset) -> Report:
+    def evaluate(self, dataset: Dataset) -> Evaluation:
         """As in `ListEngine`, in every worker."""
-        network, team, targets = self.network, self.team, self.network.targets()
-        mine, loss = [], 0
-        for images, labels in self.batches(dataset, 100):
-            outputs, logits = network.predict(images)
-            mine.append(outputs)
-            loss += sum(network.loss(z, p, targets[label], label) for z, p, label
-                        in zip(logits, outputs, labels[team.share(len(labels))]))
-        shares, losses = zip(*team.gather((mine, loss)))
-        return Report([row for parts in zip(*shares) for part in parts for row in part],
-                      dataset.labels, sum(losses) / len(dataset) / (1 << LOSS_BITS))
+        return Evaluation.of(self.batches(dataset, 500), self._evaluate_batch)
+
+    def _evaluate_batch(self, images: Sequence, labels: Sequence[int]
+                        ) -> tuple[list[list[float]], float]:
+        """Return the outputs of the whole batch and the sum of its losses."""
+        network, targets = self.network, self.network.targets()
+        outputs, logits = network.predict(images)
+        own = labels[self.team.share(len(labels))]
+        loss = sum(network.loss(z, p, targets[label], label)
+                   for z, p, label in zip(logits, outputs, own))
+        shares, losses = zip(*self.team.gather((outputs, loss)))
+        return list(chain(*shares)), sum(losses) / (1 << LOSS_BITS)
 
     def whole(self) -> Network:
         """Return the network in floats, in every worker."""

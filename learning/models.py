@@ -2,19 +2,20 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple, Sequence
+from typing import Callable, NamedTuple, Sequence
 
 from data_loader import Dataset
 from engine.formats import WIDE
 from engine.layers import FirstLayer
 from engine.packed import PackedMatrix
-from engine.sparse import SparseMatrix
+from engine.sparse import SparseMatrix, grey_table
 from errors import DataError
 from learning.augment import gather, shift_map
 from learning.checkpoint import MODEL, RUNS, shown_path
 from my_math import Matrix
-from network import Dense, Network, Report
+from network import Dense, Evaluation, Network
 
 SHIPPED_MODEL = Path(__file__).resolve().parent.parent / "data" / MODEL
 
@@ -30,6 +31,30 @@ def find_model() -> Path:
         return SHIPPED_MODEL
     raise DataError(RUNS, "no trained model", f"a run with a {MODEL}",
                     "make one with: python train.py")
+
+
+class PackedInput:
+    """The first layer in packed rows, its sums as floats: Z = X W + b, only forward.
+
+    Whole data sets take a quarter of the time of lists, with the same precision: of
+    the 64 bits of a lane 43 or more are left for the largest weight.
+    """
+
+    def __init__(self, layer: Dense, levels: int) -> None:
+        largest = max(max(map(abs, row)) for row in layer.weights)
+        # A row of nothing but ink times the largest weight comes to 2^61 at most.
+        room = 61 - (layer.weights.shape[0] * (levels - 1)).bit_length()
+        fraction = room - max(math.frexp(largest / (levels - 1))[1], -960)
+        self.weights, self.bias = layer.weights, layer.bias
+        self._unit = 2.0 ** -fraction
+        self.packed = FirstLayer(
+            layer.weights, Matrix.zeros(*layer.bias.shape), levels,
+            WIDE._replace(fraction=fraction))
+
+    def forward(self, images: Sequence) -> Matrix:
+        """Z = X W + b as floats, from groups of pixels."""
+        rows = self.packed.sums(images)
+        return PackedMatrix(rows, self.packed.lanes, self._unit).to_matrix() + self.bias
 
 
 class Model(NamedTuple):
@@ -62,12 +87,32 @@ class Model(NamedTuple):
         """(inputs, classes)."""
         return self.network.sizes[0], self.network.sizes[-1]
 
-    def check_answers(self, answers: Sequence[float]) -> Sequence[float]:
-        """The same answers; DataError where sums ran over on the way to them."""
-        if not all(map(math.isfinite, answers)):
-            raise DataError(self.path, "weights so large that answers are no numbers",
+    def predict(self, image: bytes) -> list[float]:
+        """Return the outputs for one image."""
+        x = SparseMatrix.from_images([image], self.levels)
+        return self.checked(self.network.predict(x))[0]
+
+    def evaluate(self, dataset: Dataset, augment: Callable[[bytes], bytes] | None = None,
+                 progress: Progress = lambda done: None) -> Evaluation:
+        """Return the outputs for a data set, each image sent through `augment` first.
+        """
+        first, *later = self.network.layers
+        packed = PackedInput(first, self.levels)
+        network = Network.of_layers([packed, *later], self.network.activation,
+                                    self.network.loss)
+        quantize = packed.packed.quantizer
+        batches = ((list(map(quantize, images)), labels)
+                   for images, labels in dataset.raw_batches(100, None, augment))
+        return Evaluation.of(batches, lambda x, labels: (
+            self.checked(network.predict(x)), math.nan), progress)
+
+    def checked(self, outputs: Matrix) -> list[list[float]]:
+        """The same outputs as lists; DataError where a sum on the way was infinite."""
+        rows = list(outputs)
+        if not all(map(math.isfinite, chain(*rows))):
+            raise DataError(self.path, "weights so large that outputs are no numbers",
                             "weights of a network that has learnt")
-        return answers
+        return rows
 
     def check_form(self, form: tuple[int, int], of_what: str) -> None:
         """DataError unless the model has these inputs and classes."""
@@ -76,64 +121,18 @@ class Model(NamedTuple):
                 *self.form), f"{form[0]} and {form[1]} {of_what}")
 
 
-def seen(image: bytes, levels: int) -> bytes:
-    """An image as a network of so many grey levels sees it.
+def quantized(image: bytes, levels: int) -> bytes:
+    """Return an image with each pixel rounded to the nearest of the grey levels.
 
-    >>> list(seen(bytes([0, 20, 100, 255]), levels=4))
+    >>> list(quantized(bytes([0, 20, 100, 255]), levels=4))
     [0, 0, 85, 255]
     """
-    (places, values), = SparseMatrix.from_images([image], levels).entries()
-    rounded = bytearray(len(image))
-    for place, value in zip(places, values):
-        rounded[place] = round(255 * value)
-    return bytes(rounded)
-
-
-# ---------------------------------------------------------------------------
-# Reading thousands of images
-# ---------------------------------------------------------------------------
-
-class PackedInput:
-    """The first layer in packed rows, its sums as floats: Z = X W + b, only forward.
-
-    Whole data sets are read four times as fast as with lists, and as exactly: of
-    the 64 bits of a lane 43 or more are left for the largest weight.
-    """
-
-    def __init__(self, layer: Dense, levels: int) -> None:
-        largest = max(max(map(abs, row)) for row in layer.weights)
-        # A row of nothing but ink times the largest weight comes to 2^61 at most.
-        room = 61 - (layer.weights.shape[0] * (levels - 1)).bit_length()
-        fraction = room - max(math.frexp(largest / (levels - 1))[1], -960)
-        self.weights, self.bias = layer.weights, layer.bias
-        self._unit = 2.0 ** -fraction
-        self.packed = FirstLayer(
-            layer.weights, Matrix.zeros(*layer.bias.shape), levels,
-            WIDE._replace(fraction=fraction))
-
-    def forward(self, images: Sequence) -> Matrix:
-        """Z = X W + b as floats, from groups of pixels."""
-        rows = self.packed.sums(images)
-        return PackedMatrix(rows, self.packed.lanes, self._unit).to_matrix() + self.bias
-
-
-def read_images(model: Model, dataset: Dataset,
-                augment: Callable[[bytes], bytes] | None = None
-                ) -> Iterator[list[float]]:
-    """The answers of one model to each image in turn, sent through `augment` first."""
-    first, *later = model.network.layers
-    packed = PackedInput(first, model.levels)
-    network = Network.of_layers([packed, *later], model.network.activation,
-                                model.network.loss)
-    for start in range(0, len(dataset), 100):
-        images = map(dataset.image, range(start, min(start + 100, len(dataset))))
-        images = map(augment, images) if augment else images
-        groups = list(map(packed.packed.quantizer, images))
-        yield from map(model.check_answers, network.predict(groups))
+    return bytes(round(255 * level / (levels - 1))
+                 for level in image.translate(grey_table(levels)))
 
 
 def moves(height: int, width: int, pixels: int) -> list[Callable[[bytes], bytes]]:
-    """What moves an image by so many pixels: to the left, to the right, up and down.
+    """Return functions that move an image by some pixels left, right, up and down.
 
     >>> [list(move(bytes([1, 2, 3, 4]))) for move in moves(2, 2, 1)[:2]]
     [[2, 0, 4, 0], [0, 1, 0, 3]]
@@ -144,21 +143,19 @@ def moves(height: int, width: int, pixels: int) -> list[Callable[[bytes], bytes]
 
 def shift_accuracies(model: Model, dataset: Dataset, reach: int,
                      progress: Progress = lambda done: None) -> list[float]:
-    """For 0, 1, ..., reach pixels the accuracy on images moved by exactly so many.
+    """Return the accuracy on images moved by 0, 1, ..., reach pixels.
 
-    It is the mean over moves to the left, to the right, up and down.
+    It is the mean over moves left, right, up and down.
     """
     accuracies, done = [], 0
     for pixels in range(reach + 1):
         ways = moves(dataset.height, dataset.width, pixels) if pixels else [None]
-        right = 0
+        correct = 0
         for way in ways:
-            labelled = zip(read_images(model, dataset, way), dataset.labels)
-            for answers, label in labelled:
-                right += answers.index(max(answers)) == label
-                done += 1
-                progress(done)
-        accuracies.append(right / (len(ways) * len(dataset)))
+            correct += model.evaluate(dataset, way,
+                                      lambda count: progress(done + count)).correct
+            done += len(dataset)
+        accuracies.append(correct / (len(ways) * len(dataset)))
     return accuracies
 
 
@@ -167,7 +164,7 @@ def shift_accuracies(model: Model, dataset: Dataset, reach: int,
 # ---------------------------------------------------------------------------
 
 class Ensemble:
-    """Models that answer together: the mean of their answers, class by class.
+    """Models that answer together: the mean of their outputs, class by class.
 
     P[j] = 1/k sum_i P_i[j].  Networks of any sizes, each with its own grey levels, do
     as long as they have the same inputs and classes.
@@ -202,30 +199,27 @@ class Ensemble:
         """The files, as short as they can be written."""
         return [shown_path(model.path) for model in self.models]
 
-    def answers(self, image: bytes) -> list[float]:
-        """The answers to one image."""
-        return _mean([model.check_answers(model.network.predict(
-            SparseMatrix.from_images([image], model.levels))[0])
-            for model in self.models])
+    def predict(self, image: bytes) -> list[float]:
+        """Return the outputs for one image."""
+        return _mean([model.predict(image) for model in self.models])
 
-    def judge(self, dataset: Dataset, progress: Progress = lambda done: None) -> Report:
-        """The answers to a whole data set beside its labels."""
-        together = []
-        readers = [read_images(model, dataset) for model in self.models]
-        for answers in zip(*readers):
-            together.append(_mean(answers))
-            progress(len(together))
-        return Report(together, dataset.labels)
+    def evaluate(self, dataset: Dataset, progress: Progress = lambda done: None
+                 ) -> Evaluation:
+        """Return the outputs for a data set; the models take their turns."""
+        each = [model.evaluate(dataset, None, lambda done, before=place * len(dataset):
+                               progress(before + done)).outputs
+                for place, model in enumerate(self.models)]
+        return Evaluation(list(map(_mean, zip(*each))), dataset.labels)
 
     def __str__(self) -> str:
         paths = ", ".join(self.paths)
         if len(self.models) == 1:
             return f"Model: {paths}"
-        return f"Models: {paths} (the mean of their {len(self.models)} answers)"
+        return f"Models: {paths} (the mean of their {len(self.models)} outputs)"
 
 
-def _mean(answers: Sequence[Sequence[float]]) -> list[float]:
+def _mean(rows: Sequence[Sequence[float]]) -> list[float]:
     """The mean of each column; fsum gives the same in every Python."""
-    if len(answers) == 1:
-        return list(answers[0])
-    return [math.fsum(column) / len(answers) for column in zip(*answers)]
+    if len(rows) == 1:
+        return list(rows[0])
+    return [math.fsum(column) / len(rows) for column in zip(*rows)]

@@ -97,7 +97,6 @@ class Trial(NamedTuple):
 
     def parts(self, images: Dataset) -> dict[str, Dataset]:
         """The images to train on and those to judge by, as a run wants them."""
-        images = images.with_levels(self.settings["grey_levels"])
         if self.folds:
             order = images.order(random_for(self.settings, "folds"))
             train, judged = fold_parts(order, self.fold, self.folds)

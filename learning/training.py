@@ -27,7 +27,7 @@ from learning.checkpoint import (MODEL, Part, Progress, best_row, is_over, judge
 from learning.dropout import Dropout
 from learning.engines import ENGINES, DivergedError, ListEngine, PackedEngine
 from learning.live import LiveLine, rate_text
-from network import Network, Report
+from network import Evaluation, Network
 
 ABSURD_LOSS = 100.0     # guessing among ten classes has 2.3
 MAPS = 500      # random maps that images are sent through, made once a run
@@ -238,7 +238,7 @@ class Run:
         return ENGINES[self.settings["engine"]](network, self.settings, self.team,
                                                 len(self.parts["train"]))
 
-    def train(self) -> Report | None:
+    def train(self) -> Evaluation | None:
         """Train the epochs that are not in the history yet.
 
         Returns the answers to the test set, if there is one, with the best weights
@@ -266,7 +266,7 @@ class Run:
             report = self.engine.evaluate(self.parts["test"])
         return report
 
-    def _end_epoch(self, row: dict) -> Report:
+    def _end_epoch(self, row: dict) -> Evaluation:
         """Judge the network, write a checkpoint, print the epoch's line."""
         history = self.progress.history
         self._check(row["loss"])
@@ -327,6 +327,6 @@ def new_network(settings: dict, train: Dataset) -> Network:
 
 
 def train_network(team: Team, network: Network, parts: dict[str, Dataset],
-                  settings: dict, folder: Path, progress: Progress) -> Report:
+                  settings: dict, folder: Path, progress: Progress) -> Evaluation:
     """Do the rest of a run, with the team; returns its answers to the test set."""
     return Run(team, network, parts, settings, folder, progress).train()

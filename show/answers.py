@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any, Iterator, Sequence
 
 from data_loader import Dataset
-from network import Report
+from network import Evaluation
 from show.console import bar, can_print, picture, table
 
 WORST = 6           # errors that a report of the test set shows
@@ -63,7 +63,7 @@ def answer_object(answers: Sequence[float], names: Sequence[str], **known: Any) 
 # A test set
 # ---------------------------------------------------------------------------
 
-def report_lines(report: Report, test: Dataset, columns: int) -> Iterator[str]:
+def report_lines(report: Evaluation, test: Dataset, columns: int) -> Iterator[str]:
     """Accuracy, confusion matrix, figures of each class, the most confident errors.
 
     The errors are drawn side by side, as many as so many columns hold.
@@ -89,9 +89,9 @@ def report_lines(report: Report, test: Dataset, columns: int) -> Iterator[str]:
         yield from side_by_side([error_lines(report, test, i) for i in worst], columns)
 
 
-def error_lines(report: Report, test: Dataset, index: int) -> list[str]:
+def error_lines(report: Evaluation, test: Dataset, index: int) -> list[str]:
     """An image that was got wrong: what it is, what it was taken for, and its ink."""
-    answers, names = report.answers[index], test.class_names
+    answers, names = report.outputs[index], test.class_names
     rows = picture(test.image(index), test.width, can_print("░▒▓█"))
     margin = min((len(row) - len(row.lstrip()) for row in rows if row.strip()),
                  default=0)
@@ -129,7 +129,7 @@ def _joined(blocks: Sequence[list[str]], gap: str) -> list[str]:
     return [gap.join(parts).rstrip() for parts in zip(*padded)]
 
 
-def report_object(report: Report, test: Dataset, models: Sequence[str]) -> dict:
+def report_object(report: Evaluation, test: Dataset, models: Sequence[str]) -> dict:
     """What --test --json prints, the classes and the confusion matrix in it."""
     from show.charts import per_class
     counts = report.confusion()

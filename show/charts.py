@@ -14,7 +14,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 from learning.checkpoint import best_row, judged_by
 from learning.survey import Survey, plain
-from network import Report
+from network import Evaluation
 from show.console import table
 
 # ---------------------------------------------------------------------------
@@ -29,7 +29,7 @@ class Scores(NamedTuple):
     f1: float
 
 
-def per_class(report: Report) -> list[Scores]:
+def per_class(report: Evaluation) -> list[Scores]:
     """Precision, recall and F1 of each class, from the counts of the confusion matrix.
 
         precision = right / answered    of those taken for the class, how many are of it

@@ -14,7 +14,7 @@ from typing import Any, Callable, Mapping, Sequence
 from data_loader import Dataset
 from learning.checkpoint import MODEL, judged_by
 from my_math import Matrix
-from network import Network, Report
+from network import Evaluation, Network
 from show import charts
 from show.embedding import pca, tsne
 from show.figures import (BLUE, GREY, LINES, ORANGE, mosaic, new_figure,
@@ -87,7 +87,7 @@ def _shade_gap(axes, history: Sequence[Mapping[str, Any]]) -> None:
 # Answers to a test set
 # ---------------------------------------------------------------------------
 
-def confusion_matrix(report: Report, test: Dataset):
+def confusion_matrix(report: Evaluation, test: Dataset):
     """Counts of each true class taken for each class, the errors in colour; beside
     them precision, recall and F1 of each class."""
     names = test.class_names
@@ -127,7 +127,7 @@ def _few_whole_numbers(most: float) -> list[int]:
     return list(range(0, int(most) + 1, step))
 
 
-def _draw_scores(axes, report: Report) -> None:
+def _draw_scores(axes, report: Evaluation) -> None:
     """A table beside the matrix, a row for each class, in per cent."""
     for i, scores in enumerate(charts.per_class(report)):
         for j, value in enumerate(scores):
@@ -139,7 +139,7 @@ def _draw_scores(axes, report: Report) -> None:
     axes.set_xlabel("each class, %")
 
 
-def worst_errors(report: Report, test: Dataset, rows: int = 4, columns: int = 3):
+def worst_errors(report: Evaluation, test: Dataset, rows: int = 4, columns: int = 3):
     """The images that the network got wrong while most sure of itself, and its answers.
     """
     chosen = report.worst_errors(rows * columns)
@@ -160,10 +160,10 @@ def worst_errors(report: Report, test: Dataset, rows: int = 4, columns: int = 3)
     return figure
 
 
-def _draw_error(image, bars, report: Report, test: Dataset, index: int) -> None:
+def _draw_error(image, bars, report: Evaluation, test: Dataset, index: int) -> None:
     """One image that was got wrong; of more than ten answers, the ten largest."""
-    names, answers = test.class_names, report.answers[index]
-    label, guess = test.label(index), report.guesses[index]
+    names, answers = test.class_names, report.outputs[index]
+    label, guess = test.label(index), report.predictions[index]
     image.imshow(_rows_of(test, index), cmap="gray_r", vmin=0, vmax=255)
     image.set_title(f"#{index}: a {names[label]}\nread as {names[guess]}, "
                     f"{answers[guess]:.1%}", fontsize=8)
@@ -189,13 +189,13 @@ def _rows_of(test: Dataset, index: int) -> list[list[int]]:
             for start in range(0, len(pixels), width)]
 
 
-def right_and_wrong(report: Report, test: Dataset, rows: int = 5, columns: int = 4):
+def right_and_wrong(report: Evaluation, test: Dataset, rows: int = 5, columns: int = 4):
     """Images that were read right beside images that were not, all classes in turn."""
     figure = new_figure(2.6 * columns, 1.35 * rows + 0.8)
     figure.suptitle(f"Test images of {test.name}")
     for axes, right in zip(figure.subplots(1, 2), (True, False)):
         axes.axis("off")
-        every = [i for i, guess in enumerate(report.guesses)
+        every = [i for i, guess in enumerate(report.predictions)
                  if (guess == report.labels[i]) == right]
         axes.set_title(f"{len(every):,} read {'right' if right else 'wrong'}"
                        f"{'' if right else ' (label → answer)'}")
@@ -204,8 +204,8 @@ def right_and_wrong(report: Report, test: Dataset, rows: int = 5, columns: int =
     return figure
 
 
-def _draw_sheet(axes, report: Report, test: Dataset, chosen: Sequence[int], rows: int,
-                columns: int) -> None:
+def _draw_sheet(axes, report: Evaluation, test: Dataset, chosen: Sequence[int],
+                rows: int, columns: int) -> None:
     """Images in rows and columns, the label above each, and the answer if it differs.
     """
     blank = [[255] * test.width] * test.height
@@ -217,7 +217,7 @@ def _draw_sheet(axes, report: Report, test: Dataset, chosen: Sequence[int], rows
     for place, i in enumerate(chosen):
         row, column = divmod(place, columns)
         label, guess = (test.class_names[found[i]]
-                        for found in (report.labels, report.guesses))
+                        for found in (report.labels, report.predictions))
         text = label if guess == label else f"{label} → {guess}"
         if len(text) > 12:
             text = text.replace(" → ", " →\n")
@@ -240,7 +240,7 @@ def _classes_in_turn(indices: Sequence[int], labels: Sequence[int]) -> list[int]
 # All of them
 # ---------------------------------------------------------------------------
 
-def draw_run(folder: Path, history: Sequence[Mapping[str, Any]], report: Report,
+def draw_run(folder: Path, history: Sequence[Mapping[str, Any]], report: Evaluation,
              test: Dataset) -> list[str]:
     """Draw the pictures of a finished run into its folder; returns the files' names.
 
@@ -258,7 +258,8 @@ def draw_run(folder: Path, history: Sequence[Mapping[str, Any]], report: Report,
     return _draw_all(folder, pictures, lambda text: None)
 
 
-def draw_model(folder: Path, network: Network, test: Dataset, report: Report,
+def draw_model(folder: Path, network: Network, test: Dataset, report: Evaluation,
+               levels: int = 256,
                progress: Callable[[str], None] = lambda text: None) -> list[str]:
     """Draw the pictures of a trained model into a folder; returns the files' names.
 
@@ -273,7 +274,7 @@ def draw_model(folder: Path, network: Network, test: Dataset, report: Report,
         "weights.png": lambda: weight_tiles(network, test)}
     names = _draw_all(folder, pictures, progress)
     if len(network.layers) > 1 and len(test) >= 10:
-        names += _draw_hidden_layer(folder, network, test, progress)
+        names += _draw_hidden_layer(folder, network, test, levels, progress)
     return names
 
 
@@ -285,11 +286,11 @@ def _draw_all(folder: Path, pictures: Mapping[str, Draw],
     return list(pictures)
 
 
-def _draw_hidden_layer(folder: Path, network: Network, test: Dataset,
+def _draw_hidden_layer(folder: Path, network: Network, test: Dataset, levels: int,
                        progress: Callable[[str], None]) -> list[str]:
     """The pages that PCA and t-SNE make of the last hidden layer."""
     progress("Finding principal components ...")
-    hidden, labels = hidden_activations(network, test, MAPPED)
+    hidden, labels = hidden_activations(network, test, MAPPED, levels)
     units = hidden.shape[1]
     found = pca(hidden, min(units, COMPONENTS))
     title = f"{len(labels):,} test images of {test.name}, in {units} hidden units"
@@ -303,14 +304,14 @@ def _draw_hidden_layer(folder: Path, network: Network, test: Dataset,
         points, labels, test.class_names, title)}, progress)
 
 
-def hidden_activations(network: Network, test: Dataset, count: int
-                       ) -> tuple[Matrix, list[int]]:
+def hidden_activations(network: Network, test: Dataset, count: int,
+                       levels: int = 256) -> tuple[Matrix, list[int]]:
     """(A, labels): what the last hidden layer makes of `count` images, or of all if
     there are fewer; A (count x h).  Every n-th image: the first half of MNIST's are
     easier than the rest."""
     count = min(count, len(test))
     rows: list[list[float]] = []
     order = [i * len(test) // count for i in range(count)]
-    for x, _ in test.batches(100, order):
+    for x, _ in test.batches(100, order, levels=levels):
         rows.extend(network.forward(x).inputs[-1].to_matrix())
     return Matrix(rows), [test.label(i) for i in order]

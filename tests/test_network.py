@@ -10,7 +10,7 @@ from engine.npz import write_npz
 from engine.sparse import SparseMatrix
 from errors import DataError
 from my_math import Matrix, ShapeError
-from network import (ACTIVATIONS, LOSSES, Activation, Dense, Network, Report,
+from network import (ACTIVATIONS, LOSSES, Activation, Dense, Evaluation, Network,
                      gradient_check)
 
 every_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -331,38 +331,43 @@ def test_eight_images_are_learnt_by_heart(activation, loss, rng):
         if net.train_batch(x, labels, learning_rate=1.0)[0] < 0.02:
             break
     assert net.mean_loss(x, labels) < 0.02 < 0.5 < first
-    assert net.accuracy(Dataset("eight", b"".join(images), bytes(labels), 7, 7)) == 1
+    eight = Dataset("eight", b"".join(images), bytes(labels), 7, 7)
+    assert net.evaluate(eight).accuracy == 1
 
 
-# --- judging
+# --- evaluating
 
-REPORT = Report([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.2, 0.5, 0.3], [0.9, 0.1, 0.0]],
-                bytes([0, 1, 1, 2]))
+FOUR = Evaluation([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.2, 0.5, 0.3], [0.9, 0.1, 0.0]],
+                  bytes([0, 1, 1, 2]))
 
 
-def test_a_report_counts_what_was_taken_for_what():
-    assert REPORT.guesses == [0, 2, 1, 0]
-    assert REPORT.accuracy == 0.5
-    assert REPORT.confusion() == [[1, 0, 0], [0, 1, 1], [1, 0, 0]]
+def test_an_evaluation_counts_what_was_classified_as_what():
+    assert FOUR.predictions == [0, 2, 1, 0]
+    assert FOUR.correct == 2 and FOUR.accuracy == 0.5
+    assert FOUR.confusion() == [[1, 0, 0], [0, 1, 1], [1, 0, 0]]
 
 
 @pytest.mark.parametrize("count, indices", [(0, []), (1, [3]), (9, [3, 1])])
 def test_the_worst_errors_are_the_surest(count, indices):
-    assert REPORT.worst_errors(count) == indices
+    assert FOUR.worst_errors(count) == indices
 
 
-def test_a_data_set_is_judged_in_its_own_order_whatever_the_batch(rng):
+@pytest.mark.parametrize("levels", [2, 4, 256])
+def test_a_data_set_is_evaluated_in_its_own_order_whatever_the_batch(levels, rng):
     images = random_images(rng, 7, 9)
     dataset = Dataset("seven", b"".join(images), bytes([0, 1, 2, 0, 1, 2, 0]), 3, 3)
     net = random_network([9, 4, 3], rng)
-    expected = net.predict(SparseMatrix.from_images(images))
-    for size in (1, 3, 7, 100):
-        assert close(Matrix(net.answers(dataset, size)), expected)
-    report = net.judge(dataset)
-    assert close(Matrix(report.answers), expected)
-    assert list(report.labels) == [0, 1, 2, 0, 1, 2, 0]
-    right = sum(map(int.__eq__, expected.argmax(axis=1), dataset.labels))
-    assert net.accuracy(dataset) == right / 7
+    x = SparseMatrix.from_images(images, levels)
+    expected, loss = net.predict(x), net.mean_loss(x, dataset.labels)
+    correct = sum(map(int.__eq__, expected.argmax(axis=1), dataset.labels))
+    done = []
+    for found in (net.evaluate(dataset, levels), *(
+            Evaluation.of(dataset.batches(size, levels=levels), net.evaluate_batch,
+                          done.append) for size in (1, 3, 7, 100))):
+        assert close(Matrix(found.outputs), expected)
+        assert found.loss == pytest.approx(loss, rel=1e-12)
+        assert found.labels == dataset.labels and found.correct == correct
+    assert done == [1, 2, 3, 4, 5, 6, 7, 3, 6, 7, 7, 7]
 
 
 # --- files
@@ -510,13 +515,13 @@ def test_a_batch_with_smoothing_and_masks_is_its_gradient_and_a_step(activation,
     assert not close(plain.layers[0].weights, two.layers[0].weights)
 
 
-def test_predict_and_judge_gives_both_in_one_pass(rng):
+def test_a_batch_is_evaluated_in_one_pass(rng):
     net, x = random_network([5, 4, 3], rng), Matrix.random_normal(3, 5, rng)
-    answers, loss = net.predict_and_judge(x, [2, 0, 1])
-    assert answers == net.predict(x) and loss == net.mean_loss(x, [2, 0, 1])
+    outputs, loss = net.evaluate_batch(x, [2, 0, 1])
+    assert outputs == net.predict(x) and loss == 3 * net.mean_loss(x, [2, 0, 1])
     with pytest.raises(ShapeError, match="one label is needed for each sample"):
-        net.predict_and_judge(x, [2, 0])
-    assert math.isnan(REPORT.loss) and Report([[1.0]], [0], 0.5).loss == 0.5
+        net.evaluate_batch(x, [2, 0])
+    assert math.isnan(FOUR.loss)
 
 
 @every_activation

@@ -22,7 +22,7 @@ from engine.sparse import SparseMatrix
 from learning import models
 from learning.models import Ensemble
 from my_math import Matrix
-from network import Network, Report
+from network import Evaluation, Network
 from pictures import digit
 from show import answers, page, plots
 from show.console import picture
@@ -83,8 +83,7 @@ def test_index_shows_picture_probabilities_and_verdict(ask, model):
 def test_a_wrong_answer_is_called_wrong(ask, model):
     _, test = data_loader.load(SAMPLE)
     network, settings = Network.load(model)
-    test = test.with_levels(settings["grey_levels"])
-    index = network.judge(test).worst_errors(1)[0]
+    index = network.evaluate(test, settings["grey_levels"]).worst_errors(1)[0]
     _, out, _ = ask("--index", str(index))
     assert f"wrong, it is {test.label(index)}" in out
 
@@ -94,7 +93,7 @@ def test_whole_test_set_is_counted(ask, model):
     _, test = data_loader.load(SAMPLE)
     network, settings = Network.load(model)
     assert settings["grey_levels"] == 4
-    report = network.judge(test.with_levels(4))
+    report = network.evaluate(test, 4)
     assert code == 0 and f"{report.accuracy:.2%} right" in out
     assert "1,000 test images of sample" in out
     lines = out.split("columns answers:\n\n")[1].split("\n\n")[0].splitlines()[1:]
@@ -106,7 +105,7 @@ def test_whole_test_set_is_counted(ask, model):
 def test_figures_of_each_class(ask, model):
     _, out, _ = ask("--test")
     _, test = data_loader.load(SAMPLE)
-    counts = Network.load(model)[0].judge(test.with_levels(4)).confusion()
+    counts = Network.load(model)[0].evaluate(test, 4).confusion()
     lines = re.split(r"precision +F1\n", out)[1].split("\n\n")[0].splitlines()
     assert len(lines) == 10
     for i, line in enumerate(lines):
@@ -122,13 +121,13 @@ def test_the_worst_errors_are_drawn(ask, model, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     _, out, _ = ask("--test")
     _, test = data_loader.load(SAMPLE)
-    report = Network.load(model)[0].judge(test.with_levels(4))
+    report = Network.load(model)[0].evaluate(test, 4)
     part = out.split("The most confident errors:\n")[1]
     worst = report.worst_errors(answers.WORST)
     assert list(map(int, re.findall(r"--index (\d+): ", part))) == worst
     for index in worst:
         assert f"--index {index}: {test.label(index)}" in part
-        answer = f"{report.guesses[index]} ({max(report.answers[index]):.2%})"
+        answer = f"{report.predictions[index]} ({max(report.outputs[index]):.2%})"
         assert f"read as {answer}" in part
         for row in picture(test.image(index), 28, blocks=True):
             assert row.strip() in part
@@ -304,7 +303,7 @@ def test_json_of_the_test_set(ask, model):
     code, out, _ = ask("--test", "--json")
     found, = strict(out)
     _, test = data_loader.load(SAMPLE)
-    report = Network.load(model)[0].judge(test.with_levels(4))
+    report = Network.load(model)[0].evaluate(test, 4)
     assert code == 0 and found["confusion"] == report.confusion()
     assert found["accuracy"] == report.accuracy == found["right"] / found["images"]
     assert found["worst"] == report.worst_errors(answers.WORST)
@@ -315,7 +314,7 @@ def test_json_of_the_test_set(ask, model):
 
 
 def test_a_class_that_never_comes_and_is_never_named_is_no_nan():
-    report = Report([[1.0, 0.0, 0.0]] * 2, bytes([0, 1]))
+    report = Evaluation([[1.0, 0.0, 0.0]] * 2, bytes([0, 1]))
     test = Dataset("two", bytes(8), bytes([0, 1]), 2, 2, ["a", "b", "c"])
     text = json.dumps(answers.report_object(report, test, ["m"]), allow_nan=False)
     assert strict(text)[0]["classes"][2]["images"] == 0
@@ -357,13 +356,13 @@ def test_accuracy_on_moved_images(ask, model, few):
     network, _ = Network.load(model)
     assert code == 0 and found["shifts"] == [0, 1, 2, 3]
     curve, = found["accuracies"]
-    assert curve[0] == network.accuracy(test.with_levels(4))
+    assert curve[0] == network.evaluate(test, 4).accuracy
     assert curve[0] > curve[2] > curve[3]
     right = 0                                   # by 2 pixels, moved in another way
     for down, across in ((0, 2), (0, -2), (2, 0), (-2, 0)):
         moved = b"".join(by_hand(test.image(i), down, across) for i in range(len(test)))
-        shifted = Dataset("moved", moved, test.labels, 28, 28, levels=4)
-        right += network.accuracy(shifted) * 150
+        shifted = Dataset("moved", moved, test.labels, 28, 28)
+        right += network.evaluate(shifted, 4).correct
     assert curve[2] == pytest.approx(right / 600)
 
 
@@ -384,7 +383,7 @@ def test_the_curve_has_a_column_for_each_model(model, few, capsys):
     assert code == 0 and [line.count("%") for line in lines] == [2, 2]
     network, _ = Network.load(model)
     _, test = data_loader.load(few)
-    accuracy = network.accuracy(test.with_levels(4))
+    accuracy = network.evaluate(test, 4).accuracy
     assert f"| {accuracy:.2%}" in re.sub(" +", " ", lines[0])
     assert f"Model 1: {model}" in out and "Model 2: " in out
 
@@ -412,17 +411,17 @@ def test_several_models_answer_with_their_mean(two_models, capsys):
     found, = strict(capsys.readouterr().out)
     assert found["probabilities"] == pytest.approx(expected, rel=1e-12)
     assert predict.main([*options, "--index", "7"]) == 0
-    assert "the mean of their 2 answers" in capsys.readouterr().out
+    assert "the mean of their 2 outputs" in capsys.readouterr().out
 
 
 def test_a_whole_set_is_read_as_its_images_are(two_models):
     _, test = data_loader.load(SAMPLE)
     ensemble, few, counts = Ensemble.load(two_models), test.head(150), []
-    report = ensemble.judge(few, counts.append)
-    assert counts == list(range(1, 151)) and report.labels == few.labels
+    report = ensemble.evaluate(few, counts.append)
+    assert counts == [100, 150, 250, 300] and report.labels == few.labels
     for index in (0, 99, 100, 149):
-        assert report.answers[index] == pytest.approx(
-            ensemble.answers(few.image(index)), abs=1e-10)
+        assert report.outputs[index] == pytest.approx(
+            ensemble.predict(few.image(index)), abs=1e-10)
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-280, 1e-8, 1e12, 1e250])
@@ -435,7 +434,7 @@ def test_packed_reading_is_exact_whatever_the_size_of_the_weights(size, levels, 
     few = Dataset("few", images, bytes(10), 2, 3, list("abcd"))
     packed = models.PackedInput(layer, levels)
     groups = [packed.packed.quantizer(few.image(i)) for i in range(10)]
-    (x, _), = few.with_levels(levels).batches(10)
+    (x, _), = few.batches(10, levels=levels)
     for row, expected in zip(packed.forward(groups), layer.forward(x)):
         assert row == pytest.approx(expected, rel=1e-9, abs=1e-9 * size)
 
@@ -459,8 +458,8 @@ def test_models_that_do_not_go_together_are_one_line(two_models, tmp_path, capsy
 def clear_digits():
     """For each label the sample's image that the shipped model is surest of."""
     _, test = data_loader.load(SAMPLE)
-    report = Ensemble.load([models.SHIPPED_MODEL]).judge(test.head(300))
-    return [test.image(max(range(300), key=lambda i: report.answers[i][label]))
+    report = Ensemble.load([models.SHIPPED_MODEL]).evaluate(test.head(300))
+    return [test.image(max(range(300), key=lambda i: report.outputs[i][label]))
             for label in range(10)]
 
 
@@ -547,7 +546,7 @@ def test_show_prints_what_the_network_sees(ask_shipped, written):
     rows = out.splitlines()[edges[0] + 1:edges[1]]
     image, = digit.find_digits(digit.read_picture(path), path)
     assert len(rows) == 28 and {len(row) for row in rows} == {58}
-    ink = sum(map(bool, models.seen(image, 4)))
+    ink = sum(map(bool, models.quantized(image, 4)))
     assert sum(c not in " |" for row in rows for c in row) == 2 * ink
 
 
@@ -587,9 +586,9 @@ def test_pictures_are_drawn_into_a_new_folder(ask, few, tmp_path, monkeypatch):
     code, out, err = ask("--pictures", str(folder), data=few)
     assert (code, err) == (0, "") and folder.is_dir() and "right: " not in out
     assert "a.png, b.png" in out and str(folder) in out
-    place, network, test, report = draw.call_args[0]
-    assert (place, network.sizes, test.levels) == (folder, [784, 16, 10], 4)
-    assert report.labels == test.labels and len(report.answers) == 150
+    place, network, test, report, levels = draw.call_args[0]
+    assert (place, network.sizes, levels) == (folder, [784, 16, 10], 4)
+    assert report.labels == test.labels and len(report.outputs) == 150
     _, out, _ = ask("--test", "--pictures", str(folder), data=few)
     assert "right: " in out and "a.png, b.png" in out
 
@@ -617,7 +616,7 @@ def test_numpy_reads_our_model_and_answers_alike(ask, model):
     numpy = pytest.importorskip("numpy")
     _, test = data_loader.load(SAMPLE)
     found, = strict(ask("--index", "5", "--json")[1])
-    seen = models.seen(test.image(5), 4)
+    seen = models.quantized(test.image(5), 4)
     assert five_lines(numpy, model, seen) == pytest.approx(found["probabilities"],
                                                            abs=1e-12)
 

@@ -74,9 +74,8 @@ def test_a_wide_step_is_that_of_the_textbook(activation, loss, hidden, levels, s
         net = Network([784, *hidden, 10], activation, loss, random.Random(seed))
         before = lists_of(net)
         mine = packed(net, levels, WIDE if activation == "relu" else SMOOTH)
-        data = sample.with_levels(levels)
-        x, labels = next(data.batches(16))
-        images = [mine.first.quantizer(data.image(i)) for i in range(16)]
+        x, labels = next(sample.batches(16, levels=levels))
+        images = [mine.first.quantizer(sample.image(i)) for i in range(16)]
         expected = net.train_batch(x, labels, 0.2)
         found = mine.train_batch(images, labels, 0.2)
         assert found.loss / 16 / (1 << LOSS_BITS) == pytest.approx(
@@ -93,7 +92,7 @@ def test_the_mean_of_narrow_steps_is_the_step_of_the_textbook(sample):
     What is left is the rounding of activations to 1/8, of W2 to 2^-12 and of Z.
     """
     net = Network([784, 12, 10], rng=random.Random(3))
-    x, labels = next(sample.with_levels(4).batches(8))
+    x, labels = next(sample.batches(8, levels=4))
     before, mean = lists_of(net), None
     mine = packed(net, 4, NARROW)
     images = [mine.first.quantizer(sample.image(i)) for i in range(8)]
@@ -113,12 +112,12 @@ def test_the_mean_of_narrow_steps_is_the_step_of_the_textbook(sample):
                                                   (3, 200, 0.1)])
 def test_narrow_lanes_learn_as_the_textbook_does(levels, hidden, rate):
     """Rounded at random, weights go other ways; the loss falls alike."""
-    data = load(SAMPLE_FOLDER)[0].head(1500).with_levels(levels)
+    data = load(SAMPLE_FOLDER)[0].head(1500)
     net = Network([784, hidden, 10], rng=random.Random(3))
     form = format_for([hidden], "relu", levels, rate / 32, True)
     assert form.lanes == 24
     mine, theirs, ours = packed(net, levels, form), 0.0, 0
-    for start, (x, labels) in zip(range(0, 1500, 32), data.batches(32)):
+    for start, (x, labels) in zip(range(0, 1500, 32), data.batches(32, levels=levels)):
         count = len(labels)
         theirs += net.train_batch(x, labels, rate).loss * count
         ours += mine.train_batch(

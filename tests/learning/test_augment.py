@@ -115,18 +115,17 @@ def test_batches_augment_each_image_and_leave_the_data_alone():
 
 @pytest.mark.parametrize("levels", [2, 3, 4, 16, 255])
 def test_batches_round_to_the_nearest_grey_level(levels):
-    data = Dataset("greys", bytes(range(256)), bytes(1), 16, 16).with_levels(levels)
-    for part in (data, data.head(1)):
-        (sparse, _), = part.batches(1)
-        assert sparse.denominator == levels - 1
-        for grey, number in enumerate(sparse.to_matrix()[0]):
-            assert abs(number - grey / 255) <= 0.5 / (levels - 1) + 1e-12
+    data = Dataset("greys", bytes(range(256)), bytes(1), 16, 16)
+    (sparse, _), = data.batches(1, levels=levels)
+    assert sparse.denominator == levels - 1
+    for grey, number in enumerate(sparse.to_matrix()[0]):
+        assert abs(number - grey / 255) <= 0.5 / (levels - 1) + 1e-12
 
 
 @pytest.mark.parametrize("levels", [-1, 0, 1, 257])
 def test_numbers_of_grey_levels_that_cannot_be(levels):
     with pytest.raises(ValueError, match=f"{levels} grey levels, expected 2 to 256"):
-        next(small().with_levels(levels).batches(1))
+        next(small().batches(1, levels=levels))
 
 
 @pytest.mark.parametrize("size", [0, -3])
@@ -282,9 +281,9 @@ def test_an_elastic_bend_has_the_size_asked_for():
 
 
 def test_pick_takes_images_and_labels_in_the_order_named():
-    data = Dataset("abc", b"aabbcc", bytes([3, 4, 5]), 1, 2).with_levels(4)
+    data = Dataset("abc", b"aabbcc", bytes([3, 4, 5]), 1, 2)
     some = data.pick([2, 0, 2])
     assert (some.images, some.labels) == (b"ccaacc", bytes([5, 3, 5]))
-    assert (some.name, some.levels, some.width) == ("abc", 4, 2)
+    assert (some.name, some.width) == ("abc", 2)
     with pytest.raises(IndexError):
         data.pick([0, 3])

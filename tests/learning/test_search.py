@@ -135,7 +135,6 @@ def test_the_images_of_a_fold_are_shuffled_by_the_seed():
     assert len(first["train"]) == 8 and len(first["validation"]) == 4
     assert first["validation"].images == again["validation"].images
     assert first["validation"].images != other["validation"].images
-    assert first["train"].levels == DEFAULTS["grey_levels"]
 
 
 def test_without_folds_the_last_images_judge():

@@ -135,10 +135,10 @@ def engine_of(kind, net, team=Team(), **settings):
 def test_both_engines_take_the_step_that_the_settings_ask_for(more):
     """The lists to the bit, the packed one but for rounding."""
     settings = {"hidden": [8], "sure": 0.0, "grey_levels": 16, **more}
-    data = load(SAMPLE_FOLDER)[0].head(20).with_levels(16)
+    data = load(SAMPLE_FOLDER)[0].head(20)
     net = Network([784, *settings["hidden"], 10], more.get("activation", "relu"),
                   more.get("loss", "cross-entropy"), random.Random(3))
-    (x, labels), = data.batches(20)
+    (x, labels), = data.batches(20, levels=16)
     masks, found = {}, {}
     for kind in ENGINES:
         engine = engine_of(kind, net, **settings)
@@ -148,8 +148,9 @@ def test_both_engines_take_the_step_that_the_settings_ask_for(more):
         (images, _), = engine.batches(data, 20)
         found[kind] = report, engine.train_batch(images, labels, 0.2, 0, masks[kind])
     (lists, (loss, correct, easy)), (packed, result) = found["lists"], found["packed"]
-    answers, mean = net.predict_and_judge(x, labels)
-    assert lists.answers == list(answers) and list(lists.labels) == labels
+    answers, total = net.evaluate_batch(x, labels)
+    mean = total / 20
+    assert lists.outputs == list(answers) and list(lists.labels) == labels
     assert lists.loss == pytest.approx(mean, abs=2 ** -LOSS_BITS)
     smoothing = more.get("label_smoothing", 0)
     trace, targets = (net.forward(x, list(map(Matrix, masks["lists"]))),
@@ -161,15 +162,14 @@ def test_both_engines_take_the_step_that_the_settings_ask_for(more):
     assert easy == [i for i in range(20) if errors[i] < settings["sure"]]
     assert len(easy) in {0: [0], 0.9: range(1, 20), 1: [20]}[settings["sure"]]
     assert packed.loss == pytest.approx(mean, rel=1e-3)
-    for one, other in zip(packed.answers, answers):
+    for one, other in zip(packed.outputs, answers):
         assert one == pytest.approx(other, abs=1e-2)
     assert result == (pytest.approx(loss, rel=2e-3), correct, easy)
 
 
-def greys(levels):
+def greys():
     """Eight images that have every grey."""
-    return Dataset("greys", bytes(range(256)) * 3, bytes(range(8)), 8, 12,
-                   levels=levels)
+    return Dataset("greys", bytes(range(256)) * 3, bytes(range(8)), 8, 12)
 
 
 def packed_engine(levels, team=Team()):
@@ -197,7 +197,7 @@ def same_objects(some, others):
 @pytest.mark.parametrize("rank, size", [(0, 1), (1, 2), (2, 3)])
 @pytest.mark.parametrize("levels", [2, 4, 9, 256])
 def test_kept_groups_are_those_made_anew(levels, rank, size):
-    data, team = greys(levels), Team(rank, [None] * size)
+    data, team = greys(), Team(rank, [None] * size)
     engine = packed_engine(levels, team)
     for order in ([7, 0, 3, 3, 5], None):       # the second time from what was kept
         fresh = list(engine.batches(data, 2, order, lambda image: image[rank::size]))
@@ -214,7 +214,7 @@ def test_kept_groups_are_those_made_anew(levels, rank, size):
 
 
 def test_what_is_augmented_is_not_kept():
-    data, engine = greys(4), packed_engine(4)
+    data, engine = greys(), packed_engine(4)
     plain = list(engine.batches(data, 8))
     flipped, again = (list(engine.batches(data, 8, None, lambda image: image[::-1]))
                       for _ in "12")
@@ -228,7 +228,7 @@ def test_what_is_augmented_is_not_kept():
 def test_groups_that_take_too_much_room_are_made_anew(levels, size, kept, monkeypatch):
     """Of 8 images of 96 pixels; of a pixel each 8 bytes, of a group 180."""
     monkeypatch.setattr(engines, "_KEPT_BYTES", 10_000)
-    data, team = greys(levels), Team(0, [None] * size)
+    data, team = greys(), Team(0, [None] * size)
     engine = packed_engine(levels, team)
     first, second = (list(engine.batches(data, 3)) for _ in "12")
     assert same_objects(first, second) == [kept] * 8
@@ -236,7 +236,7 @@ def test_groups_that_take_too_much_room_are_made_anew(levels, size, kept, monkey
 
 
 def test_each_data_set_keeps_its_own_groups():
-    data, engine = greys(4), packed_engine(4)
+    data, engine = greys(), packed_engine(4)
     parts = data.split(3)
     for _ in "12":
         for part in parts:
@@ -360,7 +360,7 @@ def test_a_run_is_over_when_so_many_epochs_have_brought_nothing(patience, over_a
 def early(tmp_path_factory):
     """early(patience, ...) runs on 200 images of the sample and 40 to judge by; returns
     (folder, data sets).  With a folder it goes on there, from its checkpoint."""
-    loaded = [part.with_levels(4) for part in load(SAMPLE_FOLDER)]
+    loaded = load(SAMPLE_FOLDER)
     train, validation = loaded[0].head(240).split(40)
     parts = {"train": train, "validation": validation, "test": loaded[1].head(30)}
 
@@ -399,7 +399,7 @@ def test_a_run_that_gets_no_better_stops_and_keeps_the_best(patience, early, cap
     engine = PackedEngine(net, settings, Team(), 200)
     assert engine.evaluate(parts["validation"]).accuracy == right
     # The textbook's network reads with the same weights, but without rounding.
-    assert net.accuracy(parts["validation"]) == pytest.approx(right, abs=2 / 40)
+    assert net.evaluate(parts["validation"], 4).accuracy == pytest.approx(right, abs=2 / 40)
     last, _, _ = checkpoint.load_checkpoint(early(0, epochs=len(history))[0])
     assert parameters(net) != parameters(last)
 

@@ -2,7 +2,7 @@
 import pytest
 
 from learning.survey import survey
-from network import Report
+from network import Evaluation
 from show import charts
 from show.charts import curve_lines, grid_lines, per_class, scatter_lines
 
@@ -11,7 +11,7 @@ def report_of(counts):
     """A report whose confusion matrix is `counts`."""
     classes = range(len(counts))
     pairs = [(i, j) for i in classes for j in classes for _ in range(counts[i][j])]
-    return Report([[float(j == k) for k in classes] for _, j in pairs],
+    return Evaluation([[float(j == k) for k in classes] for _, j in pairs],
                   bytes(i for i, _ in pairs))
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from data_loader import Dataset
-from network import Network, Report
+from network import Evaluation, Network
 from show import plots
 
 NAMES = ["no", "yes", "T-shirt/top"]
@@ -26,7 +26,7 @@ def report(test_set):
     """Every fourth image is taken for the class after its own."""
     answers = [[0.7 - i / 1000 if j == (label + (i % 4 == 0)) % 3 else 0.15
                 for j in range(3)] for i, label in enumerate(test_set.labels)]
-    return Report(answers, test_set.labels)
+    return Evaluation(answers, test_set.labels)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def good_report(test_set):
     """Two errors alone: what draws many takes its time."""
     answers = [[0.7 if j == (label + (i < 2)) % 3 else 0.15 for j in range(3)]
                for i, label in enumerate(test_set.labels)]
-    return Report(answers, test_set.labels)
+    return Evaluation(answers, test_set.labels)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_the_worst_error_comes_first_with_its_probabilities(drawn, report, test_
 def test_of_many_classes_the_label_is_among_the_ten_shown(drawn):
     names = [f"class {i}" for i in range(26)]
     test = Dataset("letters", bytes(9), bytes([25]), 3, 3, names)
-    report = Report([[(26 - i) / 351 for i in range(26)]], bytes([25]))
+    report = Evaluation([[(26 - i) / 351 for i in range(26)]], bytes([25]))
     figure = plots.worst_errors(report, test)
     shown = [tick.get_text() for tick in figure.axes[1].get_yticklabels()]
     assert shown == [*names[:9], "class 25"]
@@ -129,7 +129,7 @@ def test_right_and_wrong_are_side_by_side(drawn, report, test_set):
 
 def test_where_nothing_is_wrong_it_is_said(drawn, test_set):
     labels = test_set.labels
-    perfect = Report([[float(j == label) for j in range(3)] for label in labels], labels)
+    perfect = Evaluation([[float(j == label) for j in range(3)] for label in labels], labels)
     assert plots.worst_errors(perfect, test_set).get_suptitle() == "No errors on tiny"
     _, wrong = plots.right_and_wrong(perfect, test_set).axes
     assert wrong.get_title().startswith("0 read wrong")
@@ -165,7 +165,7 @@ def test_a_model_is_drawn_and_says_how_far_it_is(drawn, tmp_path, good_report, t
                                                  monkeypatch):
     monkeypatch.setattr(plots, "MAPPED", 24)
     said = []
-    names = plots.draw_model(tmp_path, Network([36, 4, 3]), test_set, good_report,
+    names = plots.draw_model(tmp_path, Network([36, 4, 3]), test_set, good_report, 4,
                              said.append)
     assert names == ["confusion.png", "errors.png", "right_and_wrong.png",
                      "weights.png", *PAGES]
@@ -180,7 +180,7 @@ def test_which_models_have_pages_of_their_hidden_layer(
         tmp_path, good_report, test_set, sizes, count, pages, monkeypatch):
     """One hidden unit is enough; no hidden layer, or fewer than ten images, is not."""
     monkeypatch.setattr(plots, "_draw_all", lambda folder, pictures, _: list(pictures))
-    few = Report(good_report.answers[:count], good_report.labels[:count])
+    few = Evaluation(good_report.outputs[:count], good_report.labels[:count])
     names = plots.draw_model(tmp_path, Network(sizes), test_set.head(count), few)
     assert names[4:] == pages
 

@@ -90,7 +90,8 @@ def triple_loop(dataset: Dataset) -> Pass:
     w1, w2 = list(first.weights), list(last.weights)
     b1, b2 = first.bias[0], last.bias[0]
     batches = [(list(x.to_matrix()), list(Matrix.one_hot(labels, SIZES[-1])), labels)
-               for x, labels in dataset.batches(BATCH, order_of(dataset))]
+               for x, labels in dataset.batches(
+                   BATCH, order_of(dataset), levels=LEVELS)]
 
     def train() -> Iterator[tuple[float, int]]:
         for x, y, labels in batches:
@@ -125,7 +126,7 @@ def lists(dataset: Dataset) -> Pass:
     network, order = first_network(), order_of(dataset)
 
     def train() -> Iterator[tuple[float, int]]:
-        for x, labels in dataset.batches(BATCH, order):
+        for x, labels in dataset.batches(BATCH, order, levels=LEVELS):
             result = network.train_batch(x, labels, RATE)
             yield result.loss * len(labels), result.correct
     return timed(train(), len(dataset))
@@ -238,7 +239,7 @@ def floor(dataset: Dataset) -> Pass:
     layout, rng = lanes_of(SIZES[1], NARROW.lanes), random.Random(1)
     rows = [layout.encode([rng.randrange(10 ** 5) for _ in range(SIZES[1])])
             for _ in range(SIZES[0])]
-    places = [x.indices for x, _ in dataset.batches(1)]
+    places = [x.indices for x, _ in dataset.batches(1, levels=LEVELS)]
 
     def add() -> Iterator[tuple[float, int]]:
         for ink in places:
@@ -281,8 +282,7 @@ def measure(options: argparse.Namespace) -> int:
     if min(options.repeat, options.workers, options.hidden) < 1:
         raise OptionError("--repeat, --workers and --hidden: expected 1 or more")
     SIZES[1] = options.hidden
-    train, test = (part.with_levels(LEVELS)
-                   for part in data_loader.load_or_sample(options.data)[:2])
+    train, test = data_loader.load_or_sample(options.data)[:2]
     found = engines(options.workers)
     passes: dict[str, list[Pass]] = {name: [] for name in found}
     for turn in range(options.repeat):

@@ -59,8 +59,7 @@ def digest(network):
 
 def begin(settings):
     """(network, data sets) at the start of a run."""
-    train, test = (part.with_levels(settings["grey_levels"])
-                   for part in data_loader.load(data_loader.SAMPLE_FOLDER))
+    train, test = data_loader.load(data_loader.SAMPLE_FOLDER)
     sizes = [784, *settings["hidden"], 10]
     network = Network(sizes, settings["activation"], settings["loss"],
                       training.random_for(settings, "weights"))

@@ -68,7 +68,7 @@ def answer(model, path):
         digits = find_digits(read_picture(path), path)
     except DataError:
         return ""
-    rows = map(model.answers, digits)
+    rows = map(model.predict, digits)
     return "".join(str(row.index(max(row))) for row in rows)
 
 
