@@ -1,6 +1,10 @@
 """The prediction command: python predict.py --index 42, or --help for all options."""
 from __future__ import annotations
 
+import signal
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)    # no traceback from an import
+
 import argparse
 import json
 import shutil
@@ -16,8 +20,8 @@ from learning.models import Ensemble, Model, find_model, quantized, shift_accura
 from network import Evaluation
 from show.answers import (answer_object, bar_lines, best, framed, report_lines,
                           report_object, row_lines, shift_lines, shift_object)
-from show.console import (Parser, can_print, load_data, picture, run_command,
-                          whole_number)
+from show.console import (Parser, can_print, load_data, path_name, picture,
+                          run_command, whole_number)
 
 SIDE = 28           # pixels of a side of what a picture is turned into
 
@@ -47,8 +51,9 @@ def build_parser() -> Parser:
     only = what.add_mutually_exclusive_group()
     only.add_argument("--index", type=whole_number(0), metavar="N",
                       help="test image N, counted from 0")
-    only.add_argument("--image", nargs="+", metavar="FILE", help="pictures of a digit "
-                      "each, or of several side by side; no data set is needed")
+    only.add_argument("--image", type=path_name, nargs="+", metavar="FILE",
+                      help="pictures of a digit each, or of several side by side; no "
+                      "data set is needed")
     only.add_argument("--test", action="store_true", help="the whole test set")
     only.add_argument("--draw", action="store_true",
                       help="what you draw on a page in the browser, until Ctrl-C")
@@ -59,11 +64,11 @@ def build_parser() -> Parser:
 
 def add_more(source: Callable, form: Callable) -> None:
     """The options beside those that say what to read."""
-    source("--model", nargs="+", metavar="FILE", help="model.npz of a run, or several, "
-           "whose answers are averaged (default: the newest in runs/, else "
-           "data/model.npz)")
-    source("--data", metavar="DIR", help="folder with the four IDX files, or a .csv "
-           "file (default: $MNIST_DIR, else data/mnist)")
+    source("--model", type=path_name, nargs="+", metavar="FILE", help="model.npz of a "
+           "run, or several, whose answers are averaged (default: the newest in runs/, "
+           "else data/model.npz)")
+    source("--data", type=path_name, metavar="DIR", help="folder with the four IDX "
+           "files, or a .csv file (default: $MNIST_DIR, else data/mnist)")
     form("--explain", action="store_true", help="with --index or --image: the way "
          "through the network and back in numbers and shapes")
     form("--unit", type=whole_number(0), metavar="N", help="with --explain: write out "
@@ -73,8 +78,9 @@ def add_more(source: Callable, form: Callable) -> None:
     form("--shift", type=whole_number(1, 27), metavar="N",
          help="with --test: accuracy on images moved by 0, 1, ... N pixels")
     form("--json", action="store_true", help="one object a picture and line")
-    form("--pictures", metavar="DIR", help="draw what the model has learnt and how it "
-         "does on the test set, alone or with --test; takes minutes, needs matplotlib")
+    form("--pictures", type=path_name, metavar="DIR", help="draw what the model has "
+         "learnt and how it does on the test set, alone or with --test; takes minutes, "
+         "needs matplotlib")
     form("--port", type=whole_number(0, 65535), metavar="N",
          help="with --draw: the page's port (default: any that is free)")
     form("--no-browser", action="store_true",
@@ -292,14 +298,19 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options, which make sense together."""
     parser = build_parser()
     options = parser.parse_args(argv)
     conflict = find_conflict(options)
     if conflict:
         parser.error(conflict)
-    return run_command("predict.py", lambda: run(options))
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return run_command("predict.py", lambda: run(parse(argv)))
 
 
 if __name__ == "__main__":

@@ -5,14 +5,21 @@ be stopped and resumed.
 """
 from __future__ import annotations
 
+import signal
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)    # no traceback from an import
+
 import argparse
 import shlex
 import shutil
 import sys
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 from data_loader import Dataset
+from engine.files import locked
 from engine.lanes import LaneOverflowError
 from engine.team import WorkerError, check_workers, default_workers, run_team
 from errors import DataError, OptionError
@@ -35,35 +42,40 @@ from show.options import (build_parser, grid_from, recipe_lines, refuse_beside_r
 # The folder of a run
 # ---------------------------------------------------------------------------
 
-def new_folder(output: str | None, recipe: str) -> Path:
-    """Make the folder of a new run: the one named, or the next free number in runs/."""
+@contextmanager
+def new_folder(output: str | None, recipe: str) -> Iterator[Path]:
+    """Make the folder of a new run, the one named or the next free number in runs/, and
+    keep it to this process; where nothing came to be in it, it goes again."""
     try:
-        if output:
-            folder = Path(output)
-            folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
-                raise DataError(folder, "a folder with files in it",
-                                "a new or empty one",
-                                "name another, or go on with a run by --resume")
-            return folder
-        RUNS.mkdir(exist_ok=True)
-        return _next_free(recipe)
+        is_new = output is None or not Path(output).exists()
+        folder = _next_free(recipe) if output is None else Path(output)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(output or RUNS, error.strerror or str(error),
                         "a folder that can be written",
                         "name one by --output") from None
+    try:
+        with locked(folder):
+            if any(folder.iterdir()):
+                raise DataError(folder, "a folder with files in it",
+                                "a new or empty one",
+                                "name another, or go on with a run by --resume")
+            yield folder
+    finally:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _next_free(recipe: str) -> Path:
-    """runs/<recipe>-<number>; making it takes it, so two runs never share one."""
-    number = 1
-    while True:
+    """Make runs/<recipe>-<number>; making it takes it, so two runs never share one."""
+    RUNS.mkdir(exist_ok=True)
+    for number in count(1):
         folder = RUNS / f"{recipe}-{number}"
         try:
             folder.mkdir()
             return folder
         except FileExistsError:
-            number += 1
+            pass
 
 
 # ---------------------------------------------------------------------------
@@ -93,16 +105,6 @@ def check_validation(count: int, train: Dataset) -> None:
                           f"{len(train):,} training images")
 
 
-def start_or_resume(options: argparse.Namespace
-                    ) -> tuple[Network | None, dict, Progress | None]:
-    """(network, settings, progress) as the options ask for; no network, no progress
-    where a run begins."""
-    if not options.resume:
-        return None, settings_from(options), None
-    refuse_beside_resume(options)
-    return load_checkpoint(Path(options.resume))
-
-
 def check_same_data(network: Network, train: Dataset, settings: dict,
                     progress: Progress) -> None:
     """DataError where a run is resumed on other data than it was begun on."""
@@ -111,16 +113,6 @@ def check_same_data(network: Network, train: Dataset, settings: dict,
             train.name, train.height * train.width, len(train)):
         raise DataError(train.name, f"a run on {settings['data']}",
                         "to resume on the same data", "give its folder by --data")
-
-
-def worker_count(options: argparse.Namespace, settings: dict) -> int:
-    """How many processes train: as many as there are cores, unless told otherwise."""
-    if settings["engine"] == "lists":
-        if (options.workers or 1) > 1:
-            raise OptionError(f"--workers {options.workers}: expected 1 with --engine "
-                              "lists, which cannot be split")
-        return 1
-    return options.workers or default_workers()
 
 
 def finish(report: Evaluation, test: Dataset, folder: Path,
@@ -144,46 +136,62 @@ def data_option(data: str | None) -> str:
     return f" --data {shlex.quote(data)}" if data else ""
 
 
+def worker_count(options: argparse.Namespace, settings: dict, pixels: int) -> int:
+    """Return how many processes train: as many as there are cores, unless told
+    otherwise."""
+    if settings["engine"] == "lists":
+        if (options.workers or 1) > 1:
+            raise OptionError(f"--workers {options.workers}: expected 1 with --engine "
+                              "lists, which cannot be split")
+        return 1
+    workers = options.workers or default_workers()
+    try:
+        check_workers(workers, pixels)
+    except WorkerError as error:
+        raise OptionError(f"--workers {workers}: {error}") from None
+    return workers
+
+
 def run(options: argparse.Namespace) -> int:
-    """Train as the options say; returns the exit code."""
-    network, settings, progress = start_or_resume(options)
-    workers = worker_count(options, settings)
+    """Train as the options say, from the start or from a checkpoint; return the exit
+    code."""
+    if options.resume is not None:
+        refuse_beside_resume(options)
+        with locked(folder := Path(options.resume)):
+            network, settings, progress = load_checkpoint(folder)
+            parts = load_parts(options.data, settings)
+            check_same_data(network, parts["train"], settings, progress)
+            return train_in(folder, network, parts, settings, progress, options)
+    settings = settings_from(options)
     parts = load_parts(options.data, settings)
     train = parts["train"]
-    if network:
-        check_same_data(network, train, settings, progress)
-    else:
-        progress = Progress.none(len(train))
-        settings["data"], settings["class_names"] = train.name, list(train.class_names)
-        network = new_network(settings, train)
+    settings["data"], settings["class_names"] = train.name, list(train.class_names)
+    network, progress = new_network(settings, train), Progress.none(len(train))
+    with new_folder(options.output, settings["recipe"]) as folder:
+        return train_in(folder, network, parts, settings, progress, options)
+
+
+def train_in(folder: Path, network: Network, parts: dict[str, Dataset], settings: dict,
+             progress: Progress, options: argparse.Namespace) -> int:
+    """Do what is left of a run in its folder; return the exit code."""
+    workers = worker_count(options, settings, network.sizes[0])
     print(f"Network: {'-'.join(map(str, network.sizes))}, {network.activation}, "
           f"{network.loss}, {network.parameter_count:,} parameters; "
           f"batch {settings['batch_size']}, seed {settings['seed']}, "
           f"{settings['engine']} engine, {workers} "
           f"{'process' if workers == 1 else 'processes'}")
-    try:
-        check_workers(workers, network.sizes[0])
-    except WorkerError as error:
-        raise OptionError(f"--workers {workers}: {error}") from None
     history = progress.history
-    folder = (Path(options.resume) if options.resume
-              else new_folder(options.output, settings["recipe"]))
     try:
         report = run_team(workers, train_network, network, parts, settings, folder,
                           progress)
     except KeyboardInterrupt:
-        kept = _what_is_kept(folder, history, options.data)
-        print(f"\nStopped: {kept}", file=sys.stderr)
-        return 130
+        raise KeyboardInterrupt(_what_is_kept(folder, history, options.data)) from None
     except (DivergedError, LaneOverflowError) as error:
         raise OptionError(f"training diverged ({error}): expected the loss to fall; "
                           "lower --learning-rate") from None
     except WorkerError as error:
         raise OptionError(f"{error}: expected all {workers} to work to the end; "
                           f"{_what_is_kept(folder, history, options.data)}") from None
-    finally:
-        if not (options.output or any(folder.iterdir())):
-            folder.rmdir()      # no checkpoint came to be
     finish(report, parts["test"], folder, history, not options.no_plots, options.data)
     return 0
 
@@ -297,15 +305,22 @@ def load_images(plan: Plan, data: str | None) -> tuple[Plan, Dataset]:
 
 
 def run_search(options: argparse.Namespace) -> int:
-    """Search as the options say; returns the exit code."""
-    if options.resume:
+    """Search as the options say, from the start or where a search was stopped; return
+    the exit code."""
+    if options.resume is not None:
         refuse_beside_resume(options)
-        folder = Path(options.resume)
-        plan, images = load_images(Plan.load(folder), options.data)
-    else:
-        plan, images = load_images(plan_from(options), options.data)
-        folder = new_folder(options.output, "grid" if plan.grid else "folds")
+        with locked(folder := Path(options.resume)):
+            plan, images = load_images(Plan.load(folder), options.data)
+            return search_in(folder, plan, images, options)
+    plan, images = load_images(plan_from(options), options.data)
+    with new_folder(options.output, "grid" if plan.grid else "folds") as folder:
         plan.save(folder)
+        return search_in(folder, plan, images, options)
+
+
+def search_in(folder: Path, plan: Plan, images: Dataset, options: argparse.Namespace
+              ) -> int:
+    """Do what is left of a search in its folder; return the exit code."""
     workers = options.workers or default_workers()
     results = done_before(plan, folder)
     print(plan_line(plan, workers))
@@ -314,9 +329,8 @@ def run_search(options: argparse.Namespace) -> int:
     try:
         train_the_rest(plan, images, folder, workers, results)
     except KeyboardInterrupt:
-        print(f"\nStopped: {len(results)} of {len(plan.trials)} runs are done; "
-              f"{_how_to_go_on(folder, options.data)}", file=sys.stderr)
-        return 130
+        raise KeyboardInterrupt(f"{len(results)} of {len(plan.trials)} runs are done; "
+                                f"{_how_to_go_on(folder, options.data)}") from None
     except WorkerError as error:
         raise OptionError(f"{error}: expected each run to end by itself; "
                           f"{_how_to_go_on(folder, options.data)}") from None
@@ -330,7 +344,7 @@ def run_search(options: argparse.Namespace) -> int:
 def train_the_rest(plan: Plan, images: Dataset, folder: Path, workers: int,
                    results: dict[str, dict]) -> None:
     """Train what has no result yet, print a line as each run ends, add its result."""
-    live, width = LiveLine(), shutil.get_terminal_size().columns - 1
+    live = LiveLine()
 
     def done(trial: Trial, result: dict) -> None:
         """Take up a result."""
@@ -342,7 +356,7 @@ def train_the_rest(plan: Plan, images: Dataset, folder: Path, workers: int,
         train_all([trial for trial in plan.trials if trial.name not in results], images,
                   folder, workers,
                   lambda epochs: live.show(
-                      under_way(len(results), plan, epochs)[:width]), done)
+                      under_way(len(results), plan, epochs)), done)
     finally:
         live.clear()
 
@@ -402,8 +416,8 @@ def follow(options: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    options = build_parser().parse_args(argv)
-    return run_command("train.py", lambda: follow(options))
+    return run_command("train.py", lambda: follow(build_parser().parse_args(argv)),
+                       outlives_terminal=True)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ import json
 import math
 import os
 import struct
-import tempfile
 import warnings
 import zipfile
 import zlib
@@ -29,6 +28,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from engine.files import write_whole
 from errors import DataError
 from my_math import Matrix
 
@@ -38,33 +38,6 @@ _SMALL = 1 << 20                # bytes that any archive may unpack to
 _LONGEST_NAME = 100             # characters of an array's name
 _CODES = {"f2": "e", "f4": "f", "f8": "d", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
           "u1": "B", "u2": "H", "u4": "I", "u8": "Q"}       # NumPy's names to struct's
-
-
-def write_whole(path: str | Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whatever happens.
-
-    A temporary file beside it takes the bytes, is forced onto the disk and only then
-    given the name: renaming is one step to everybody who looks.
-    """
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".part",
-                                         dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    """The permissions that new files do not get; only setting it tells what it was."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 # --- one array, an .npy file

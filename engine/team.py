@@ -177,21 +177,33 @@ def run_team(size: int, work: Callable, *arguments: Any) -> Any:
             gc.enable()
 
 
+_STOPS = {signal.SIGINT, signal.SIGTERM}    # what stops a command: Ctrl-C, kill
+
+
 @contextmanager
 def ctrl_c_later() -> Iterator[None]:
-    """Block Ctrl-C while others are started, which take over what is blocked here.
+    """Block Ctrl-C and SIGTERM while others are started, which take over what is
+    blocked here.
 
-    It is for the process that leads, which ends the others.  (Ignoring it for that time
-    would lose it.)
+    They are for the process that leads, which ends the others.  (Ignoring them for that
+    time would lose them.)
     """
     if not hasattr(signal, "pthread_sigmask"):      # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def begin_helper() -> None:
+    """Leave Ctrl-C to the process that leads; end at SIGTERM, as programs do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 def _lead(size: int, work: Callable, arguments: tuple) -> Any:
@@ -260,7 +272,7 @@ def _close(connections: Iterable[Connection | None]) -> None:
 
 def _help(rank: int, mesh: list, work: Callable, arguments: tuple) -> None:
     """Work as a worker other than the leader."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begin_helper()
     gc.disable()
     try:
         work(_join(rank, mesh), *arguments)

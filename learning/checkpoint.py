@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.npz import write_whole
+from engine.files import write_whole
 from errors import DataError
 from learning.settings import CHOICES, DEFAULTS, RANGES, optimizer_maker
 from my_math import Matrix
@@ -121,6 +121,9 @@ def _as_csv(rows: list[dict]) -> bytes:
 def load_checkpoint(folder: Path) -> tuple[Network, dict, Progress]:
     """(network, settings, progress) of a run; DataError where its folder has none."""
     path = folder / MODEL
+    if not path.exists():
+        raise DataError(folder, "no checkpoint", "the folder of a run",
+                        "begin the run again with --output")
     network, saved, others = Network.load_all(path)
     if not set(DEFAULTS) <= set(saved) or "history" not in saved:
         raise DataError(path, "a model without the settings of a run",

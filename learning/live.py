@@ -1,6 +1,7 @@
 """Progress on a terminal: a line that is written over as work goes on."""
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TextIO
@@ -24,6 +25,7 @@ class LiveLine:
     def show(self, text: str) -> None:
         """Replace the line, unless it was replaced a moment ago."""
         if self.is_due:
+            text = text[:_columns(self._stream) - 1]
             self._stream.write("\r" + text.ljust(self._width))
             self._stream.flush()
             self._next, self._width = time.monotonic() + self._interval, len(text)
@@ -34,6 +36,14 @@ class LiveLine:
             self._stream.write("\r" + " " * self._width + "\r")
             self._stream.flush()
             self._width, self._next = 0, 0.0
+
+
+def _columns(stream: TextIO) -> int:
+    """Return the width of a terminal; 80 where it does not tell."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return 80
 
 
 def rate_text(done: int, total: int, seconds: float) -> str:

@@ -31,8 +31,8 @@ from typing import Any, Callable, Collection, Mapping, NamedTuple, Sequence, Tex
 
 from data_loader import Dataset
 from engine.lanes import LaneOverflowError
-from engine.npz import write_whole
-from engine.team import Team, WorkerError, ctrl_c_later, run_team
+from engine.files import write_whole
+from engine.team import Team, WorkerError, begin_helper, ctrl_c_later, run_team
 from errors import DataError
 from learning.checkpoint import MODEL, Progress, best_row, load_checkpoint
 from learning.live import LiveLine
@@ -278,7 +278,7 @@ class _Job:
 
 def _work(connection: Connection, trial: Trial, images: Dataset, folder: Path) -> None:
     """The life of a process: one run, and word of it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begin_helper()
     # Ended so, it still removes a file that it has only half written.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -4,22 +4,24 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import signal
 import sys
-from typing import Any, Callable, Sequence, TextIO
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any, Callable, Iterator, Sequence, TextIO
 
 import data_loader
 from data_loader import PARTS, Dataset
-from errors import DataError, OptionError
+from errors import DataError, OptionError, one_line
 from learning.live import LiveLine
 
 # --- options and errors
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, like all errors here."""
+    """An argument parser whose errors are like all errors here."""
 
     def error(self, message: str) -> Any:
-        """Print what is wrong and end with exit code 2."""
-        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
+        """Raise OptionError."""
+        raise OptionError(f"{message} (--help lists the options)")
 
 
 def whole_number(least: int, most: float = math.inf) -> Callable[[str], int]:
@@ -59,30 +61,123 @@ fraction_below_one = _number("a number from 0 up to, not including, 1",
                              lambda x: 0 <= x < 1)
 
 
-def run_command(name: str, command: Callable[[], int]) -> int:
-    """Run a command; what its user can mend is one line on stderr and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):     # a path may have any character in it
-        if hasattr(stream, "reconfigure"):
+def path_name(text: str) -> str:
+    """A type for argparse: paths, which an unset variable of a shell is not."""
+    if not text:
+        raise argparse.ArgumentTypeError("found '', expected a path")
+    return text
+
+
+class Output:
+    """A stream that never fails: what it cannot take is dropped.
+
+    A full disk, a closed pipe or a terminal that is gone must not end a training.  The
+    first error is kept in `error`.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self.error = stream, None
+        if hasattr(stream, "reconfigure"):      # a path may have any character in it
             stream.reconfigure(errors="backslashreplace")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text, or drop it."""
+        self._attempt(self._stream.write, text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what has been written so far, or drop it."""
+        self._attempt(self._stream.flush)
+
+    def _attempt(self, act: Callable, *arguments: str) -> None:
+        try:
+            act(*arguments)
+        except OSError as error:        # from here on all goes to the null device
+            self.error = error
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
+
+
+def _open_closed_streams() -> None:
+    """Make the null device of streams that were closed when Python started (>&-).
+
+    Else print would fail, and the next file that is opened would take their number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+
+
+@contextmanager
+def _stoppable(outlives_terminal: bool) -> Iterator[list[int]]:
+    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt; yield the list that takes their
+    numbers.
+
+    Only the first one does: what comes while the command ends is ignored, and so is
+    what nohup or & had it ignore from the start.
+    """
+    received = [signal.SIGINT]
+
+    def stop(number: int, frame: Any) -> None:
+        """Interrupt the command."""
+        received.append(number)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    handlers: dict[int, Any] = {signal.SIGINT: stop, signal.SIGTERM: stop}
+    if outlives_terminal and hasattr(signal, "SIGHUP"):
+        handlers[signal.SIGHUP] = signal.SIG_IGN
+    before = {number: signal.signal(number, handler)
+              for number, handler in handlers.items()
+              if signal.getsignal(number) != signal.SIG_IGN}
     try:
-        code = command()
-        sys.stdout.flush()
-        return code
-    except (DataError, OptionError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:     # the reader of our output (head, less) has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141              # as for a program that the closed pipe has ended
-    except OSError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _outcome(command: Callable[[], int], received: list[int]) -> tuple[int, str]:
+    """(exit code, what went wrong) of a command."""
+    try:
+        return command(), ""
+    except SystemExit as end:       # of --help
+        return int(end.code or 0), ""
+    except (DataError, OptionError, OSError) as error:
+        return 2, str(error)
     except MemoryError:
-        print(f"{name}: out of memory: expected smaller sizes", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\n{name}: stopped", file=sys.stderr)
-        return 130
+        return 2, "out of memory: expected smaller sizes"
+    except KeyboardInterrupt as stop:
+        return 128 + received[-1], ": ".join(["stopped", *map(str, stop.args)])
+
+
+def run_command(name: str, command: Callable[[], int], outlives_terminal: bool = False
+                ) -> int:
+    """Run a command; return its exit code.
+
+    What its user can mend is one line on stderr and exit code 2.  Ctrl-C and SIGTERM
+    are KeyboardInterrupt in it, whose text is told, and 128 and the signal's number.
+    """
+    _open_closed_streams()
+    with _stoppable(outlives_terminal) as received, \
+            redirect_stdout(Output(sys.stdout)) as out, \
+            redirect_stderr(Output(sys.stderr)):
+        code, message = _outcome(command, received)
+        out.flush()
+        if isinstance(out.error, BrokenPipeError):      # head or less has gone
+            code = code or 141      # as for a program that the closed pipe has ended
+        elif out.error and not code:
+            code, message = 2, (f"standard output: found {out.error.strerror}, expected "
+                                "it to take what is printed; all else is done")
+        if message:
+            print("\n" * (code > 2) +      # behind the ^C of a terminal
+                  f"{name}: {one_line(message)}", file=sys.stderr, flush=True)
+    return code
 
 
 # --- data

@@ -14,7 +14,7 @@ from learning.search import FIXED, as_options
 from learning.settings import CHOICES, DEFAULTS, RECIPES
 from network import ACTIVATIONS, LOSSES
 from show.console import (Parser, fraction, fraction_below_one, not_negative,
-                          positive_number, whole_number)
+                          path_name, positive_number, whole_number)
 
 EXAMPLES = """\
 examples:
@@ -115,8 +115,8 @@ def build_parser() -> Parser:
                     formatter_class=argparse.RawDescriptionHelpFormatter,
                     description="Train a network on handwritten digits.")
     add = parser.add_argument
-    add("--data", metavar="DIR", help="folder with the four IDX files, or a .csv file "
-        "(default: $MNIST_DIR, else data/mnist, else downloaded)")
+    add("--data", type=path_name, metavar="DIR", help="folder with the four IDX files, "
+        "or a .csv file (default: $MNIST_DIR, else data/mnist, else downloaded)")
     add("--recipe", choices=(*RECIPES, "list"), metavar="NAME", help="a set of "
         "settings; options given beside it change them (default); list prints all")
     add_settings(add)
@@ -132,9 +132,10 @@ def build_parser() -> Parser:
         "training images in K parts, K networks each judged on the part not seen")
     add("--workers", type=whole_number(1), metavar="N", help="processes that share the "
         "work, with the same result for any number (as many as there are cores)")
-    add("--output", metavar="DIR",
+    add("--output", type=path_name, metavar="DIR",
         help="new folder of the run (runs/<recipe>-<number>)")
-    add("--resume", metavar="DIR", help="go on with the run or search in this folder")
+    add("--resume", type=path_name, metavar="DIR",
+        help="go on with the run or search in this folder")
     add("--no-plots", action="store_true", help="draw no pictures")
     return parser
 

@@ -10,6 +10,7 @@ import pytest
 
 import data_loader
 import train
+from engine import files
 from engine.packed_network import LOSS_BITS
 from learning import training
 from network import Network
@@ -175,16 +176,18 @@ needs_linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(),
 
 
 @needs_linux
-@pytest.mark.parametrize("whole_group", [True, False], ids=["Ctrl-C", "kill -INT"])
+@pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)],
+                         ids=["INT", "TERM"])
+@pytest.mark.parametrize("whole_group", [True, False], ids=["group", "leader"])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_in_a_real_process_ends_it_with_130(
-        workers, whole_group, real_run, tmp_path):
-    """A terminal sends the signal to the helpers as well: they must not mind."""
+def test_a_stopped_process_says_how_to_go_on(
+        sent, code, whole_group, workers, real_run, tmp_path):
+    """A terminal sends Ctrl-C to the helpers as well: they must not mind."""
     process, helpers = real_run(workers)
     assert len(helpers) == workers - 1
-    (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
+    (os.killpg if whole_group else os.kill)(process.pid, sent)
     _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "--resume" in err and "Traceback" not in err
     assert len(err.strip().splitlines()) == 1
     assert group_is_empty(process.pid)
@@ -236,6 +239,30 @@ def test_folder_with_files_is_refused_and_left_alone(small_run):
     assert (folder / "model.npz").read_bytes() == before
 
 
+@needs_linux
+def test_two_runs_never_share_a_folder(real_run, small_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_PATIENCE", 0.2)
+    process, _ = real_run(2)
+    for options in ([], ["--resume", str(tmp_path / "run")]):
+        code, _, err, _ = small_run(*options)
+        assert code == 2 and err.count("\n") == 1 and "a training at work in it" in err
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    assert group_is_empty(process.pid)
+    code, _, err, _ = small_run()
+    assert code == 2 and "a folder with files in it" in err
+
+
+def test_a_folder_whose_first_checkpoint_was_cut_short_can_be_used(small_run, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".model.npz.4711.part").write_bytes(b"half")
+    assert small_run("--resume", str(folder))[0] == 2
+    code, *_ = small_run("--epochs", "1")
+    assert code == 0
+    assert {path.name for path in folder.iterdir()} == {"history.csv", "model.npz"}
+
+
 @pytest.mark.parametrize("options, words", [
     (["--epochs", "0"], "--epochs"),
     (["--epochs", "many"], "'many'"),
@@ -243,19 +270,22 @@ def test_folder_with_files_is_refused_and_left_alone(small_run):
     (["--learning-rate", "nan"], "--learning-rate"),
     (["--hidden", "12-x"], "'12-x'"),
     (["--hidden", ""], "--hidden"),
+    (["--resume", ""], "--resume: found '', expected a path"),
+    (["--output", ""], "--output"),
+    (["--data", ""], "--data"),
     (["--activation", "softplus"], "softplus"),
     (["--nonsense"], "--nonsense"),
 ])
 def test_nonsense_options_are_one_line_and_code_2(options, words, capsys):
-    with pytest.raises(SystemExit) as stop:
-        train.main(options)
+    code = train.main(options)
     err = capsys.readouterr().err
-    assert stop.value.code == 2 and words in err and err.count("\n") == 1
+    assert code == 2 and words in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize("options, words", [
     (["--data", "no/such/folder"], "no/such/folder"),
     (["--resume", "no/such/run"], "no/such/run"),
+    (["--resume", str(Path(__file__).parent)], "tests: found no checkpoint"),
     (["--resume", "x", "--epochs", "3"], "--epochs cannot be given with --resume"),
     ([*SMALL, "--validation", "200"], "--validation 200"),
     ([*SMALL, "--workers", "33"], "--workers 33: "),

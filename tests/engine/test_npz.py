@@ -253,33 +253,3 @@ def test_a_damaged_number_never_gets_through(path):
         damaged[place + bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
         refusal(path)
-
-
-# --- a file is there whole or not at all
-
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_the_old_file_stays_when_writing_fails(path, call, monkeypatch):
-    path.write_bytes(b"old")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-    monkeypatch.setattr(os, call, full)
-    with pytest.raises(OSError, match="No space"):
-        npz.write_npz(path, MATRICES, SETTINGS)
-    assert path.read_bytes() == b"old"
-    assert os.listdir(path.parent) == [path.name]      # nothing half-written beside it
-
-
-def test_a_new_file_replaces_the_old_one_and_leaves_nothing_beside_it(path):
-    path.write_bytes(b"old")
-    npz.write_whole(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert os.listdir(path.parent) == [path.name]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
-def test_a_file_gets_the_permissions_that_every_new_file_gets(path):
-    # mkstemp's own are for the owner alone: nobody else could read the model.
-    (path.parent / "other").write_bytes(b"")
-    npz.write_whole(path, b"new")
-    assert path.stat().st_mode == (path.parent / "other").stat().st_mode
