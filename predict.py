@@ -17,11 +17,12 @@ from errors import DataError, OptionError
 from learning.checkpoint import shown_path
 from learning.live import LiveLine
 from learning.models import Ensemble, Model, find_model, quantized, shift_accuracies
+from learning.settings import whole
 from network import Evaluation
 from show.answers import (answer_object, bar_lines, best, framed, report_lines,
                           report_object, row_lines, shift_lines, shift_object)
 from show.console import (Parser, can_print, load_data, path_name, picture,
-                          run_command, whole_number)
+                          run_command)
 
 SIDE = 28           # pixels of a side of what a picture is turned into
 
@@ -49,7 +50,7 @@ def build_parser() -> Parser:
                     description="Read handwritten digits with a trained network.")
     what = parser.add_argument_group("what to read")
     only = what.add_mutually_exclusive_group()
-    only.add_argument("--index", type=whole_number(0), metavar="N",
+    only.add_argument("--index", type=whole(0), metavar="N",
                       help="test image N, counted from 0")
     only.add_argument("--image", type=path_name, nargs="+", metavar="FILE",
                       help="pictures of a digit each, or of several side by side; no "
@@ -71,17 +72,17 @@ def add_more(source: Callable, form: Callable) -> None:
            "files, or a .csv file (default: $MNIST_DIR, else data/mnist)")
     form("--explain", action="store_true", help="with --index or --image: the way "
          "through the network and back in numbers and shapes")
-    form("--unit", type=whole_number(0), metavar="N", help="with --explain: write out "
+    form("--unit", type=whole(0), metavar="N", help="with --explain: write out "
          "the sum of unit N of the first layer (default: the most active one)")
     form("--show", action="store_true",
          help="with --image: print each digit as the network sees it")
-    form("--shift", type=whole_number(1, 27), metavar="N",
+    form("--shift", type=whole(1, 27), metavar="N",
          help="with --test: accuracy on images moved by 0, 1, ... N pixels")
     form("--json", action="store_true", help="one object a picture and line")
     form("--pictures", type=path_name, metavar="DIR", help="draw what the model has "
          "learnt and how it does on the test set, alone or with --test; takes minutes, "
          "needs matplotlib")
-    form("--port", type=whole_number(0, 65535), metavar="N",
+    form("--port", type=whole(0, 65535), metavar="N",
          help="with --draw: the page's port (default: any that is free)")
     form("--no-browser", action="store_true",
          help="with --draw: print the page's address, open nothing")

@@ -13,7 +13,8 @@ import argparse
 import shlex
 import shutil
 import sys
-from contextlib import ExitStack, contextmanager
+import textwrap
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
@@ -26,17 +27,102 @@ from errors import DataError, OptionError
 from learning.checkpoint import MODEL, RUNS, Progress, load_checkpoint, shown_path
 from learning.live import LiveLine
 from learning.search import (FOLDS, GRID, PLAN, Plan, Rows, Trial, deviation,
-                             done_before, fold_rows, grid_rows, in_words, mean_accuracy,
-                             save_rows, summed_up, train_all)
-from learning.settings import DEFAULTS
-from learning.survey import value_text
+                             done_before, fold_rows, grid_rows, mean_accuracy,
+                             parse_grid, save_rows, summed_up, train_all)
+from learning.settings import (DEFAULTS, GROUPS, RECIPES, add_options, as_options,
+                               check_effects, in_words, option, plain, value_text, whole)
 from learning.engines import DivergedError
 from learning.training import check_learnable, new_network, train_network
 from network import Evaluation, Network
 from show import charts, figures, plots
-from show.console import load_data, run_command
-from show.options import (build_parser, grid_from, recipe_lines, refuse_beside_resume,
-                          settings_from)
+from show.console import Parser, load_data, path_name, run_command
+
+EXAMPLES = """\
+examples:
+  python train.py                             train on MNIST, downloaded if need be
+  python train.py --recipe fast               over in 12 seconds
+  python train.py --recipe best               the most accurate
+  python train.py --hidden 64-32 --augment shift --learning-rate 0.2
+  python train.py --resume runs/default-1     go on where a run was stopped
+  python train.py --grid hidden=64,128 learning-rate=0.1,0.2 --epochs 5
+  python train.py --folds 5 --epochs 5        cross-validation
+
+Each run has a folder of its own: model.npz (its checkpoint), history.csv, pictures.
+"""
+
+# ---------------------------------------------------------------------------
+# Options
+# ---------------------------------------------------------------------------
+
+def build_parser() -> Parser:
+    """Return the parser; settings that are not given are None, see DEFAULTS."""
+    parser = Parser(prog="train.py", usage="%(prog)s [options]", epilog=EXAMPLES,
+                    formatter_class=argparse.RawDescriptionHelpFormatter,
+                    description="Train a network on handwritten digits.")
+    groups = {title: parser.add_argument_group(title).add_argument
+              for title in (*GROUPS, "searches")}
+    most, run, search = (groups[title] for title in ("most used", "the run", "searches"))
+    most("--data", type=path_name, metavar="DIR", help="folder with the four IDX "
+         "files, or a .csv file (default: $MNIST_DIR, else data/mnist, else downloaded)")
+    most("--recipe", choices=(*RECIPES, "list"), metavar="NAME", help="a set of "
+         "settings; options given beside it change them (default); list prints all")
+    for title, settings in GROUPS.items():
+        add_options(groups[title], settings)
+    most("--output", type=path_name, metavar="DIR",
+         help="new folder of the run (runs/<recipe>-<number>)")
+    most("--resume", type=path_name, metavar="DIR",
+         help="go on with the run or search in this folder")
+    run("--workers", type=whole(1), metavar="N", help="processes that share the "
+        "work, with the same result for any number (as many as there are cores)")
+    run("--no-plots", action="store_true", help="draw no pictures")
+    search("--grid", nargs="+", action="extend", metavar="SETTING=VALUE[,VALUE...]",
+           help="train every combination of these values and compare them by "
+           "--validation images (a sixth) or --folds; --workers is how many at once")
+    search("--folds", type=whole(2), metavar="K", help="cross-validation: the "
+           "training images in K parts, K networks each evaluated on the part not seen")
+    return parser
+
+
+def given_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that options were given for."""
+    given = {name: getattr(options, name) for name in DEFAULTS}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def settings_from(options: argparse.Namespace, grid: Mapping[str, list] = {}
+                  ) -> dict[str, Any]:
+    """The settings of a new run: what was given, else the recipe's, else the defaults.
+    """
+    recipe, given = options.recipe or "default", given_settings(options)
+    settings = {**DEFAULTS, **RECIPES[recipe], "recipe": recipe, **given}
+    check_effects(settings, [*given, *grid], grid)
+    searching = grid or options.folds       # it has its own images to validate on
+    if settings["patience"] and not (settings["validation"] or searching):
+        raise OptionError("--patience needs images to evaluate on: give --validation "
+                          "too, such as --validation 10000")
+    return settings
+
+
+def refuse_beside_resume(options: argparse.Namespace) -> None:
+    """OptionError where an option would change a run that is resumed."""
+    for name in ("recipe", "output", "grid", "folds", *DEFAULTS):
+        if getattr(options, name) is not None:
+            raise OptionError(f"{option(name)} cannot be given with --resume: a resumed "
+                              "run keeps its settings and its folder")
+
+
+def recipe_lines(width: int = 88) -> list[str]:
+    """The options that make each recipe of the defaults."""
+    lines, first = [], max(map(len, (*RECIPES, "(defaults)"))) + 2
+    for name, settings in {"(defaults)": DEFAULTS, **RECIPES}.items():
+        # An option and its value stay on one line.
+        options = [text.replace(" ", "\xa0") for text in as_options(settings)]
+        text = " ".join(options) or "like the defaults"
+        wrapped = textwrap.wrap(text, max(40, width) - first, break_on_hyphens=False)
+        lines += [(name if i == 0 else "").ljust(first) + line.replace("\xa0", " ")
+                  for i, line in enumerate(wrapped)]
+    return lines
+
 
 # ---------------------------------------------------------------------------
 # The folder of a run
@@ -216,25 +302,24 @@ def _how_to_go_on(folder: Path, data: str | None) -> str:
 
 def plan_from(options: argparse.Namespace) -> Plan:
     """The search that the options ask for, its data unknown as yet."""
-    settings, grid = settings_from(options), grid_from(options.grid or [])
-    given = [name for name in DEFAULTS if getattr(options, name) is not None]
+    grid, given = parse_grid(options.grid or []), list(given_settings(options))
+    settings = settings_from(options, grid)
     for name in grid:
         if name in given:
-            option = f"--{name.replace('_', '-')}"
-            raise OptionError(f"{option} cannot be given with a --grid of its values")
+            raise OptionError(f"{option(name)} cannot be given with a --grid of its "
+                              "values")
     if options.folds and settings["validation"]:
         raise OptionError("--validation cannot be given with --folds: each fold is "
-                          "judged by a part of its own")
+                          "evaluated on a part of its own")
     if options.folds and (settings["patience"] or "patience" in grid):
         raise OptionError("--patience cannot be given with --folds: the images that "
-                          "say when to stop could not judge any more")
+                          "say when to stop could not be used again")
     return Plan(settings, grid, options.folds or 0, given, "", 0)
 
 
 def plan_line(plan: Plan, at_once: int) -> str:
     """What is going to be done, in one line."""
-    varied = [f"{charts.plain(name)} "
-              f"({', '.join(value_text(value, name) for value in values)})"
+    varied = [f"{plain(name)} ({', '.join(value_text(name, value) for value in values)})"
               for name, values in plan.grid.items()]
     found = [f"{_count(len(plan.combinations), 'combination')} of " + ", ".join(varied)
              ] * bool(varied) + [f"{plan.folds} folds"] * bool(plan.folds)

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from engine.files import write_whole
 from errors import DataError
-from learning.settings import CHOICES, DEFAULTS, RANGES, optimizer_maker
+from learning.settings import (DEFAULTS, check_settings, optimizer_maker,
+                               with_new_names)
 from my_math import Matrix
 from network import Network
 
@@ -125,11 +126,12 @@ def load_checkpoint(folder: Path) -> tuple[Network, dict, Progress]:
         raise DataError(folder, "no checkpoint", "the folder of a run",
                         "begin the run again with --output")
     network, saved, others = Network.load_all(path)
+    saved = with_new_names(saved)
     if not set(DEFAULTS) <= set(saved) or "history" not in saved:
         raise DataError(path, "a model without the settings of a run",
                         "a checkpoint of train.py")
     try:
-        _check_settings(saved)
+        check_settings(saved)
         history = _checked_history(saved.pop("history"))
         text, part = saved.pop("resting", ""), saved.pop("part", {})
         resting = list(zlib.decompress(base64.b64decode(text))) if text else []
@@ -166,21 +168,6 @@ def _checked_memory(network: Network, saved: dict, arrays: dict[str, Matrix]
                     raise ValueError("an optimizer's numbers that are not finite")
             memory[kind].append(pair)
     return memory
-
-
-def _check_settings(saved: dict) -> None:
-    """TypeError or ValueError where a setting is not what its option would accept."""
-    for name, default in DEFAULTS.items():
-        value = saved[name]
-        kinds = (int, float) if isinstance(default, float) else type(default)
-        least, most = RANGES.get(name, (0, math.inf))
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise TypeError(f"{name} is {value!r}")
-        if (name in CHOICES and value not in CHOICES[name]
-                or isinstance(value, (int, float)) and not least <= value <= most):
-            raise ValueError(f"{name} is {value!r}")
-    if not all(isinstance(units, int) and units > 0 for units in saved["hidden"]):
-        raise ValueError(f"hidden is {saved['hidden']!r}")
 
 
 def _checked_history(history: Any) -> list[dict]:

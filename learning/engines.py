@@ -44,7 +44,7 @@ class ListEngine:
            ) -> ListEngine:
         """Return the engine that the settings ask for."""
         return cls(network, optimizer_maker(settings)(network.layers),
-                   settings["sure"], settings["label_smoothing"],
+                   settings["skip_below"], settings["label_smoothing"],
                    settings["grey_levels"])
 
     def batches(self, dataset: Dataset, size: int, order: Sequence[int] | None = None,
@@ -122,7 +122,7 @@ class PackedEngine:
         self.network = PackedNetwork(network, LOSSES[network.loss], levels, make, form,
                                      team, settings["dropout"])
         self.optimizer = self.network.optimizer
-        self.options = StepOptions(settings["sure"], settings["label_smoothing"])
+        self.options = StepOptions(settings["skip_below"], settings["label_smoothing"])
         self._kept: dict[int, tuple[Dataset, list | None]] = {}
 
     def batches(self, dataset: Dataset, size: int, order: Sequence[int] | None = None,

@@ -25,6 +25,7 @@ import os
 import signal
 import sys
 import threading
+from argparse import ArgumentTypeError
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Callable, Collection, Mapping, NamedTuple, Sequence, TextIO
@@ -33,19 +34,15 @@ from data_loader import Dataset
 from engine.lanes import LaneOverflowError
 from engine.files import write_whole
 from engine.team import Team, WorkerError, begin_helper, ctrl_c_later, run_team
-from errors import DataError
+from errors import DataError, OptionError
 from learning.checkpoint import MODEL, Progress, best_row, load_checkpoint
 from learning.live import LiveLine
-from learning.settings import DEFAULTS
-from learning.survey import WORDS, Survey, plain, survey, value_text
+from learning.settings import (DEFAULTS, SETTINGS, as_options, option, value_text)
+from learning.survey import Survey, survey
 from learning.engines import DivergedError
 from learning.training import Run, new_network, random_for
 
 PLAN, RESULT, GRID, FOLDS = "search.json", "result.json", "grid.csv", "folds.csv"
-
-# What no grid varies: combinations are compared on the same images, and how often a
-# checkpoint is written changes no result.
-FIXED = ("validation", "limit", "save_every")
 
 # What result.json has: of a run that has learnt, of one that has diverged.
 _RESULTS = ({"epochs_run", "best_epoch", "epoch", "validation_accuracy",
@@ -58,20 +55,29 @@ Rows = Sequence[Mapping[str, Any]]
 # Settings as text
 # ---------------------------------------------------------------------------
 
-def in_words(settings: Mapping[str, Any]) -> str:
-    """Settings for people to read: "hidden 64-32, learning rate 0.1"."""
-    return ", ".join(f"{plain(name)} {value_text(value, name)}"
-                     for name, value in settings.items())
+def parse_grid(texts: Sequence[str]) -> dict[str, list]:
+    """Return the values of each setting from text such as "hidden=64,128".
 
-
-def as_options(settings: Mapping[str, Any]) -> list[str]:
-    """Settings as options of the training command, in the order of DEFAULTS.
-
-    >>> as_options({"learning_rate": 0.1, "hidden": [64, 32]})
-    ['--hidden 64-32', '--learning-rate 0.1']
+    A value is spelled as the option of that name takes it.
     """
-    return [f"--{name.replace('_', '-')} {value_text(settings[name], name)}"
-            for name in DEFAULTS if name in settings]
+    grid: dict[str, list] = {}
+    known = {option(name)[2:]: name for name, line in SETTINGS.items() if line.varies}
+    for text in texts:
+        spelled, _, values = text.partition("=")
+        if spelled not in known or not values:
+            raise OptionError(f"--grid: found {text!r}, expected values of a setting, "
+                              "such as hidden=64,128; the settings are "
+                              + ", ".join(known))
+        name = known[spelled]
+        try:
+            found = list(map(SETTINGS[name].kind, values.split(",")))
+        except ArgumentTypeError as error:
+            raise OptionError(f"--grid {spelled}: {error}") from None
+        if name in grid or any(found.count(value) > 1 for value in found):
+            raise OptionError(f"--grid: found {text!r}, expected each setting and each "
+                              "of its values once")
+        grid[name] = found
+    return grid
 
 
 # ---------------------------------------------------------------------------
@@ -411,18 +417,15 @@ def summed_up(plan: Plan, rows: Rows) -> tuple[Survey, dict[str, Any]] | None:
     names = [name for name in plan.grid if name != "seed"] or ["seed"]
     groups: dict[tuple, list] = {}
     for row in rows:
-        groups.setdefault(tuple(value_text(row[name]) for name in names),
+        groups.setdefault(tuple(value_text(name, row[name]) for name in names),
                           []).append(row)
     sound = [group for group in groups.values()
              if all(row["outcome"] == "done" for row in group)]
     if not sound:
         return None
     best = max(sound, key=mean_accuracy)[0]
-    plainly = [{**row, **{name: word for name, value, word in WORDS
-                          if row.get(name) == value}}
-               for group in sound for row in group]
     varied = [name for name in names if len(plan.grid[name]) > 1] or names[:1]
-    return survey(plainly, varied), {name: best[name] for name in plan.grid}
+    return survey([row for group in sound for row in group], varied), {name: best[name] for name in plan.grid}
 
 
 def save_rows(path: Path, rows: Rows) -> None:
@@ -433,5 +436,5 @@ def save_rows(path: Path, rows: Rows) -> None:
     writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: value_text(value, name) for name, value in row.items()})
+        writer.writerow({name: value_text(name, value) for name, value in row.items()})
     write_whole(path, text.getvalue().encode())

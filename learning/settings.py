@@ -1,68 +1,234 @@
-"""What a training run is made of: settings, what they may be, and the recipes.
+"""The settings of a run: one table, from which all that deals with them is made.
 
-A recipe is data, not code: what it has otherwise than the defaults.
+The options of train.py and their help, the values of --grid, the listing of recipes,
+and the check of what comes back from a file: each looks a setting up here.  On the
+packed engine the same data, settings and seed give the same weights, bit for bit.
 """
 from __future__ import annotations
 
+import argparse
 import math
 import sys
 from functools import partial
-from typing import Callable
+from typing import Any, Callable, Collection, Mapping, NamedTuple
 
+from errors import OptionError
 from learning.optimizers import OPTIMIZERS
 from network import ACTIVATIONS, LOSSES
 
-# What a run is made of, beside its data.  On the packed engine the same data, settings
-# and seed give the same weights, bit for bit, whatever the number of workers; a resumed
-# run takes its settings from its checkpoint.
-DEFAULTS = {
-    "hidden": [128],
-    "activation": "relu",
-    "loss": "cross-entropy",
-    "optimizer": "sgd",
-    "momentum": 0.9,            # of the optimizer momentum
-    "learning_rate": 0.35,
-    "schedule": "linear",
-    "decay": 0.8,               # of the schedule step: times this ...
-    "decay_every": 5,           # ... each so many epochs
-    "epochs": 40,
-    "batch_size": 32,           # 0: all images at once
-    "augment": "elastic",
-    "calm": 0.1,
-    "sure": 0.01,
-    "rest": 2,
-    "dropout": 0.0,
-    "l2": 0.0,
-    "label_smoothing": 0.0,
-    "grey_levels": 4,
-    "validation": 0,
-    "patience": 0,
-    "limit": 0,
-    "seed": 1,
-    "engine": "packed",
-    "save_every": 60.0,         # seconds between checkpoints within an epoch
-}
+# ---------------------------------------------------------------------------
+# Kinds of values
+# ---------------------------------------------------------------------------
 
-# What settings may be: names, or numbers from 0 up, or in these ranges.
-CHOICES = {
-    "activation": tuple(ACTIVATIONS), "loss": tuple(LOSSES),
-    "optimizer": tuple(OPTIMIZERS), "engine": ("packed", "lists"),
-    "schedule": ("linear", "cosine", "step", "constant"),
-    "augment": ("none", "shift", "affine", "elastic"),
+class Kind:
+    """The values that a setting may have: as text, and as they come from a file.
+
+    `words` stand for special values, such as "all" for 0; a kind is called to parse a
+    text, and works as a type of argparse.
+    """
+
+    expected = metavar = ""
+    words: Mapping[str, Any] = {}
+
+    def parse(self, text: str) -> Any:
+        """Return the value that a text stands for; ValueError where there is none."""
+        return text
+
+    def accepts(self, value: Any) -> bool:
+        """Return True for a value of this kind."""
+        raise NotImplementedError
+
+    def __call__(self, text: str) -> Any:
+        try:
+            value = self.words[text] if text in self.words else self.parse(text)
+        except ValueError:
+            value = None
+        if not self.accepts(value):
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected {self.expected}")
+        return value
+
+    def text(self, value: Any) -> str:
+        """Return the value as its option takes it.
+
+        >>> Sizes().text([64, 32]), Sizes().text([]), POSITIVE.text(0.5)
+        ('64-32', 'none', '0.5')
+        """
+        for word, special in self.words.items():
+            if value == special:
+                return word
+        if isinstance(value, list):
+            return "-".join(map(str, value))
+        short = f"{value:g}" if isinstance(value, float) else ""
+        return short if short and float(short) == value else str(value)
+
+
+class Choice(Kind):
+    """One of several names."""
+
+    def __init__(self, *names: str) -> None:
+        *most, last = names
+        self.names, self.metavar = names, f"{{{','.join(names)}}}"
+        self.expected = f"{', '.join(most)} or {last}" if most else last
+
+    def accepts(self, value: Any) -> bool:
+        """Return True for one of the names."""
+        return value in self.names
+
+
+class Number(Kind):
+    """Numbers in a range: floats where `least` is one, else whole numbers.
+
+    >>> Number("a number from 0 to 1", 0.0, 1)("0.5")
+    0.5
+    """
+
+    def __init__(self, expected: str, least: float, most: float = sys.float_info.max,
+                 words: Mapping[str, int] = {}) -> None:
+        self.expected, self.least, self.most, self.words = expected, least, most, words
+        self.type, self.metavar = type(least), "X" if type(least) is float else "N"
+
+    def parse(self, text: str) -> float:
+        """Return the number; ValueError below the range, where special values are."""
+        value = self.type(text)
+        if value < self.least:
+            raise ValueError
+        return value
+
+    def accepts(self, value: Any) -> bool:
+        """Return True for a number of the range, or one that a word stands for."""
+        if type(value) not in (int, self.type):      # a bool is neither
+            return False
+        return self.least <= value <= self.most or value in self.words.values()
+
+
+class Sizes(Kind):
+    """Sizes of hidden layers.
+
+    >>> Sizes()("64-32"), Sizes()("none")
+    ([64, 32], [])
+    """
+
+    expected, metavar = "sizes such as 128 or 64-32, or none", "N[-N...]"
+    words = {"none": []}
+
+    def parse(self, text: str) -> list[int]:
+        """Return the numbers between the hyphens."""
+        return list(map(int, text.split("-")))
+
+    def accepts(self, value: Any) -> bool:
+        """Return True for a list of whole numbers above 0."""
+        return isinstance(value, list) and all(
+            type(units) is int and units > 0 for units in value)
+
+
+def whole(least: int, most: float = math.inf, **words: int) -> Number:
+    """Whole numbers from `least` up, to `most` if there is one.
+
+    >>> whole(1, all=0)("all")
+    0
+    """
+    end = "up" if most == math.inf else f"to {most}"
+    other = "".join(f", or {word}" for word in words)
+    return Number(f"a whole number from {least} {end}{other}", least, most, words)
+
+
+POSITIVE = Number("a number above 0", math.ulp(0))
+NOT_NEGATIVE = Number("a number from 0 up", 0.0)
+FRACTION = Number("a number from 0 to 1", 0.0, 1)
+BELOW_1 = Number("a number from 0 up to, not including, 1", 0.0, math.nextafter(1, 0))
+
+
+# ---------------------------------------------------------------------------
+# The table
+# ---------------------------------------------------------------------------
+
+class Setting(NamedTuple):
+    """A line of the table."""
+
+    default: Any
+    kind: Kind
+    help: str
+    # (another setting, the values of it without which this one has no effect)
+    needs: tuple[str, Kind] | None = None
+    old: str = ""               # the name that it had in older files
+    varies: bool = True         # False where a search compares runs that agree in it
+
+
+GROUPS = {
+    "most used": {
+        "hidden": Setting([128], Sizes(), "units of each hidden layer, or none"),
+        "learning_rate": Setting(0.35, POSITIVE, "length of a step down the gradient"),
+        "epochs": Setting(40, whole(1), "passes over the training images"),
+        "augment": Setting(
+            "elastic", Choice("none", "shift", "affine", "elastic"),
+            "send each image through a random map: move it by a pixel; rotate, scale "
+            "and shear it (affine), or distort it as well"),
+    },
+    "network and loss": {
+        "activation": Setting("relu", Choice(*ACTIVATIONS), "of the hidden layers"),
+        "loss": Setting("cross-entropy", Choice(*LOSSES), "function to minimize"),
+        "label_smoothing": Setting(
+            0.0, BELOW_1, "share a part X of each target among all classes"),
+        "l2": Setting(0.0, NOT_NEGATIVE,
+                      "add X / 2 times the sum of all squared weights to the loss"),
+        "dropout": Setting(0.0, BELOW_1, "leave out a part X of the hidden units for "
+                           "each image"),
+    },
+    "steps": {
+        "batch_size": Setting(32, whole(1, all=0), "images in a step, or all"),
+        "optimizer": Setting("sgd", Choice(*OPTIMIZERS), "step made of a gradient"),
+        "momentum": Setting(0.9, BELOW_1, "part of the last step that momentum keeps",
+                            needs=("optimizer", Choice("momentum"))),
+        "schedule": Setting(
+            "linear", Choice("linear", "cosine", "step", "constant"),
+            "learning rate over the run: falls to 0 along a line or a half cosine, "
+            "falls in steps, or stays"),
+        "decay": Setting(0.8, FRACTION, "multiply the learning rate by X ...",
+                         needs=("schedule", Choice("step"))),
+        "decay_every": Setting(5, whole(1), "... each N epochs",
+                               needs=("schedule", Choice("step"))),
+    },
+    "images": {
+        "skip_below": Setting(
+            0.01, FRACTION, "an image whose outputs are all within X of their targets "
+            "takes no part in the step ...", old="sure"),
+        "skip_epochs": Setting(2, whole(0, 255), "... and is skipped for N epochs",
+                               needs=("skip_below", POSITIVE), old="rest"),
+        "cooldown": Setting(
+            0.1, FRACTION, "the last part X of the epochs has maps half as strong",
+            needs=("augment", Choice("affine", "elastic")), old="calm"),
+        "grey_levels": Setting(4, whole(2, 256), "round pixels to N levels"),
+        "limit": Setting(0, whole(1, all=0), "train on the first N images only",
+                         varies=False),
+        "validation": Setting(
+            0, whole(0), "hold out the last N training images and evaluate on them, "
+            "not on the test set, after each epoch", varies=False),
+        "patience": Setting(0, whole(0, never=0), "stop after N epochs without a better "
+                            "accuracy on the validation images, and take the best"),
+    },
+    "the run": {
+        "engine": Setting("packed", Choice("packed", "lists"),
+                          "a row of a matrix is one integer, or a list of floats"),
+        "seed": Setting(1, whole(0), "of all that is random: weights, order, maps"),
+        "save_every": Setting(60.0, POSITIVE, "write a checkpoint after X seconds "
+                              "within an epoch too", varies=False),
+    },
 }
-_BELOW_1, _ABOVE_0 = (0, math.nextafter(1, 0)), (math.ulp(0), sys.float_info.max)
-RANGES = {
-    "momentum": _BELOW_1, "dropout": _BELOW_1, "label_smoothing": _BELOW_1,
-    "learning_rate": _ABOVE_0, "save_every": _ABOVE_0, "l2": (0, sys.float_info.max),
-    "decay": (0, 1), "calm": (0, 1), "sure": (0, 1), "epochs": (1, math.inf),
-    "decay_every": (1, math.inf), "rest": (0, 255), "grey_levels": (2, 256),
-}
+SETTINGS = {name: line for group in GROUPS.values() for name, line in group.items()}
+DEFAULTS = {name: line.default for name, line in SETTINGS.items()}
+_NEW_NAMES = {line.old: name for name, line in SETTINGS.items() if line.old}
+
+
+# ---------------------------------------------------------------------------
+# Recipes
+# ---------------------------------------------------------------------------
 
 # Training as the textbooks have it: every image, as it is, in every epoch.
-_PLAIN = {"schedule": "constant", "augment": "none", "sure": 0.0, "rest": 0}
+_PLAIN = {"schedule": "constant", "augment": "none", "skip_below": 0.0,
+          "skip_epochs": 0}
 
-# What each recipe has otherwise than the defaults.  Those after `best` are what
-# well-known small projects and lessons do, so that they can be compared.
+# Where each recipe differs from the defaults.  Those after `best` are what well-known
+# small projects and lessons do, so that they can be compared.
 RECIPES = {
     "default": {},
     "fast": {"epochs": 6},
@@ -82,8 +248,92 @@ RECIPES = {
 }
 
 
-def optimizer_maker(settings: dict) -> Callable:
-    """What makes the optimizer of a network from its layers."""
+# ---------------------------------------------------------------------------
+# What is made of the table
+# ---------------------------------------------------------------------------
+
+def option(name: str) -> str:
+    """Return the option that sets a setting.
+
+    >>> option("learning_rate")
+    '--learning-rate'
+    """
+    return "--" + name.replace("_", "-")
+
+
+def add_options(add: Callable, settings: Mapping[str, Setting]) -> None:
+    """Add an option for each setting to a parser; the old names say the new ones."""
+    for name, line in settings.items():
+        add(option(name), type=line.kind, metavar=line.kind.metavar,
+            help=f"{line.help} ({line.kind.text(line.default)})")
+        if line.old:
+            add(option(line.old), type=partial(_refuse_old, name),
+                default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def _refuse_old(name: str, text: str) -> None:
+    raise argparse.ArgumentTypeError(f"this option is now called {option(name)}")
+
+
+def value_text(name: str, value: Any) -> str:
+    """Return the value of a setting, or of a result of a run, as text."""
+    return (SETTINGS[name].kind if name in SETTINGS else Kind()).text(value)
+
+
+def plain(name: str) -> str:
+    """Return the name of a setting or a result as words.
+
+    >>> plain("learning_rate")
+    'learning rate'
+    """
+    return name.replace("_", " ")
+
+
+def in_words(settings: Mapping[str, Any]) -> str:
+    """Return settings for people to read: "hidden 64-32, learning rate 0.1"."""
+    return ", ".join(f"{plain(name)} {value_text(name, value)}"
+                     for name, value in settings.items())
+
+
+def as_options(settings: Mapping[str, Any]) -> list[str]:
+    """Return settings as options of the training command, in the order of the table.
+
+    >>> as_options({"learning_rate": 0.1, "hidden": [64, 32]})
+    ['--hidden 64-32', '--learning-rate 0.1']
+    """
+    return [f"{option(name)} {value_text(name, settings[name])}"
+            for name in SETTINGS if name in settings]
+
+
+def check_effects(settings: Mapping[str, Any], given: Collection[str],
+                  grid: Mapping[str, list] = {}) -> None:
+    """OptionError where a setting that was given has no effect beside the others."""
+    for name in given:
+        if SETTINGS[name].needs:
+            other, kind = SETTINGS[name].needs
+            values = grid.get(other, [settings[other]])
+            if not any(map(kind.accepts, values)):
+                found, = as_options({other: values[0]})
+                raise OptionError(f"{option(name)} has no effect with {found}: "
+                                  f"expected {option(other)} to be {kind.expected}")
+
+
+def with_new_names(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was read from a file, with the names that settings have today."""
+    return {_NEW_NAMES.get(name, name): value for name, value in saved.items()}
+
+
+def check_settings(saved: Mapping[str, Any]) -> None:
+    """ValueError where a setting is missing or not what its option would accept."""
+    for name, line in SETTINGS.items():
+        if name not in saved:
+            raise ValueError(f"no {name}")
+        if not line.kind.accepts(saved[name]):
+            raise ValueError(f"{name} is {saved[name]!r:.40}")
+
+
+def optimizer_maker(settings: Mapping[str, Any]) -> Callable:
+    """Return a function that makes the optimizer of a list of layers."""
     kind, more = settings["optimizer"], {}
     if kind == "momentum":
         more = {"momentum": settings["momentum"]}

@@ -4,6 +4,8 @@ from __future__ import annotations
 import math
 from typing import Any, Mapping, NamedTuple, Sequence
 
+from learning.settings import value_text
+
 # Keys of a search's row that are results, not settings; so is whatever ends like these.
 RESULTS = {"seconds", "epoch", "epochs_run", "best_epoch", "images", "folder", "number"}
 RESULT_ENDINGS = ("accuracy", "loss")
@@ -38,13 +40,13 @@ def survey(rows: Sequence[Mapping[str, Any]], settings: Sequence[str] | None = N
     names = list(settings or _varying(rows, score))
     runs: dict[tuple, list[float]] = {}
     for row in rows:
-        runs.setdefault(tuple(value_text(row.get(name)) for name in names), []).append(
-            row[score])
+        runs.setdefault(tuple(value_text(name, row.get(name)) for name in names), []
+                        ).append(row[score])
     means = {key: math.fsum(found) / len(found) for key, found in runs.items()}
     cells: dict[tuple, float] = {}
     for key, mean in means.items():
         cells[key[:2]] = max(mean, cells.get(key[:2], -math.inf))
-    values = [[value_text(value)
+    values = [[value_text(name, value)
                for value in sorted((row.get(name) for row in rows), key=_order)]
               for name in names[:2]]
     best = max(means, key=lambda key: means[key])
@@ -58,27 +60,8 @@ def _varying(rows: Sequence[Mapping[str, Any]], score: str) -> list[str]:
              if name not in RESULTS and name not in ("seed", score)
              and not name.endswith(RESULT_ENDINGS)]
     varying = [name for name in names
-               if len({value_text(row.get(name)) for row in rows}) > 1]
+               if len({value_text(name, row.get(name)) for row in rows}) > 1]
     return varying or names[:1]
-
-
-# Values that options take as words: (setting, value, word).
-WORDS = ("hidden", [], "none"), ("batch_size", 0, "all")
-
-
-def value_text(value: Any, name: str = "") -> str:
-    """The value of a setting as its option takes it.
-
-    >>> value_text([64, 32]), value_text([], "hidden"), value_text(0, "batch_size")
-    ('64-32', 'none', 'all')
-    """
-    for word_for, special, word in WORDS:
-        if (name, value) == (word_for, special):
-            return word
-    if isinstance(value, (list, tuple)):
-        return "-".join(map(str, value))
-    short = f"{value:g}" if isinstance(value, float) else ""
-    return short if short and float(short) == value else str(value)
 
 
 def _order(value: Any) -> tuple:
@@ -87,12 +70,3 @@ def _order(value: Any) -> tuple:
         return 0, [value], ""
     return (0, list(value), "") if isinstance(value, (list, tuple)) else (
         1, [], str(value))
-
-
-def plain(name: str) -> str:
-    """The name of a setting or a result as words.
-
-    >>> plain("learning_rate")
-    'learning rate'
-    """
-    return name.replace("_", " ")

@@ -100,7 +100,7 @@ def augmentation_strength(settings: dict, epoch: int) -> float:
     In the last epochs, a part `calm` of all, the network settles on images more like
     those it will be asked about.
     """
-    return 0.5 if epoch > settings["epochs"] * (1 - settings["calm"]) else 1.0
+    return 0.5 if epoch > settings["epochs"] * (1 - settings["cooldown"]) else 1.0
 
 
 def augmentation_maps(settings: dict, strength: float, height: int, width: int) -> list:
@@ -169,7 +169,7 @@ class Epoch:
         live.clear()
         whole = self._gathered(part, done, loss_sum, right, sure, start)
         for i in whole.sure:
-            self.resting[i] = self.settings["rest"]
+            self.resting[i] = self.settings["skip_epochs"]
         return {"epoch": self.number, "loss": whole.loss_sum / (1 << LOSS_BITS) / done,
                 "train_accuracy": whole.right / done, "images": done,
                 "seconds": round(whole.seconds, 3)}

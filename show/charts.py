@@ -13,7 +13,8 @@ from collections import Counter
 from typing import Any, Mapping, NamedTuple, Sequence
 
 from learning.checkpoint import best_row, judged_by
-from learning.survey import Survey, plain
+from learning.settings import plain
+from learning.survey import Survey
 from network import Evaluation
 from show.console import table
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import signal
 import sys
@@ -22,43 +21,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         """Raise OptionError."""
         raise OptionError(f"{message} (--help lists the options)")
-
-
-def whole_number(least: int, most: float = math.inf) -> Callable[[str], int]:
-    """A type for argparse: whole numbers from `least` up, to `most` if there is one."""
-    def parse(text: str) -> int:
-        """The number that an option was given."""
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if not least <= value <= most:
-            end = "up" if most == math.inf else f"to {most}"
-            raise argparse.ArgumentTypeError(
-                f"found {text!r}, expected a whole number from {least} {end}")
-        return value
-    return parse
-
-
-def _number(expected: str, accepts: Callable[[float], bool]) -> Callable[[str], float]:
-    """A type for argparse: numbers that are accepted, described by `expected`."""
-    def parse(text: str) -> float:
-        """The number that an option was given."""
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not accepts(value):
-            raise argparse.ArgumentTypeError(f"found {text!r}, expected {expected}")
-        return value
-    return parse
-
-
-positive_number = _number("a number above 0", lambda x: 0 < x < math.inf)
-not_negative = _number("a number from 0 up", lambda x: 0 <= x < math.inf)
-fraction = _number("a number from 0 to 1", lambda x: 0 <= x <= 1)
-fraction_below_one = _number("a number from 0 up to, not including, 1",
-                             lambda x: 0 <= x < 1)
 
 
 def path_name(text: str) -> str:

@@ -346,7 +346,7 @@ def changed(**settings):
 
 @pytest.mark.parametrize("settings", [
     {"seed": 2}, {"learning_rate": 0.351}, {"limit": 64}, {"augment": "none"},
-    {"sure": 0.9}, {"grey_levels": 3}])
+    {"skip_below": 0.9}, {"grey_levels": 3}])
 def test_the_digest_sees_every_change(settings, tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

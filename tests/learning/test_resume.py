@@ -27,7 +27,7 @@ KILLS = 20
 # optimizer's own matrices, L2; and checkpoints in the midst of epochs.
 OPTIONS = [
     "--data", str(ROOT / "data" / "sample"), "--hidden", "12", "--limit", "900",
-    "--batch-size", "8", "--epochs", "5", "--augment", "shift", "--sure", "0.3",
+    "--batch-size", "8", "--epochs", "5", "--augment", "shift", "--skip-below", "0.3",
     "--optimizer", "momentum", "--learning-rate", "0.03", "--dropout", "0.1",
     "--l2", "0.002", "--save-every", "0.05"]
 
@@ -156,7 +156,7 @@ def test_a_checkpoint_cut_in_half_is_refused(half_run):
 @pytest.mark.parametrize("name, value", [
     ("epochs", "many"), ("hidden", 12), ("batch_size", None), ("schedule", 3),
     ("history", {}), ("history", [1]), ("part", {"done": -1}),
-    ("part", {"sure": [500]}), ("part", {"loss_sum": 2.5}),
+    ("part", {"skip_below": [500]}), ("part", {"loss_sum": 2.5}),
     ("part", 7), ("resting", "?"), ("resting", ""), ("optimizer_steps", -1)])
 def test_nonsense_in_the_settings_is_refused(name, value, half_run):
     matrices, settings = npz.read_npz(half_run / "model.npz")

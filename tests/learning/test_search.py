@@ -16,10 +16,11 @@ from data_loader import Dataset
 from engine.team import Team
 from errors import DataError
 from learning import search
-from learning.search import Plan, Trial, fold_parts, grid_rows, summed_up
+from learning.search import (Plan, Trial, fold_parts, grid_rows, parse_grid,
+                             summed_up)
 from learning.settings import DEFAULTS, RECIPES
 from network import Network
-from show.options import grid_from, recipe_lines
+from train import recipe_lines
 
 SAMPLE = str(data_loader.SAMPLE_FOLDER)
 SMALL = ["--data", SAMPLE, "--limit", "120", "--augment", "none", "--epochs", "2"]
@@ -98,7 +99,7 @@ def test_an_unknown_recipe_is_one_line(capsys):
 # --- what is tried
 
 def test_values_are_parsed_as_their_options_are():
-    assert grid_from(["hidden=64-32,none", "batch-size=32,all", "l2=0,1e-5",
+    assert parse_grid(["hidden=64-32,none", "batch-size=32,all", "l2=0,1e-5",
                       "engine=lists,packed", "optimizer=adam"]) == {
         "hidden": [[64, 32], []], "batch_size": [32, 0], "l2": [0.0, 1e-5],
         "engine": ["lists", "packed"], "optimizer": ["adam"]}
@@ -333,15 +334,16 @@ def test_a_picture_is_drawn_or_its_absence_is_said(tmp_path, capsys):
 # --- refused
 
 @pytest.mark.parametrize("options, words", [
-    (["--grid", "hiden=64"], "'hiden=64'"),
+    (["--grid", "hiden=64"], "'hiden=64', expected values of a setting, such as"),
     (["--grid", "hidden"], "'hidden'"),
     (["--grid", "hidden="], "'hidden='"),
     (["--grid", "hidden=64,64"], "each of its values once"),
     (["--grid", "learning-rate=0.1,0.10"], "each of its values once"),
     (["--grid", "seed=1", "seed=2"], "each setting"),
     (["--grid", "seed=1", "--grid", "seed=2"], "each setting"),
-    (["--grid", "validation=10,20"], "--validation"),
-    (["--grid", "limit=10,20"], "--limit"),
+    (["--grid", "validation=10,20"], "'validation=10,20'"),
+    (["--grid", "limit=10,20"], "'limit=10,20'"),
+    (["--grid", "momentum=0.5,0.9"], "--momentum has no effect with --optimizer sgd"),
     (["--grid", "seed=1,2", "--seed", "3"], "--seed cannot be given with a --grid"),
     (["--grid", "seed=1", "--validation", "120"], "--validation 120"),
     (["--folds", "121"], "--folds 121"),
@@ -358,10 +360,20 @@ def test_what_makes_no_sense_is_one_line_and_code_2(options, words, run):
 
 
 @pytest.mark.parametrize("options, words", [
-    (["--folds", "1"], "--folds"), (["--folds", "x"], "'x'"), (["--grid"], "--grid"),
-    (["--grid", "hidden=64,x"], "'x'"), (["--grid", "seed=1,,2"], "--seed"),
-    (["--grid", "activation=relu,soft"], "soft"), (["--grid", "l2=-1"], "'-1'")])
-def test_bad_values_are_refused_as_the_options_do(options, words, capsys):
+    (["--grid", "hidden=64,x"], "hidden: found 'x', expected sizes such as 128"),
+    (["--grid", "seed=1,,2"], "seed: found '', expected a whole number from 0 up"),
+    (["--grid", "activation=relu,soft"], "found 'soft', expected relu, sigmoid or tanh"),
+    (["--grid", "l2=-1"], "found '-1', expected a number from 0 up"),
+    (["--grid", "batch_size=32"], "batch-size"), (["--grid", "sure=0.1"], "skip-below")])
+def test_values_of_a_grid_are_spelled_and_refused_as_options_are(options, words, capsys):
+    assert train.main(options) == 2
+    err = capsys.readouterr().err
+    assert words in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--folds", "1"], "--folds"), (["--folds", "x"], "'x'"), (["--grid"], "--grid")])
+def test_bad_options_of_a_search_are_one_line(options, words, capsys):
     code = train.main(options)
     err = capsys.readouterr().err
     assert code == 2 and words in err and err.count("\n") == 1

@@ -44,11 +44,11 @@ def test_random_numbers_differ_by_seed_purpose_and_epoch_and_are_frozen():
     assert numbers[0] == random.Random("1 order 1").random()
 
 
-@pytest.mark.parametrize("calm, strengths", [
+@pytest.mark.parametrize("cooldown, strengths", [
     (0, [1] * 10), (0.1, [1] * 9 + [0.5]), (0.25, [1] * 7 + [0.5] * 3),
     (1, [0.5] * 10)])
-def test_the_last_epochs_are_calm(calm, strengths):
-    settings = {"epochs": 10, "calm": calm}
+def test_the_last_epochs_have_weaker_maps(cooldown, strengths):
+    settings = {"epochs": 10, "cooldown": cooldown}
     assert [training.augmentation_strength(settings, epoch)
             for epoch in range(1, 11)] == strengths
 
@@ -70,7 +70,7 @@ def one_epoch():
     """one_epoch(number, resting) trains ten images on a network that is sure of the
     even ones; returns (labels seen, learning rates, line of the history)."""
     data = Dataset("ten", bytes(range(40)), bytes(range(10)), 2, 2)
-    settings = {**DEFAULTS, "batch_size": 4, "rest": 2, "epochs": 5,
+    settings = {**DEFAULTS, "batch_size": 4, "skip_epochs": 2, "epochs": 5,
                 "schedule": "constant"}
 
     def run(number, resting):
@@ -130,11 +130,11 @@ def engine_of(kind, net, team=Team(), **settings):
 
 
 @pytest.mark.parametrize("more", [
-    {}, {"sure": 0.9}, {"sure": 1.0}, {"label_smoothing": 0.3}, {"dropout": 0.5},
+    {}, {"skip_below": 0.9}, {"skip_below": 1.0}, {"label_smoothing": 0.3}, {"dropout": 0.5},
     {"hidden": [8, 6]}, {"activation": "tanh"}, {"loss": "mse"}], ids=str)
 def test_both_engines_take_the_step_that_the_settings_ask_for(more):
     """The lists to the bit, the packed one but for rounding."""
-    settings = {"hidden": [8], "sure": 0.0, "grey_levels": 16, **more}
+    settings = {"hidden": [8], "skip_below": 0.0, "grey_levels": 16, **more}
     data = load(SAMPLE_FOLDER)[0].head(20)
     net = Network([784, *settings["hidden"], 10], more.get("activation", "relu"),
                   more.get("loss", "cross-entropy"), random.Random(3))
@@ -159,8 +159,8 @@ def test_both_engines_take_the_step_that_the_settings_ask_for(more):
     assert loss == round(mean_loss * 20 * (1 << LOSS_BITS))
     assert correct == sum(map(int.__eq__, outputs.argmax(axis=1), labels))
     errors = [max(map(abs, row)) for row in outputs - targets]
-    assert easy == [i for i in range(20) if errors[i] < settings["sure"]]
-    assert len(easy) in {0: [0], 0.9: range(1, 20), 1: [20]}[settings["sure"]]
+    assert easy == [i for i in range(20) if errors[i] < settings["skip_below"]]
+    assert len(easy) in {0: [0], 0.9: range(1, 20), 1: [20]}[settings["skip_below"]]
     assert packed.loss == pytest.approx(mean, rel=1e-3)
     for one, other in zip(packed.outputs, answers):
         assert one == pytest.approx(other, abs=1e-2)
@@ -365,7 +365,7 @@ def early(tmp_path_factory):
     parts = {"train": train, "validation": validation, "test": loaded[1].head(30)}
 
     def run(patience, folder=None, **more):
-        settings = {**DEFAULTS, "hidden": [16], "augment": "none", "sure": 0.0,
+        settings = {**DEFAULTS, "hidden": [16], "augment": "none", "skip_below": 0.0,
                     "schedule": "constant", "batch_size": 20, "learning_rate": 0.3,
                     "epochs": 16, "recipe": "default", "data": "sample",
                     "patience": patience, **more}

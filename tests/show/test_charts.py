@@ -124,7 +124,7 @@ def test_the_table_of_a_search_has_the_best_in_brackets():
 
 
 def test_the_table_of_one_setting():
-    rows = [{"hidden": "64-32", "validation_accuracy": 0.5},
+    rows = [{"hidden": [64, 32], "validation_accuracy": 0.5},
             {"hidden": [16], "validation_accuracy": 0.75}]
     lines = grid_lines(survey(rows))
     assert [line.split() for line in lines[:3]] == [

@@ -27,11 +27,11 @@ from network import Network  # noqa: E402
 SHORT = {"hidden": [16], "epochs": 2, "limit": 300, "augment": "affine"}
 RUNS = {
     "affine": SHORT,
-    "elastic": {**SHORT, "augment": "elastic", "sure": 0.75, "epochs": 3},
+    "elastic": {**SHORT, "augment": "elastic", "skip_below": 0.75, "epochs": 3},
     "one layer": {**SHORT, "hidden": [], "limit": 65, "batch_size": 8, "epochs": 4,
-                  "sure": 0.3, "augment": "shift"},
+                  "skip_below": 0.3, "augment": "shift"},
     "two layers": {**SHORT, "hidden": [16, 16], "augment": "none", "limit": 65,
-                   "batch_size": 8, "learning_rate": 0.1, "sure": 0.8, "epochs": 4},
+                   "batch_size": 8, "learning_rate": 0.1, "skip_below": 0.8, "epochs": 4},
     "sigmoid": {**SHORT, "activation": "sigmoid", "loss": "mse", "augment": "shift"},
     "256 levels": {**SHORT, "grey_levels": 256, "activation": "tanh", "loss": "bce",
                    "augment": "shift", "learning_rate": 0.05},

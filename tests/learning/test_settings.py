@@ -1,0 +1,148 @@
+"""settings: one table, from which options, grids, recipes and checks are made."""
+import contextlib
+import io
+import math
+from argparse import ArgumentTypeError
+
+import pytest
+
+import train
+from errors import OptionError
+from learning.settings import (BELOW_1, DEFAULTS, FRACTION, GROUPS, POSITIVE, RECIPES,
+                               SETTINGS, Choice, Sizes, as_options, check_effects,
+                               check_settings, option, whole, with_new_names)
+from network import Network
+
+every_setting = pytest.mark.parametrize("name", SETTINGS)
+
+
+@pytest.mark.parametrize("kind, texts", [
+    (whole(1), {"1": 1, "007": 7, "9" * 30: int("9" * 30)}),
+    (whole(0, 255), {"0": 0, "255": 255}),
+    (whole(1, all=0), {"all": 0, "3": 3}),
+    (POSITIVE, {"1e-300": 1e-300, "3": 3.0}), (FRACTION, {"0": 0, "1": 1, "0.5": 0.5}),
+    (BELOW_1, {"0": 0, "0.999": 0.999}), (Choice("a", "b"), {"a": "a"}),
+    (Sizes(), {"none": [], "8": [8], "64-32": [64, 32]})])
+def test_texts_become_values_and_values_texts(kind, texts):
+    for text, value in texts.items():
+        assert kind(text) == value and kind.accepts(value)
+        assert kind(kind.text(value)) == value
+
+
+@pytest.mark.parametrize("kind, texts, expected", [
+    (whole(1), ["0", "-1", "1.5", "", "x", "nan"], "a whole number from 1 up"),
+    (whole(0, 255), ["256", "-1"], "a whole number from 0 to 255"),
+    (whole(1, all=0), ["0", "ALL"], "a whole number from 1 up, or all"),
+    (POSITIVE, ["0", "-1", "nan", "inf", "x"], "a number above 0"),
+    (BELOW_1, ["1", "1.5", "-0.1"], "a number from 0 up to, not including, 1"),
+    (Choice("a", "b", "c"), ["", "d", "A"], "a, b or c"),
+    (Sizes(), ["", "0", "8-", "8-0", "x", "-8"], "sizes such as 128 or 64-32, or none")])
+def test_other_texts_are_refused_with_what_is_expected(kind, texts, expected):
+    for text in texts:
+        with pytest.raises(ArgumentTypeError) as error:
+            kind(text)
+        assert str(error.value) == f"found {text!r}, expected {expected}"
+
+
+@every_setting
+def test_no_setting_takes_what_json_may_bring_instead(name):
+    accepts, default = SETTINGS[name].kind.accepts, DEFAULTS[name]
+    for value in (None, True, False, math.nan, math.inf, -1, "many", {}, [None], [True],
+                  [0], [[1]], 1 << 2000):
+        if value == 1 << 2000 and accepts(value):
+            continue                            # whole numbers have no end
+        assert not accepts(value), value
+    assert accepts(default)
+
+
+@every_setting
+def test_the_default_is_what_its_option_takes_and_the_help_says(name):
+    line = SETTINGS[name]
+    text, = as_options({name: line.default})
+    assert text == f"{option(name)} {line.kind.text(line.default)}"
+    assert line.kind(text.split()[1]) == line.default
+    found = vars(train.build_parser().parse_args(text.split()))
+    assert found[name] == line.default
+    assert f"({line.kind.text(line.default)})" in " ".join(help_text().split())
+
+
+def help_text():
+    """What train.py --help prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert train.main(["--help"]) == 0
+    return out.getvalue()
+
+
+def test_the_help_has_groups_the_most_used_first():
+    text = help_text()
+    places = [text.index(f"\n{title}:\n") for title in (*GROUPS, "searches", "examples")]
+    assert places == sorted(places)
+    first = text[places[0]:places[1]]
+    assert all(f"\n  --{name} " in first for name in ("data", "recipe", "epochs"))
+    for title, after in zip(GROUPS, places[1:]):
+        part = text[text.index(f"\n{title}:\n"):after]
+        assert all(f"\n  {option(name)} " in part for name in GROUPS[title])
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes_are_made_of_settings(recipe):
+    check_settings({**DEFAULTS, **RECIPES[recipe]})
+
+
+# --- old names
+
+OLD = {"sure": "skip_below", "rest": "skip_epochs", "calm": "cooldown"}
+
+
+@pytest.mark.parametrize("old", OLD)
+@pytest.mark.parametrize("form", ["--{} 0.5", "--{}=0.5"])
+def test_an_old_option_names_the_new_one_in_one_line(old, form, capsys):
+    assert train.main(form.format(old).split()) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert f"--{old}: this option is now called {option(OLD[old])}" in err
+    assert f"--{old} " not in help_text()
+
+
+def test_files_with_old_names_are_read():
+    old_names = {new: old for old, new in OLD.items()}
+    old = {old_names.get(name, name): value for name, value in DEFAULTS.items()}
+    assert old != DEFAULTS and with_new_names(old) == DEFAULTS == with_new_names(DEFAULTS)
+
+
+def test_the_shipped_model_is_read_by_any_name():
+    network, settings = Network.load(train.RUNS.parent / "data" / "model.npz")
+    check_settings(with_new_names(settings))
+    assert network.sizes == [784, 128, 10]
+
+
+# --- checks
+
+@every_setting
+def test_a_setting_that_is_missing_or_of_another_kind_is_named(name):
+    check_settings(DEFAULTS)
+    with pytest.raises(ValueError, match=f"^no {name}$"):
+        check_settings({key: value for key, value in DEFAULTS.items() if key != name})
+    with pytest.raises(ValueError, match=f"^{name} is None$"):
+        check_settings({**DEFAULTS, name: None})
+
+
+@pytest.mark.parametrize("given, others, words", [
+    (["momentum"], {}, "--momentum has no effect with --optimizer sgd"),
+    (["momentum"], {"optimizer": "adam"}, "no effect with --optimizer adam"),
+    (["decay"], {}, "expected --schedule to be step"),
+    (["decay_every"], {"schedule": "cosine"}, "--decay-every has no effect"),
+    (["cooldown"], {"augment": "shift"}, "expected --augment to be affine or elastic"),
+    (["skip_epochs"], {"skip_below": 0.0}, "with --skip-below 0")])
+def test_a_setting_without_effect_is_refused(given, others, words):
+    with pytest.raises(OptionError, match=words):
+        check_effects({**DEFAULTS, **others}, given)
+
+
+@pytest.mark.parametrize("given, others, grid", [
+    (["momentum"], {"optimizer": "momentum"}, {}), (["decay"], {"schedule": "step"}, {}),
+    (["cooldown", "skip_epochs"], {}, {}), ([], {"optimizer": "adam"}, {}),
+    (["momentum"], {}, {"optimizer": ["sgd", "momentum"]}),
+    (list(DEFAULTS), {"optimizer": "momentum", "schedule": "step"}, {})])
+def test_a_setting_with_effect_is_not(given, others, grid):
+    check_effects({**DEFAULTS, **others}, given, grid)
