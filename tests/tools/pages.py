@@ -1,0 +1,335 @@
+"""Run what stands in the project's pages, README.md and lessons, and compare.
+
+What a fenced block is taken for:
+
+    console     a line that begins with "$ " is a command, the lines below it are what
+                it prints; with no such lines it only has to succeed
+    python      a file, where the line above it names one and ends with a colon:
+                "Create `x.py`:" writes it, "Append to `x.py`:" lengthens it, and
+                "Put into `x.py`:" writes and runs it.  Else a doctest where it has
+                ">>>", else a program; the Python blocks below one heading share their
+                names
+    output      what the file before it prints
+    text        shown and not run
+
+Below the heading "## Exercise" Python is where the reader begins and is not run, and
+output is what the solution prints: lessons/solutions/03.py for lessons/03-....md.
+
+All is run from top to bottom in a copy of the repository, by the Python that runs the
+tests.  Where it says so at the end of a command, or of the first line of a file,
+"# 3 minutes", it takes so long on two cores; what takes more than 10 s is run with
+`pytest --long` only.  A command that reads MNIST is run where there is one, one with
+"# needs FILE" (or a package's name) where that is.  One that prints a line of an error
+ends with code 2.
+
+Before outputs are compared, blanks at line ends go, and on both sides
+
+    12.3 s                              becomes     # s
+    1 process, 2 processes              becomes     # processes
+    http://127.0.0.1:8000               becomes     http://127.0.0.1:#
+
+and after a command with "numbers will differ" every number becomes #, and lines that
+only some Pythons have are left out.  A line "..." stands for any number of lines.
+"""
+import ast
+import contextlib
+import doctest
+import importlib.util
+import io
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+LANGUAGES = {"console", "python", "output", "text"}
+LONG = 10                                           # seconds
+NOT_RUN = {"-m pytest": "would run the tests within the tests",
+           "-m pip": "needs a network", "-m venv": "changes the shell that types it",
+           ".": "changes the shell that types it"}
+THIRD_PARTY = ("numpy", "torch")
+MASKS = [(r"\d+\.\d s\b", "# s"), (r"\b\d+ process(es)?\b", "# processes"),
+         (r"(http://127\.0\.0\.1:)\d+", r"\1#")]
+NOT_EVERYWHERE = ("math.sumprod", "NumPy", "No module")
+
+
+class Item(NamedTuple):
+    """A command or a block of Python."""
+
+    page: str
+    line: int           # where it begins
+    section: int        # line of its heading
+    kind: str           # "console", "python", "create", "append" or "put"
+    text: str
+    expected: str = ""
+    file: str = ""
+
+    def __str__(self):
+        start = self.text.splitlines()[0][:60]
+        return f"{self.page}:{self.line}: {start}"
+
+
+# --- parsing
+
+def blocks(text):
+    """Yield (line, line of the heading, language, text) of each fenced block."""
+    section, opened = 0, None
+    for number, line in enumerate(text.splitlines(), 1):
+        if opened is None:
+            section = number if line.startswith("#") else section
+            if line.startswith("```"):
+                opened, language, inside = number, line[3:], []
+        elif line == "```":
+            yield opened + 1, section, language, "\n".join(inside) + "\n"
+            opened = None
+        else:
+            inside.append(line)
+    assert opened is None, f"the block of line {opened} has no end"
+
+
+def commands(text):
+    """Yield (command, what it prints) of a console block."""
+    for piece in re.split(r"^(?=\$ )", text, flags=re.MULTILINE)[1:]:
+        command, _, expected = piece[2:].partition("\n")
+        yield command, expected
+
+
+def file_of(lines, line):
+    """Return ("put", "try.py") for a block below "Put into `try.py`:", else ("", "").
+    """
+    above = next(filter(None, reversed(lines[:line - 2])), "")
+    found = re.match(r"(Create|Append|Put)(?: to| into|) `([\w./]+)`.*:$", above)
+    return (found[1].lower(), found[2]) if found else ("", "")
+
+
+def items(path):
+    """Return all that is to be run on one page."""
+    page, found = path.relative_to(ROOT).as_posix(), []
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    for line, section, language, block in blocks(text):
+        where, is_exercise = (page, line, section), lines[section - 1] == "## Exercise"
+        if language == "console":
+            found += [Item(*where, language, *pair) for pair in commands(block)]
+        elif is_exercise and language == "python":
+            compile(block, f"{page}:{line}", "exec")
+        elif is_exercise and language == "output":
+            solution = f"python {page.split('/')[0]}/solutions/{path.name[:2]}.py"
+            found.append(Item(*where, "console", solution, block))
+        elif language == "python":
+            kind, file = file_of(lines, line)
+            found.append(Item(*where, kind or "python", block, "", file))
+        elif language == "output":
+            assert found[-1].kind == "put", f"{page}:{line}: what prints this?"
+            found[-1] = found[-1]._replace(expected=block)
+    return found
+
+
+# --- what stands in the way of running it
+
+def seconds_of(text):
+    """Return how long it takes by its own word, "# 3 minutes" or "# 5 s"; else 0."""
+    found = re.search(r"# (?:.*?([\d.]+) )?(s|minutes?)\b", text.partition("\n")[0])
+    return float(found[1] or 1) * (1 if found[2] == "s" else 60) if found else 0
+
+
+def words_of(command):
+    return shlex.split(command, comments=True)
+
+
+def needs_mnist(words):
+    """Return whether a command reads the data set that is found where none is named."""
+    without = {"--data", "--image", "--draw", "--help", "list"}
+    return words[1:2] in (["train.py"], ["predict.py"]) and not without & set(words)
+
+
+def find_mnist():
+    """Return the folder that holds MNIST on this machine, or None."""
+    for folder in (os.environ.get("MNIST_DIR"), ROOT / "data" / "mnist",
+                   ROOT.parent / "shared" / "mnist"):
+        if folder and any(Path(folder).glob("t10k-images*")):
+            return str(Path(folder).resolve())
+    return None
+
+
+def imported(program):
+    """Yield the modules that a program imports."""
+    for node in ast.walk(ast.parse(program)):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+def obstacle(item, long):
+    """Return why an item cannot be run here, or ""."""
+    if seconds_of(item.text) > LONG and not long:
+        return "takes more than 10 s: pytest --long runs it"
+    if item.kind != "console":
+        names = imported(item.text) if ">>>" not in item.text else []
+        missing = [name for name in names if name in THIRD_PARTY and not is_there(name)]
+        return f"needs {' and '.join(missing)}" if missing else ""
+    command = " ".join(words_of(item.text)[1 if item.text.startswith("python") else 0:])
+    for start, reason in NOT_RUN.items():
+        if command.startswith(start + " ") or command == start:
+            return reason
+    if needs_mnist(words_of(item.text)) and not find_mnist():
+        return "needs MNIST: name its folder by MNIST_DIR"
+    needed = re.search(r"#.*needs (\S+)", item.text)
+    if needed and not is_there(needed[1]):
+        return f"needs {needed[1]}, which is not here"
+    if "--pictures" in item.text and not is_there("matplotlib"):
+        return "needs matplotlib"
+    return ""
+
+
+def is_there(name):
+    """Return whether there is such a package, or such a file in the repository."""
+    return (ROOT / name).exists() or (
+        "." not in name and importlib.util.find_spec(name) is not None)
+
+
+# --- running it
+
+class Course:
+    """A copy of the repository in which the commands are typed, one after another."""
+
+    def __init__(self, folder, long, items):
+        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(
+            ".git", "__pycache__", ".*_cache", "runs", "mnist"))
+        self.folder, self.long, self.items = folder, long, items
+        self.results, self.names = {}, {}
+        self.environment = {
+            **os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONDONTWRITEBYTECODE": "1",
+            "COLUMNS": "80", "MNIST_DIR": find_mnist() or ""}
+
+    def result(self, item):
+        """Return (exit code, output) of an item, after what it needs.
+
+        That is all that stands before it below its heading, and each file that was
+        created or lengthened before.
+        """
+        for earlier in self.items[:self.items.index(item) + 1]:
+            is_near = (earlier.page, earlier.section) == (item.page, item.section)
+            if ((is_near or earlier.kind in ("create", "append"))
+                    and earlier not in self.results
+                    and not obstacle(earlier, self.long)):
+                self.results[earlier] = self.run(earlier)
+        return self.results[item]
+
+    def run(self, item):
+        """Return (exit code, what it prints on stdout and stderr)."""
+        if item.kind == "python":
+            return self.run_python(item)
+        if item.file:
+            self.write(item)
+        if item.kind in ("create", "append"):
+            return 0, ""
+        return self.run_command(f"python {item.file}" if item.file else item.text)
+
+    def write(self, item):
+        """Write a file of the reader's, or what comes two empty lines below it."""
+        path, text = self.folder / item.file, item.text
+        if item.kind == "append":
+            text = path.read_text(encoding="utf-8") + "\n\n" + text
+        path.write_text(text, encoding="utf-8")
+
+    def run_python(self, item):
+        """Return (failures, their text) of a doctest; (0, "") after a program."""
+        names = self.names.setdefault((item.page, item.section), {"__name__": "lesson"})
+        if ">>>" not in item.text:
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(compile(item.text, str(item), "exec"), names)
+            return 0, ""
+        test = doctest.DocTestParser().get_doctest(
+            item.text, names, item.page, item.page, item.line - 1)
+        told = io.StringIO()
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+        failures, _ = runner.run(test, out=told.write, clear_globs=False)
+        names.update(test.globs)
+        return failures, told.getvalue()
+
+    def run_command(self, command):
+        """Return (exit code, what it printed on stdout and stderr)."""
+        words = [sys.executable, *words_of(command)[1:]]
+        with subprocess.Popen(
+                words + ["--no-browser"] * ("--draw" in words), cwd=self.folder,
+                env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True, encoding="utf-8") as process:
+            begun = ""
+            if "--draw" in words:                   # until Ctrl-C, as it says itself
+                while "Ctrl-C" not in begun and process.poll() is None:
+                    begun += process.stdout.readline()
+                address = re.search(r"http://\S+", begun)[0]
+                with urllib.request.urlopen(address, timeout=10) as page:
+                    assert b"<canvas" in page.read()
+                process.send_signal(signal.SIGINT)
+            try:
+                rest, _ = process.communicate(timeout=3600 if self.long else 120)
+            finally:
+                process.kill()      # leaving "with" waits for it; if it has ended, fine
+        return process.returncode, begun + rest
+
+
+# --- comparing
+
+def masked(text, differ):
+    """Return the lines of an output without what changes from machine to machine."""
+    for pattern, instead in MASKS:
+        text = re.sub(pattern, instead, text)
+    if differ:
+        text = re.sub(r"[ \t]*\d[\d.]*(e-?\d+)?", " #", text)
+    return [line.rstrip() for line in text.rstrip().splitlines()
+            if not (differ and any(word in line for word in NOT_EVERYWHERE))]
+
+
+def matches(lines, expected):
+    """Return whether lines are as expected, "..." being any number of them."""
+    if not expected:
+        return not lines
+    if expected[0] == "...":
+        return any(matches(lines[skip:], expected[1:])
+                   for skip in range(len(lines) + 1))
+    return bool(lines) and lines[0] == expected[0] and matches(lines[1:], expected[1:])
+
+
+def check(item, code, printed):
+    """Assert that an item ended as it should, with the output that stands below it."""
+    is_error = re.match(r"(train|predict|check)\.py: ", item.expected)
+    assert code == (2 if is_error else 0), printed
+    if item.kind != "python" and item.expected:
+        differ = "numbers will differ" in item.text
+        lines, expected = masked(printed, differ), masked(item.expected, differ)
+        assert matches(lines, expected), printed
+
+
+# --- the pages themselves
+
+def outside_blocks(text):
+    """Return the text of a page without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def broken_links(path):
+    """Return the links of a page to files, and to headings, that are not there."""
+    text = path.read_text(encoding="utf-8")
+    broken = []
+    for file, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", text):
+        target = path.parent / file if file else path
+        if not target.exists() or anchor and anchor not in anchors(target):
+            broken.append(f"{file}#{anchor}")
+    return broken
+
+
+def anchors(path):
+    """Return the names by which GitHub links to the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", outside_blocks(
+        path.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
+            for heading in headings}
