@@ -1,0 +1,161 @@
+"""The lessons: every block runs and prints what stands below it (see tools/pages.py)."""
+import doctest
+import gzip
+import importlib
+import json
+import re
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+from conftest import ROOT
+from tools.pages import (LANGUAGES, Course, blocks, broken_links, check, imported, items,
+                         obstacle)
+
+FOLDER = ROOT / "lessons"
+LESSONS = sorted(FOLDER.glob("[0-9]*.md"))
+PAGES = [FOLDER / "README.md", FOLDER / "teachers.md", *LESSONS]
+ITEMS = [item for path in LESSONS for item in items(path)]
+
+
+@pytest.fixture(scope="module")
+def course(request, tmp_path_factory):
+    return Course(tmp_path_factory.mktemp("lessons") / "digits",
+                  request.config.getoption("--long"), ITEMS)
+
+
+@pytest.mark.parametrize("item", ITEMS, ids=str)
+def test_it_does_what_the_lesson_says(item, course, monkeypatch):
+    reason = obstacle(item, course.long)
+    if reason:
+        pytest.skip(reason)
+    monkeypatch.chdir(course.folder)
+    check(item, *course.result(item))
+
+
+# --- what the learner has in the end
+
+
+def written(name):
+    """Return a file as the lessons' blocks alone make it."""
+    blocks = [item.text for item in ITEMS if item.file == name and item.kind != "put"]
+    return "\n\n".join(blocks)
+
+
+@pytest.mark.parametrize("name", ["my_network.py", "tiny.py"])
+def test_the_solution_is_what_the_lessons_add_up_to(name):
+    assert (FOLDER / "solutions" / name).read_text(encoding="utf-8") == written(name)
+
+
+def test_my_network_is_short_and_needs_the_standard_library_alone():
+    lines = [line for line in written("my_network.py").splitlines()
+             if line.strip() and '"""' not in line]
+    assert len(lines) < 130
+    names = set(imported(written("my_network.py")))
+    assert names == {"gzip", "json", "math", "random", "sys", "time"}
+
+
+@pytest.fixture
+def few_images(tmp_path):
+    """A folder with the first 300 training and 100 test images of the sample."""
+    for name, count in ("train", 300), ("t10k", 100):
+        for kind, start, size in ("images-idx3", 16, 784), ("labels-idx1", 8, 1):
+            file = f"{name}-{kind}-ubyte.gz"
+            with gzip.open(ROOT / "data" / "sample" / file) as whole:
+                data = whole.read(start + count * size)
+            with gzip.open(tmp_path / file, "wb") as part:
+                part.write(data[:4] + count.to_bytes(4, "big") + data[8:])
+    return tmp_path
+
+
+def test_my_network_trains_and_keeps_what_it_learnt(tmp_path, few_images):
+    path = tmp_path / "my_network.py"
+    path.write_text(written("my_network.py"), encoding="utf-8")
+    run = subprocess.run([sys.executable, path, few_images, "8", "2"], cwd=tmp_path,
+                         stdout=subprocess.PIPE, text=True, check=True)
+    losses = [float(line.split("loss ")[1].split(",")[0])
+              for line in run.stdout.splitlines()]
+    assert len(losses) == 2 and losses[1] < losses[0] < 2.6
+    network = json.loads((tmp_path / "network.json").read_text())
+    shapes = [(len(matrix), len(matrix[0])) for matrix in network]
+    assert shapes == [(784, 8), (1, 8), (8, 10), (1, 10)]
+
+
+# --- the pages themselves
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path):
+    text = path.read_text(encoding="utf-8")
+    assert "](" in text and not broken_links(path)
+    assert text.count("<details>") == text.count("</details>")
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)
+def test_a_lesson_has_all_its_parts(path):
+    text = path.read_text(encoding="utf-8")
+    assert re.match(rf"# {int(path.name[:2])}\. .+\n\n> \*\*The question\.\*\*", text)
+    assert re.search(r"!\[[^\]]{30,}\]\(figures/\w+\.svg\)", text)
+    exercise = text.split("\n## Exercise\n")[1]
+    assert "```output" in exercise and "<summary>Hint</summary>" in exercise
+    assert f"(solutions/{path.name[:2]}.py)" in exercise
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)
+def test_every_block_can_be_pasted(path):
+    text = path.read_text(encoding="utf-8")
+    assert {language for _, _, language, _ in blocks(text)} <= LANGUAGES
+    assert ">>>" not in text
+    assert all(item.kind != "python" for item in ITEMS if item.page.endswith(path.name))
+    assert not [line for _, _, language, block in blocks(text) if language == "python"
+                for line in block.splitlines() if len(line) > 88]
+
+
+def test_the_contents_list_every_lesson_in_order():
+    contents = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| \[.*\]\((.*)\)", contents, re.MULTILINE) == [
+        path.name for path in LESSONS]
+    titles = [path.read_text(encoding="utf-8").partition("\n")[0][2:] for path in LESSONS]
+    assert re.findall(r"^\| \[(.*)\]", contents, re.MULTILINE) == titles
+
+
+def test_the_glossary_has_the_main_words():
+    glossary = (FOLDER / "teachers.md").read_text(encoding="utf-8").lower()
+    glossary = glossary.split("## glossary")[1]
+    for word in ("logit", "transpose", "broadcasting", "bias", "activation", "softmax",
+                 "gradient", "epoch", "learning rate", "overfitting", "variance",
+                 "he's rule", "one-hot", "big-endian", "chain rule", "seed"):
+        assert re.search(rf"^\| {word}", glossary, re.MULTILINE), word
+
+
+# --- the figures
+
+
+def test_the_examples_of_the_drawing_module_are_true(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    assert doctest.testmod(importlib.import_module("drawing")) == (0, 1)
+
+
+def test_the_figures_are_those_that_the_script_draws(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    draw_figures = importlib.import_module("draw_figures")
+    monkeypatch.setattr(draw_figures, "FOLDER", tmp_path)
+    draw_figures.main([])
+    drawn = sorted(tmp_path.iterdir())
+    assert len(drawn) == len(draw_figures.FIGURES)
+    for path in drawn:
+        assert path.read_bytes() == (FOLDER / "figures" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "figures").glob("*.svg")),
+                         ids=lambda path: path.name)
+def test_a_figure_is_shown_and_legible(path):
+    text = path.read_text(encoding="utf-8")
+    root = ElementTree.fromstring(text)
+    assert 400 <= int(root.get("width")) <= 800         # so that it is not made smaller
+    assert min(map(float, re.findall(r'font-size="([\d.]+)"', text))) >= 13
+    assert root[1].tag.endswith("rect") and root[1].get("fill") == "#ffffff"    # the card
+    assert len(text) < 100_000
+    assert any(f"figures/{path.name}" in page.read_text(encoding="utf-8")
+               for page in PAGES)
