@@ -385,7 +385,8 @@ def statuses(answer):
 
 def test_damaged_requests_are_answered_or_refused(port, inputs, capfd):
     host = f"127.0.0.1:{port}"
-    seeds = [fuzzing.request("GET", path, host) for path in ("/", "/start", "/unit/3")]
+    seeds = [fuzzing.request("GET", path, host)
+             for path in ("/", "/start", "/unit?number=3")]
     seeds += [fuzzing.request("POST", path, host, bytes(size)) for path, size in (
         ("/picture", 784), ("/picture?damage=noise", 784), ("/ink", 19600))]
     assert [statuses(exchange(port, seed)) for seed in seeds] == [[200]] * 6

@@ -95,10 +95,11 @@ with make_server(Network([784, 16, 10]), 4, "0123456789") as server:
     server.serve_forever()
 """
 
-REQUESTS = [("GET", "/", b""), ("GET", "/start", b""), ("GET", "/unit/3", b""),
+REQUESTS = [("GET", "/", b""), ("GET", "/start", b""), ("GET", "/unit?number=3", b""),
             ("POST", "/picture", bytes(range(256)) * 3 + bytes(16)),
             ("POST", "/ink", bytes(9000) + b"\xff" * 900 + bytes(9700)),
-            ("POST", "/picture?damage=noise", bytes(784))]
+            ("POST", "/picture?damage=noise", bytes(784)),
+            ("POST", "/why?digit=3&rival=2", bytes(784))]
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ class Browser:
         self._process = subprocess.Popen(
             [chromium, *OPTIONS, f"--user-data-dir={folder}", "about:blank"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self._number, self._replies, self.problems = 0, {}, []
+        self._number, self._loads, self._replies, self.problems = 0, 0, {}, []
         try:
             port = self._wait_for_port(Path(folder) / "DevToolsActivePort")
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as list_:
@@ -136,6 +136,8 @@ class Browser:
             message = json.loads(self._web_socket.receive())
             if "id" in message:
                 self._replies[message["id"]] = message
+            elif message["method"] == "Page.loadEventFired":
+                self._loads += 1
             elif message["method"] == "Runtime.exceptionThrown":
                 self.problems.append(message["params"]["exceptionDetails"])
             elif message["method"] == "Log.entryAdded":
@@ -151,17 +153,27 @@ class Browser:
 
     # --- what a person does
 
-    def look(self, width, height, dark=False, phone=False):
-        """Set the size of the window and the theme."""
+    def look(self, width, height, dark=False, phone=False, forced=False):
+        """Set the size of the window and the theme; `forced` are Windows's contrast
+        colours."""
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=2 if phone else 1, mobile=phone)
         self.send("Emulation.setTouchEmulationEnabled", enabled=phone)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.send("Emulation.setEmulatedMedia", features=[scheme])
+        contrast = {"name": "forced-colors", "value": "active" if forced else "none"}
+        self.send("Emulation.setEmulatedMedia", features=[scheme, contrast])
 
     def open(self, url, until):
-        """Open a page and wait until the JavaScript `until` is true in it."""
+        """Open a page and wait until the JavaScript `until` is true in it.
+
+        Not before all scripts have run: `until` may name what they define.
+        """
+        loads = self._loads
         self.send("Page.navigate", url=url)
+        end = time.monotonic() + PATIENCE
+        while self._loads == loads and time.monotonic() < end:
+            self.ask("0")               # each result brings the events before it
+            time.sleep(0.02)
         self.wait(until)
 
     def ask(self, expression):
@@ -208,11 +220,27 @@ class Browser:
                  ".scrollIntoView({block: 'center'})")
         self.draw(selector, [[(0.5, 0.5)]])
 
-    def key(self, key, code=0, text="", modifiers=0):
-        """Press and release a key; `modifiers` 8 is Shift."""
-        for kind, typed in (("keyDown", text), ("keyUp", "")):
+    def hover(self, selector):
+        """Bring the mouse over an element, which is scrolled to first."""
+        self.ask(f"document.querySelector({json.dumps(selector)})"
+                 ".scrollIntoView({block: 'center'})")
+        self.mouse("mouseMoved", selector, 0.5, 0.5, button="none")
+
+    def mouse(self, kind, selector, x, y, button="left"):
+        """One event of the mouse, at (x, y) from 0 to 1 over an element."""
+        left, top, width, height = self.box(selector)
+        self.send("Input.dispatchMouseEvent", type=kind, x=left + x * width,
+                  y=top + y * height, button=button, buttons=int(button == "left"),
+                  clickCount=1)
+
+    def key(self, key, code=0, text="", modifiers=0, repeats=0):
+        """Press a key, hold it for so many repeats and release it; `modifiers` 8 is
+        Shift."""
+        kinds = [("keyDown", text, False), *[("keyDown", text, True)] * repeats,
+                 ("keyUp", "", False)]
+        for kind, typed, again in kinds:
             self.send("Input.dispatchKeyEvent", type=kind, key=key, text=typed,
-                      modifiers=modifiers, windowsVirtualKeyCode=code)
+                      autoRepeat=again, modifiers=modifiers, windowsVirtualKeyCode=code)
 
     def screenshot(self, path, selector=None):
         """Save the window, or one element of the page, as PNG."""

@@ -260,7 +260,7 @@ def damaged_png(rng, seeds: list) -> bytes:
 # Requests to the page
 # ---------------------------------------------------------------------------
 
-HTTP_TOKENS = (b"\r\n", b"\r\n\r\n", b"\n", b" ", b":", b"%", b"?damage=", b"/unit/",
+HTTP_TOKENS = (b"\r\n", b"\r\n\r\n", b"\n", b" ", b":", b"%", b"?damage=", b"/unit?number=",
                b"99999999", b"-1", b"../", b"%2e%2e/", b"\0", b"\xff", b"HTTP/9.9",
                b"HTTP/0.9", b"HEAD", b"PUT", b"Content-Length: 5\r\n",
                b"Content-Length: 99999999999999999999\r\n", b"Content-Length: -1\r\n",

@@ -1,0 +1,97 @@
+"use strict";
+// The answer: the output layer's logits and what softmax makes of them.
+
+function makeOutputs() {
+  const list = $("outputs");
+  for (const [k, name] of about.classes.entries()) {
+    const row = make("li", list, {id: `output-${k}`, tabIndex: -1}, {role: "option"});
+    make("span", row, {className: "node", textContent: name});
+    make("span", row, {className: "logit"});
+    make("span", make("span", row, {className: "track"}));
+    make("span", row, {className: "percent"});
+    points(row, {digit: k});
+  }
+  roving(list);
+  const softmax = about.loss === "cross-entropy" ? "softmax" : "sigmoid";
+  $("heads").lastElementChild.textContent = softmax;
+  list.setAttribute("aria-label", `Output layer: logit and ${softmax} of each class`);
+}
+
+function showAnswer() {
+  const now = current();
+  showResult(now);
+  [...$("outputs").children].forEach((row, k) => {
+    const [, logit, track, portion] = row.children;
+    const output = now ? now.outputs[k] : 0;
+    row.className = now && k === best(now) ? "best" : "";
+    logit.textContent = now ? fixed(now.logits[k]) : "";
+    track.firstChild.style.width = `${100 * output}%`;
+    portion.textContent = now ? percent(output) : "";
+    row.setAttribute("aria-label", now ? `${about.classes[k]}: logit `
+      + `${fixed(now.logits[k])}, ${percent(output)}` : about.classes[k]);
+  });
+  showNotes(now);
+  const text = $("result").textContent.replace(/\s+/g, " ").trim();
+  $("brief").textContent = now ? text : "";
+  sayLater(now ? `Answer: ${text}. ${$("notes").textContent}` : "Nothing drawn.");
+}
+
+// "3", or "?" where there is no digit, or each of several digits as a button.
+function showResult(now) {
+  const several = found && found.digits.length > 1;
+  $("digit").replaceChildren();
+  $("share").textContent = now ? shareText(now) : "nothing drawn yet";
+  if (!several) {
+    $("digit").textContent = now ? (found.remark ? "?" : named(now)) : "–";
+    return;
+  }
+  found.digits.forEach((readings, k) => {
+    const button = make("button", $("digit"), {
+      type: "button", textContent: named(readings[Math.min(step, readings.length - 1)]),
+      onclick: () => { which = k; show(); $("digit").children[k].focus(); }});
+    button.setAttribute("aria-pressed", k === which);
+    button.setAttribute("aria-label", `digit ${k + 1} of ${found.digits.length}: `
+      + button.textContent);
+  });
+}
+
+function shareText(now) {
+  if (found.remark) {
+    return `${found.remark}: no digit. If it has to be one, ${named(now)} `
+      + `(${share(now)}).`;
+  }
+  const perhaps = now.perhaps === null ? ""
+    : `, perhaps ${about.classes[now.perhaps]}`;
+  return found.digits.length > 1 ? `digit ${which + 1} is ${named(now)}${perhaps} `
+    + `(${share(now)})` : share(now) + perhaps;
+}
+
+// What has been done to the picture or the network is said beside the answer.
+function showNotes(now) {
+  const notes = $("notes"), deed = visible().at(-1);
+  notes.replaceChildren();
+  if (now && readFor && step) {
+    make("span", notes, {textContent: DAMAGES[readFor].did(step)});
+  }
+  if (deed && deed.marks) {
+    make("span", notes, {textContent: `${counted(deed.marks.size, "pixel")} changed`});
+  }
+  if (off.size) {
+    make("span", notes, {textContent: `${counted(off.size, "unit")} switched off`});
+    make("button", notes, {type: "button", textContent: "Switch on",
+                           onclick: () => switchUnits([...off])});
+  }
+}
+
+// Screen readers speak when the hand is still, not with every bit of a stroke.
+let speaking = 0;
+
+function say(text) {
+  clearTimeout(speaking);
+  $("spoken").textContent = text;
+}
+
+function sayLater(text) {
+  clearTimeout(speaking);
+  speaking = setTimeout(() => { $("spoken").textContent = text; }, 700);
+}

@@ -1,0 +1,362 @@
+"""The server of a page, from outside: what it answers, what it refuses, who may ask."""
+import base64
+import hashlib
+import http.client
+import json
+import re
+import socket
+import threading
+import time
+import urllib.request
+
+import pytest
+from conftest import serving
+from tools.asking import ask, is_short_refusal, raw
+
+from show import server as page_server
+from show.server import Question, Refusal, Server
+
+SHORT, LONG = bytes(784), bytes(19600)
+
+PAGE = """<!DOCTYPE html>
+<html><head><link rel="stylesheet" href="look.css"></head>
+<body><p>Hello</p><script src="first.js"></script><script src="second.js"></script>
+</body></html>
+"""
+
+
+def double(content, times, of):
+    """An answer with content and fields."""
+    if of == "nothing":
+        raise Refusal(404, "there is no such thing")
+    return {"sum": sum(content) * int(times or 2), "of": of}
+
+
+QUESTIONS = {"/about": Question(lambda: {"sizes": [784, 10]}),
+             "/field": Question(lambda number: {"number": number}, ("number",)),
+             "/huge": Question(lambda: {"weight": float("inf")}),
+             "/short": Question(double, ("times", "of"), len(SHORT)),
+             "/long": Question(double, ("times", "of"), len(LONG))}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """A page of four files."""
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "look.css").write_text("p { color: red }\n")
+    (folder / "first.js").write_text("const a = 1;\n")
+    (folder / "second.js").write_text("let b = a;\n")
+    (folder / "page.html").write_text(PAGE)
+    return folder / "page.html"
+
+
+@pytest.fixture(scope="module")
+def server(page):
+    with serving(Server(page, QUESTIONS)) as server:
+        yield server
+
+
+# ---------------------------------------------------------------------------
+# What is answered
+# ---------------------------------------------------------------------------
+
+def test_the_page_comes_in_one_piece(server):
+    status, kind, content, headers = ask(server, "GET", "/")
+    assert (status, kind) == (200, "text/html; charset=utf-8")
+    assert content.decode() == PAGE.replace(
+        '<link rel="stylesheet" href="look.css">',
+        "<style>\np { color: red }\n</style>").replace(
+        '<script src="first.js"></script><script src="second.js"></script>',
+        "<script>\nconst a = 1;\n</script><script>\nlet b = a;\n</script>")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_its_policy_allows_its_own_scripts_and_style_alone(server):
+    _, _, content, headers = ask(server, "GET", "/")
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    found = dict(part.split(" ", 1) for part in policy.split("; "))
+    for tag, count in (("script", 2), ("style", 1)):
+        hashes = [base64.b64encode(hashlib.sha256(text).digest()).decode() for text in
+                  re.findall(f"<{tag}>(.*?)</{tag}>".encode(), content, re.DOTALL)]
+        assert len(hashes) == count
+        assert found[f"{tag}-src"] == " ".join(f"'sha256-{text}'" for text in hashes)
+
+
+def test_questions_are_answered_with_their_content_and_fields(server):
+    assert json.loads(ask(server, "GET", "/about")[2]) == {"sizes": [784, 10]}
+    status, kind, content, _ = ask(server, "GET", "/field?number=%2017")
+    assert (status, kind) == (200, "application/json")
+    assert json.loads(content) == {"number": " 17"}
+    assert json.loads(ask(server, "GET", "/field")[2]) == {"number": ""}
+    content = ask(server, "POST", "/short?of=x&times=3", b"\1" * 784)[2]
+    assert json.loads(content) == {"sum": 3 * 784, "of": "x"}
+    assert json.loads(ask(server, "POST", "/long", LONG)[2]) == {"sum": 0, "of": ""}
+
+
+def test_requests_in_parallel_get_their_own_answers(server):
+    found = {}
+
+    def read(number):
+        body = bytes([number]) * 784
+        found[number] = json.loads(ask(server, "POST", "/short?times=1", body)[2])
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {k: answer["sum"] for k, answer in found.items()} == {
+        k: 784 * k for k in range(24)}
+
+
+def test_a_hundred_connections_may_wait_at_once(page):
+    with Server(page, QUESTIONS) as server:         # which accepts none of them yet
+        address = "127.0.0.1", server.server_port
+        waiting = [socket.create_connection(address, timeout=2) for _ in range(100)]
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            request = f"GET /about HTTP/1.0\r\nHost: 127.0.0.1:{address[1]}\r\n\r\n"
+            for connection in waiting:
+                connection.sendall(request.encode())
+            for connection in waiting:
+                with connection, connection.makefile("rb") as answer:
+                    assert answer.read().startswith(b"HTTP/1.1 200 ")
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "[::1]", "127.0.0.1"])
+def test_the_names_of_this_machine_are_answered(server, host):
+    host = f"{host}:{server.server_port}"
+    assert ask(server, "GET", "/about", Host=host)[0] == 200
+    origin = f"http://{host.lower()}"
+    assert ask(server, "POST", "/short", SHORT, Host=host, Origin=origin)[0] == 200
+
+
+def test_only_the_loopback_listens(server):
+    assert server.server_address[0] == "127.0.0.1"
+
+
+# ---------------------------------------------------------------------------
+# What is refused
+# ---------------------------------------------------------------------------
+
+@pytest.mark.parametrize("method, path, status", [
+    ("GET", "/favicon.ico", 404), ("GET", "/first.js", 404), ("GET", "/about/", 404),
+    ("GET", "/../server.py", 404), ("GET", "/%00", 404), ("GET", "http://[", 404),
+    ("GET", "/short", 405), ("GET", "/long", 405), ("POST", "/", 405),
+    ("POST", "/about", 405), ("POST", "/nothing", 404), ("POST", "short", 404),
+    ("PUT", "/", 405), ("DELETE", "/", 405), ("OPTIONS", "/", 405), ("TRACE", "/", 405),
+    ("BREW", "/", 405)])
+def test_unknown_paths_and_methods_are_refused(server, method, path, status):
+    text = (f"{method} {path} HTTP/1.1\r\nHost: localhost:{server.server_port}\r\n"
+            "Content-Length: 0\r\n\r\n")
+    lines = raw(server, text.encode()).split(b"\r\n")
+    assert lines[0].startswith(b"HTTP/1.1 %d " % status), lines[0]
+    assert (b"Allow: GET, POST" in lines) == (status == 405)
+    assert lines[-1].count(b"\n") == 1 and len(lines[-1]) < 100
+
+
+def test_head_is_refused_without_content(server):
+    text = f"HEAD / HTTP/1.1\r\nHost: localhost:{server.server_port}\r\n\r\n"
+    answer = raw(server, text.encode())
+    assert answer.startswith(b"HTTP/1.1 405 ") and answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("host", [
+    "evil.example", "127.0.0.1", "127.0.0.1:1", "localhost", "localhost:80", "",
+    "127.0.0.1.evil.example:PORT", "evil.example:PORT", "0.0.0.0:PORT", "::1:PORT",
+    "user@localhost:PORT"])
+def test_another_host_is_refused(server, host):
+    host = host.replace("PORT", str(server.server_port))
+    assert is_short_refusal(ask(server, "GET", "/", Host=host), 403)
+    answer = ask(server, "POST", "/short", SHORT, Host=host, Origin=f"http://{host}")
+    assert is_short_refusal(answer, 403)
+
+
+def test_no_host_and_two_hosts_are_refused(server):
+    assert is_short_refusal(ask(server, "GET", "/", Host=None), 400)
+    host = f"Host: localhost:{server.server_port}\r\n"
+    answer = raw(server, f"GET / HTTP/1.1\r\n{host}{host}\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("origin", [
+    None, "null", "http://evil.example", "https://127.0.0.1:PORT", "http://127.0.0.1",
+    "http://127.0.0.1:PORT/", "http://localhost:PORT"])
+def test_a_post_from_elsewhere_is_refused(server, origin):
+    origin = origin and origin.replace("PORT", str(server.server_port))
+    assert is_short_refusal(ask(server, "POST", "/short", SHORT, Origin=origin), 403)
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/json",
+                                  "application/x-www-form-urlencoded"])
+def test_what_a_form_could_send_is_refused(server, kind):
+    answer = ask(server, "POST", "/short", SHORT, Content_Type=kind)
+    assert is_short_refusal(answer, 415)
+
+
+@pytest.mark.parametrize("path, length", [
+    ("/long", 0), ("/long", 784), ("/long", 19599), ("/short", 0), ("/short", 783),
+    ("/short", 785), ("/short", 19600)])
+def test_content_of_another_length_is_refused(server, path, length):
+    assert is_short_refusal(ask(server, "POST", path, bytes(length)), 400)
+
+
+@pytest.mark.parametrize("length", [19601, 200_000, 5_000_000])
+def test_content_that_is_too_long_is_refused(server, length):
+    """A client that sends all of it at once must still get to read why."""
+    head = head_of_drawing(server).replace(b"19600", b"%d" % length)
+    answer = raw(server, head + bytes(min(length, 2_000_000)), end=True)
+    assert answer.startswith(b"HTTP/1.1 413 "), answer
+
+
+@pytest.mark.parametrize("length, status", [
+    (None, 411), ("-1", 400), ("+784", 400), ("7_84", 400), ("784.0", 400), ("", 400),
+    ("ten", 400), ("0x310", 400), ("9" * 50, 400), ("784, 784", 400)])
+def test_a_nonsensical_content_length_is_refused(server, length, status):
+    answer = ask(server, "POST", "/short", b"" if length is None else SHORT,
+                 Content_Length=length)
+    assert is_short_refusal(answer, status)
+
+
+def test_chunks_and_two_lengths_are_refused(server):
+    assert is_short_refusal(ask(server, "POST", "/short", b"0\r\n\r\n",
+                                Content_Length=None, Transfer_Encoding="chunked"), 411)
+    assert is_short_refusal(ask(server, "GET", "/", Transfer_Encoding="chunked"), 400)
+    assert is_short_refusal(ask(server, "GET", "/", Content_Length="5"), 400)
+    head = head_of_drawing(server).replace(b"Content-Length: 19600", b"Content-Length: "
+                                           b"0\r\nContent-Length: 5")
+    assert raw(server, head).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("query, status", [
+    ("x=1", 400), ("times", 400), ("times=1&times=2", 400), ("xtimes=1", 400),
+    ("%", 400), ("of=%ff", 400), ("times=1&x=1", 400), ("&".join("abcdefghi"), 400),
+    ("of=nothing", 404)])
+def test_an_unknown_query_is_refused(server, query, status):
+    assert is_short_refusal(ask(server, "POST", f"/short?{query}", SHORT), status)
+
+
+def test_numbers_that_json_does_not_have_are_refused(server):
+    assert is_short_refusal(ask(server, "GET", "/huge"), 422)
+
+
+@pytest.mark.parametrize("text, status", [
+    (b"hello\r\n\r\n", 400), (b"GET / HTTP/9.9\r\n\r\n", 400), (b"\0\xff\r\n\r\n", 400),
+    (b"GET / HTTP/x\r\n\r\n", 400), (b"a" * 5000 + b"\r\n\r\n", 400),
+    (b"GET / / /\r\n\r\n", 400),
+    (b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n", 414),
+    (b"GET / HTTP/1.1\r\nA: " + b"a" * 70000 + b"\r\n\r\n", 431),
+    (b"GET / HTTP/1.1\r\n" + b"A: a\r\n" * 200 + b"\r\n", 431),
+    (b"GET / HTTP/1.0\r\n\r\n", 400),
+    (b"GET https://127.0.0.1/ HTTP/1.1\r\n\r\n", 400)])
+def test_what_is_no_request_is_refused(server, capfd, text, status):
+    answer = raw(server, text, end=True)
+    assert b" %d " % status in answer.split(b"\r\n")[0]
+    assert len(answer.split(b"\r\n")[-1]) < 100
+    assert b"Traceback" not in answer and capfd.readouterr() == ("", "")
+
+
+# ---------------------------------------------------------------------------
+# Clients that stop, drip or go away
+# ---------------------------------------------------------------------------
+
+def head_of_drawing(server):
+    """The head of a request that the page would send with a drawing."""
+    host = f"localhost:{server.server_port}"
+    return (f"POST /long HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
+            "Content-Type: application/octet-stream\r\n"
+            "Content-Length: 19600\r\n\r\n").encode()
+
+
+def test_a_client_that_stops_or_goes_away_hurts_nobody(page, monkeypatch, capfd):
+    monkeypatch.setattr(page_server._Handler, "timeout", 0.2)
+    with serving(Server(page, QUESTIONS)) as server:
+        head = head_of_drawing(server)
+        assert raw(server, head + bytes(100)).startswith(b"HTTP/1.1 408 ")   # it stops
+        assert raw(server, head + bytes(100), end=True).startswith(b"HTTP/1.1 400 ")
+        assert raw(server, b"GET / HT") == b""                    # cut off in silence
+        assert raw(server, b"") == b""
+        with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
+            connection.sendall(head + LONG)                       # and does not listen
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                  b"\1\0\0\0\0\0\0\0")            # reset when closed
+        with urllib.request.urlopen(server.url) as page:
+            assert page.status == 200
+    assert capfd.readouterr() == ("", "")
+
+
+def drip(server, text):
+    """Send what is given and then a byte each 0.05 s; what comes back within 10 s."""
+    with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
+        connection.sendall(text)
+        connection.settimeout(0.05)
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            connection.sendall(b"x")
+            try:
+                return connection.recv(1000)
+            except socket.timeout:
+                pass
+            except ConnectionResetError:
+                return b""
+    raise TimeoutError("it is still waited for")
+
+
+@pytest.mark.parametrize("text, answer", [
+    (b"", b""), (b"GET / HTTP/1.1\r\nHost: ", b""), (None, b"HTTP/1.1 408 ")])
+def test_a_client_that_drips_is_not_waited_for(page, monkeypatch, text, answer):
+    monkeypatch.setattr(page_server._Handler, "timeout", 0.3)
+    with serving(Server(page, QUESTIONS)) as server:
+        text = head_of_drawing(server) if text is None else text
+        assert drip(server, text).startswith(answer)
+
+
+def test_each_request_of_a_connection_has_its_own_time(page, monkeypatch):
+    monkeypatch.setattr(page_server._Handler, "timeout", 1.0)
+    with serving(Server(page, QUESTIONS)) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
+        connection.connect()
+        for _ in range(4):
+            connection.sock.sendall(head_of_about(server))
+            answer = http.client.HTTPResponse(connection.sock)
+            answer.begin()
+            assert answer.status == 200 and answer.read() == b'{"sizes": [784, 10]}'
+            time.sleep(0.4)             # 1.6 s in all, but never 1 s without a request
+        connection.close()
+
+
+def head_of_about(server):
+    """A request without content."""
+    return (f"GET /about HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\n"
+            "\r\n").encode()
+
+
+# ---------------------------------------------------------------------------
+# The start and the end
+# ---------------------------------------------------------------------------
+
+def test_a_port_in_use_is_one_line(server, page):
+    with pytest.raises(OSError, match=f"port {server.server_port}: found .*, expected"):
+        Server(page, QUESTIONS, server.server_port)
+
+
+def test_run_tells_its_address_opens_a_browser_and_ends(page, monkeypatch, capsys):
+    opened, urls = threading.Event(), []
+    monkeypatch.setattr(page_server.webbrowser, "open",
+                        lambda url: (urls.append(url), opened.set()))
+
+    def interrupted(self, poll_interval=0.5):
+        assert opened.wait(5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Server, "serve_forever", interrupted)
+    with Server(page, QUESTIONS) as server:
+        server.run(True, urls.append)
+    assert urls == [server.url] * 2 and server.url.startswith("http://127.0.0.1:")
+    assert capsys.readouterr() == ("", "")
