@@ -29,7 +29,7 @@ from data_loader import Dataset
 from engine.sparse import SparseMatrix
 from errors import DataError
 from learning.augment import gather, shift_map
-from learning.models import seen
+from learning.models import quantized
 from my_math import Matrix
 from network import LOSSES, Network
 from pictures.digit import find_digits, normalised
@@ -204,8 +204,9 @@ class Reader:
     def change(self, content: bytes, goal: str, off: str) -> dict:
         """Return [pixel, new grey] of few changes that make it another class."""
         wanted = self._number(goal, len(self._names), "goal") if goal else None
-        return {"pixels": fewest_changes(self._network, seen(content, self._levels),
-                                         wanted, self._masks(off))}
+        picture = quantized(content, self._levels)
+        return {"pixels": fewest_changes(self._network, picture, wanted,
+                                         self._masks(off))}
 
     # --- parts of the answers
 
