@@ -237,15 +237,14 @@ def show_test(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) ->
 def draw_pictures(folder: Path, model: Model, test: Dataset, report: Evaluation
                   ) -> None:
     """Draw the model's pictures into a folder, made if need be, and say which."""
-    from show import plots
+    from show import embedding, figures
     live = LiveLine()
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        names = plots.draw_model(folder, model.network, test, report, model.levels,
-                                 progress=live.show)
+        names = figures.draw_model(folder, model, test, report, live.show)
+        names += embedding.draw_hidden_layer(
+            folder, model, test, figures.foot_of(model, report, test), live.show)
     except ImportError as error:
-        raise OptionError(f"--pictures: found no matplotlib ({error}), expected it "
-                          "installed: python -m pip install matplotlib") from None
+        raise OptionError(f"--pictures: {error}") from None
     finally:
         live.clear()
     print(f"Pictures in {shown_path(folder)}: {', '.join(names)}")

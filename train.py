@@ -34,7 +34,7 @@ from learning.settings import (DEFAULTS, GROUPS, RECIPES, add_options, as_option
 from learning.engines import DivergedError
 from learning.training import check_learnable, new_network, train_network
 from network import Evaluation, Network
-from show import charts, figures, plots
+from show import charts, figures
 from show.console import Parser, load_data, path_name, run_command
 
 EXAMPLES = """\
@@ -209,10 +209,10 @@ def finish(report: Evaluation, test: Dataset, folder: Path,
           f"classified correctly.\nModel: {model}")
     if draw:
         try:
-            names = plots.draw_run(folder, history, report, test)
+            names = figures.draw_run(folder, history, report, test)
             print(f"Pictures: {', '.join(names)}")
-        except ImportError:
-            print("No pictures drawn: matplotlib is not installed.")
+        except ImportError as error:
+            print(f"No pictures drawn: {error}")
     print(f"Try it: python predict.py --index 42 --model {shlex.quote(model)}"
           f"{data_option(data)}")
 
@@ -481,10 +481,9 @@ def report_grid(plan: Plan, results: dict[str, dict], folder: Path,
     print("Table:", ", ".join(shown_path(folder / name) for name in tables))
     if not options.no_plots:
         try:
-            figures.grid_search(found[0]).savefig(folder / "heatmap.png")
-            print("Picture: heatmap.png")
-        except ImportError:
-            print("No picture drawn: matplotlib is not installed.")
+            print("Picture:", *figures.draw_search(folder, found[0]))
+        except ImportError as error:
+            print(f"No picture drawn: {error}")
     print(f"Train the best: {plan.command(found[1])}{data_option(options.data)}")
 
 

@@ -1,18 +1,13 @@
 """What pictures are made of, in numbers and in text: no matplotlib is needed here.
 
     per_class       precision, recall and F1 of each class
-    curve_lines     the curves of a run as a table, with the gap and the best epoch
     survey          what a search over settings found; grid_lines is its table
-    scatter_lines   points on a page, each as a character
     weight_lines    what a hidden unit looks for, in signs
 """
 from __future__ import annotations
 
-import math
-from collections import Counter
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import NamedTuple, Sequence
 
-from learning.checkpoint import best_row, judged_by
 from learning.settings import plain
 from learning.survey import Survey
 from network import Evaluation
@@ -49,48 +44,6 @@ def per_class(report: Evaluation) -> list[Scores]:
 
 def _part(some: int, whole: int) -> float:
     return some / whole if whole else 0.0
-
-
-# ---------------------------------------------------------------------------
-# The curves of a run
-# ---------------------------------------------------------------------------
-
-def best_epoch(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The row of the highest validation accuracy, the first of equals.
-
-    None where there are no validation images: a test set chooses nothing.
-    """
-    if judged_by(history[0]) == "test":
-        return None
-    return best_row(history)
-
-
-def gap(row: Mapping[str, Any]) -> float:
-    """Accuracy on training images less that on the images judged by, in points (%).
-
-    Above 0 the network knows its training images better than others: it overfits.
-    Below 0 its training images were harder: bent, or seen while it knew less.
-    """
-    return 100 * (row["train_accuracy"] - row[f"{judged_by(row)}_accuracy"])
-
-
-def curve_lines(history: Sequence[Mapping[str, Any]], most: int = 20) -> list[str]:
-    """A table of the epochs, about `most` of them, the first, last and best among them.
-
-    The gap is in points; an arrow is at the best epoch.
-    """
-    judged, best = judged_by(history[0]), best_epoch(history)
-    step = max(1, math.ceil((len(history) - 1) / most))
-    loss_too = f"{judged}_loss" in history[0]
-    heads = ["epoch", "loss", *([f"{judged} loss"] if loss_too else []),
-             "training", judged, "gap", ""]
-    rows = [[row["epoch"], f"{row['loss']:.4f}",
-             *([f"{row[f'{judged}_loss']:.4f}"] if loss_too else []),
-             f"{row['train_accuracy']:.2%}", f"{row[f'{judged}_accuracy']:.2%}",
-             f"{gap(row):+.2f}", "<- best" if row is best else ""]
-            for i, row in enumerate(history)
-            if i % step == 0 or row is best or row is history[-1]]
-    return [line.rstrip() for line in table([heads, *rows])]
 
 
 # ---------------------------------------------------------------------------
@@ -135,47 +88,8 @@ def over(found: Survey) -> str:
 
 
 # ---------------------------------------------------------------------------
-# Points and weights as characters
+# Weights as characters
 # ---------------------------------------------------------------------------
-
-def class_keys(names: Sequence[str]) -> list[str]:
-    """A character for each class: its name where all names are one, else A, B, C, ...
-
-    >>> class_keys(["cat", "dog"]), class_keys("01")
-    (['A', 'B'], ['0', '1'])
-    """
-    if all(len(name) == 1 for name in names):
-        return list(names)
-    letters = [chr(code) for code in (*range(65, 91), *range(97, 123), *range(192, 448))
-               if chr(code) not in "IOl"]        # too much like one another and digits
-    return letters[:len(names)]
-
-
-def scatter_lines(points: Sequence[Sequence[float]], labels: Sequence[int],
-                  names: Sequence[str], width: int = 72, height: int = 26) -> list[str]:
-    """Points (x, y) on a page of characters, y upwards, each shown by its class.
-
-    Where several fall on one place, the class of most of them is shown.
-
-    >>> scatter_lines([(0, 0), (1, 1)], [0, 1], "ab", width=3, height=2)
-    ['  b', 'a']
-    """
-    lows = [min(axis) for axis in zip(*points)]
-    spans = [max(axis) - low or 1.0 for axis, low in zip(zip(*points), lows)]
-    places: dict[tuple, Counter] = {}
-    for (x, y), label in zip(points, labels):
-        column = round((x - lows[0]) / spans[0] * (width - 1))
-        row = height - 1 - round((y - lows[1]) / spans[1] * (height - 1))
-        places.setdefault((row, column), Counter())[label] += 1
-    keys = class_keys(names)
-    page = [[" "] * width for _ in range(height)]
-    for (row, column), found in places.items():
-        page[row][column] = keys[found.most_common(1)[0][0]]
-    lines = ["".join(row).rstrip() for row in page]
-    if keys != list(names):
-        lines += ["", ", ".join(f"{key} {name}" for key, name in zip(keys, names))]
-    return lines
-
 
 def weight_lines(weights: Sequence[float], width: int) -> list[str]:
     """The weights of one hidden unit, a pixel each, in signs on the page of the image.

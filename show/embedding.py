@@ -1,7 +1,7 @@
-"""Many dimensions on a flat page: principal components, and t-SNE.
+"""The last hidden layer on a flat page: principal components, and t-SNE.
 
-Both take an n x d matrix, a sample a row, such as what the hidden layer makes of n
-images, and return fewer columns that can be drawn:
+Both take an n x d matrix, a sample a row, here the hidden layer's activations for n
+images, and return fewer columns, which are drawn:
 
     pca     turns the axes so that the first ones show as much of the spread as axes can
     tsne    moves n points on a page until those that were neighbours are neighbours
@@ -13,12 +13,24 @@ from __future__ import annotations
 
 import math
 import random
-from itertools import chain, zip_longest
+import statistics
+from itertools import accumulate, chain, zip_longest
+from pathlib import Path
 from typing import Callable, NamedTuple, Sequence
 
+from data_loader import Dataset
+from engine.sparse import SparseMatrix
+from learning.models import Model
 from my_math import Matrix, dot
+from show.figures import GREY, Axes, Figure, Progress, Rows, draw_all, new_figure
 
-Progress = Callable[[int, int], None]      # (steps done, steps in all)
+Steps = Callable[[int, int], None]          # called with steps done, steps in all
+
+MAPPED = 1000           # images on a page
+COMPONENTS = 20         # principal components whose share is shown
+# Dark enough to be read as small characters on white: a contrast of 5 or more.
+CLASS_COLOURS = ("#1b1b1b", "#8a5000", "#00705a", "#b01560", "#4b2fa0", "#c0101c",
+                 "#5c6000", "#00668a", "#5f6570", "#8f35a8")
 
 WIDEST = 128            # columns up to which all eigenvectors are found, in 4 s
 # p_ij times 4 at first: clusters form while points can still pass one another.  With
@@ -41,12 +53,12 @@ class Components(NamedTuple):
 
     @property
     def explained(self) -> list[float]:
-        """The part of all variance that each component has, 0..1; 0 where none is."""
+        """Each component's part of all variance, 0..1; 0 where there is none."""
         return [value / self.total if self.total else 0.0 for value in self.variances]
 
 
 def pca(samples: Matrix, components: int) -> Components:
-    """The k directions in which the samples (n x d) are spread most.
+    """Return the k directions in which the samples (n x d) are spread most.
 
         C = 1 / (n - 1) (X - mean)^T (X - mean)   (d x d)   = V diag(variances) V^T
         scores = (X - mean) V[:, :k]              (n x d)(d x k)
@@ -74,13 +86,13 @@ def pca(samples: Matrix, components: int) -> Components:
 
 
 def _upright(vector: list[float]) -> list[float]:
-    """The vector or its opposite: the one whose largest number is above 0."""
+    """Return the vector or its opposite, so that its largest number is above 0."""
     return vector if max(vector, key=abs) > 0 else [-x for x in vector]
 
 
 def _leading_eigenvectors(matrix: Matrix, count: int, rounds: int = 30
                           ) -> tuple[list[float], Matrix]:
-    """The `count` largest eigenvalues of a wide symmetric A >= 0, and their vectors.
+    """Return the `count` largest eigenvalues of a wide symmetric A >= 0, and vectors.
 
     Subspace iteration (Golub and Van Loan, section 8.2.4): Q <- orthonormal(A Q) turns
     a few columns more than are wanted towards the leading vectors, then the small
@@ -96,7 +108,7 @@ def _leading_eigenvectors(matrix: Matrix, count: int, rounds: int = 30
 
 
 def _orthonormal(matrix: Matrix) -> Matrix:
-    """Columns of length 1 at right angles that span the same (Gram and Schmidt).
+    """Return columns of length 1 at right angles of the same span (Gram and Schmidt).
 
     A column that the ones before it span already has no direction of its own: it
     becomes 0, and so do its eigenvalue and its part in the result.
@@ -119,7 +131,7 @@ def _orthonormal(matrix: Matrix) -> Matrix:
 # ---------------------------------------------------------------------------
 
 def neighbour_weights(distances: Sequence[float], perplexity: float) -> list[float]:
-    """p_{j|i}, how near the others are to sample i, from their squared distances.
+    """Return p_{j|i}, how near the others are to sample i, from squared distances.
 
         p_{j|i} = exp(-b d_j) / sum_k exp(-b d_k),    sum_j p_{j|i} = 1
 
@@ -142,8 +154,8 @@ def neighbour_weights(distances: Sequence[float], perplexity: float) -> list[flo
 
 
 def affinities(samples: Matrix, perplexity: float,
-               progress: Progress = lambda done, total: None) -> list[list[float]]:
-    """p_ij = (p_{j|i} + p_{i|j}) / 2n for j < i: row i has i numbers.
+               progress: Steps = lambda done, total: None) -> list[list[float]]:
+    """Return p_ij = (p_{j|i} + p_{i|j}) / 2n for j < i: row i has i numbers.
 
     p_ij = p_ji, so half of them are all of them; with both halves their sum is 1.
     Raises ValueError where the perplexity is not from 1 to below n - 1, the number of
@@ -166,7 +178,7 @@ def affinities(samples: Matrix, perplexity: float,
 
 
 def _mirrored(lower: Sequence[Sequence[float]]) -> list[list[float]]:
-    """All of a symmetric matrix with a diagonal of 0, from the rows below it.
+    """Return all of a symmetric matrix with a diagonal of 0, from the rows below it.
 
     >>> _mirrored([[], [1], [2, 3]])
     [[0.0, 1, 2], [1, 0.0, 3], [2, 3, 0.0]]
@@ -181,7 +193,7 @@ def _mirrored(lower: Sequence[Sequence[float]]) -> list[list[float]]:
 # ---------------------------------------------------------------------------
 
 def _closeness(xs: Sequence[float], ys: Sequence[float]) -> list[list[float]]:
-    """w_ij = 1 / (1 + |y_i - y_j|^2) for j < i, Student's t with one degree of freedom.
+    """Return w_ij = 1 / (1 + |y_i - y_j|^2) for j < i, Student's t of one degree.
 
     Its heavy tail lets points that are no neighbours lie far apart at little cost.
     """
@@ -189,21 +201,13 @@ def _closeness(xs: Sequence[float], ys: Sequence[float]) -> list[list[float]]:
              for x, y in zip(xs[:i], ys)] for i, (a, b) in enumerate(zip(xs, ys))]
 
 
-def divergence(near: Sequence[Sequence[float]], xs: Sequence[float],
-               ys: Sequence[float]) -> float:
-    """KL(P || Q) = sum_{i != j} p_ij log(p_ij / q_ij), with q_ij = w_ij / Z and
-    Z = sum_{k != l} w_kl: what t-SNE makes small.  0 where q is p."""
-    closeness = _closeness(xs, ys)
-    z = 2 * sum(map(sum, closeness))
-    return 2 * sum(p * math.log(p * z / w) for p_row, w_row in zip(near, closeness)
-                   for p, w in zip(p_row, w_row) if p)
-
-
 def gradient(near: Sequence[Sequence[float]], xs: Sequence[float],
              ys: Sequence[float], exaggeration: float = 1.0
              ) -> tuple[list[float], list[float]]:
-    """dKL/dx_i and dKL/dy_i for the points (x_i, y_i), with e p_ij in place of p_ij.
+    """Return dKL/dx_i and dKL/dy_i for the points (x_i, y_i), e p_ij in place of p_ij.
 
+        KL(P || Q) = sum_{i != j} p_ij log(p_ij / q_ij)
+        q_ij = w_ij / Z,    Z = sum_{k != l} w_kl
         dKL/dx_i = 4 sum_j (e p_ij - q_ij) w_ij (x_i - x_j) = 4 (x_i sum_j f_ij
                                                              - sum_j f_ij x_j)
 
@@ -246,18 +250,18 @@ class _Axis:
 
 def tsne(samples: Matrix, rng: random.Random, perplexity: float = 30.0,
          iterations: int = 200, start: Matrix | None = None,
-         progress: Progress = lambda done, total: None) -> Matrix:
-    """Points on a page, n x 2, whose neighbours are those of the samples (n x d).
+         progress: Steps = lambda done, total: None) -> Matrix:
+    """Return points on a page (n x 2) with the neighbours of the samples (n x d).
 
     Steepest descent of KL(P || Q) with momentum and gains.  The points begin within
     1e-4 of one another, as in `start` (n x 2; the first principal components keep the
     large picture, Kobak and Berens 2019), else at random.  For a fifth of the time
     p_ij is exaggerated; the learning rate is n / exaggeration (Belkina et al. 2019), n
-    without.  `progress` hears of rows of P and of steps.  The same samples and the same
-    seed, or start, give the same page; Python 3.12 adds floats in another way, and its
-    pages differ.  1,000 points take a minute on one core, CPython 3.11.
+    without.  `progress` is told of each row of P and each step.  The same samples and
+    the same seed, or start, give the same page; Python 3.12 adds floats in another way,
+    and its pages differ.  1,000 points take a minute on one core, CPython 3.11.
 
-    What it shows: who is next to whom.  Distances between clusters, and how large they
+    Neighbours on the page are alike.  Distances between clusters, and how large they
     are, mean little.
     """
     n, total = len(samples), len(samples) + iterations
@@ -273,3 +277,103 @@ def tsne(samples: Matrix, rng: random.Random, perplexity: float = 30.0,
             axis.step(slope, n / exaggeration, momentum)
         progress(n + step + 1, total)
     return Matrix(axis.places for axis in axes).T
+
+
+# ---------------------------------------------------------------------------
+# Pages of the last hidden layer
+# ---------------------------------------------------------------------------
+
+def hidden_activations(model: Model, test: Dataset) -> tuple[Matrix, list[int]]:
+    """Return (A, labels): the last hidden layer's activations for n images, A (n x h).
+
+    They are evenly spread: the first half of MNIST's are easier than the second.
+    """
+    count = min(MAPPED, len(test))
+    chosen = [i * len(test) // count for i in range(count)]
+    images = SparseMatrix.from_images([test.image(i) for i in chosen], model.levels)
+    activations = model.network.forward(images).inputs[-1].to_matrix()
+    return activations, [test.label(i) for i in chosen]
+
+
+def principal_components(found: Components, labels: Sequence[int],
+                         names: Sequence[str], title: str, foot: str) -> Figure:
+    """Draw the first two principal components, and the variance that each explains."""
+    figure = new_figure(f"Principal components of {title}", foot, 13, 6.8)
+    page, shares = figure.subplots(1, 2, width_ratios=[1.9, 1])
+    percents = [100 * part for part in found.explained[:found.axes.shape[1]]]
+    _draw_points(page, [(row + [0.0])[:2] for row in found.scores], labels, names)
+    for set_label, number, percent in zip((page.set_xlabel, page.set_ylabel), (1, 2),
+                                          percents):
+        set_label(f"component {number} ({percent:.1f} % of the variance)")
+    numbers, together = range(1, len(percents) + 1), list(accumulate(percents))
+    shares.bar(numbers, percents, color=GREY, label="each component")
+    shares.plot(numbers, together, "o--", color="black", markersize=4,
+                label=f"together: {together[-1]:.0f} % in the first {len(percents)}")
+    shares.set(title="Variance explained", xlabel="component",
+               ylabel="% of the variance", ylim=(0, 105))
+    shares.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    shares.grid(alpha=0.3, axis="y")
+    shares.legend(loc="upper left")
+    return figure
+
+
+def tsne_page(points: Matrix, labels: Sequence[int], names: Sequence[str], title: str,
+              foot: str) -> Figure:
+    """Draw the page of t-SNE."""
+    figure = new_figure(f"t-SNE of {title}", foot, 9.5, 8.6)
+    axes = figure.subplots()
+    _draw_points(axes, list(points), labels, names)
+    axes.set(xticks=[], yticks=[], xlabel="neighbours are alike; the axes have no "
+                                          "unit, and large distances mean little")
+    return figure
+
+
+def class_keys(names: Sequence[str]) -> list[str]:
+    """Return a character for each class: its name where all are one, else A, B, C, ...
+    """
+    if all(len(name) == 1 for name in names):
+        return list(names)
+    letters = [chr(code) for code in (*range(65, 91), *range(97, 123), *range(192, 448))
+               if chr(code) not in "IOl"]        # too much like one another and digits
+    return letters[:len(names)]
+
+
+def _draw_points(axes: Axes, points: Rows, labels: Sequence[int], names: Sequence[str]
+                 ) -> None:
+    """Draw each point as the character of its class, and a large one in their middle.
+
+    Where the character is not the name itself, a legend has both.
+    """
+    keys = class_keys(names)
+    for label in sorted(set(labels)):
+        colour = CLASS_COLOURS[label % len(CLASS_COLOURS)]
+        xs, ys = zip(*(point for point, own in zip(points, labels) if own == label))
+        axes.scatter(xs, ys, marker=rf"$\mathrm{{{keys[label]}}}$", s=42, color=colour,
+                     linewidths=0.2, label=names[label])
+        axes.text(statistics.median(xs), statistics.median(ys), keys[label],
+                  ha="center", va="center", fontsize=22, fontweight="bold",
+                  color=colour, bbox={"boxstyle": "round,pad=0.1", "alpha": 0.7,
+                                      "facecolor": "white", "edgecolor": "none"})
+    if keys != list(names):
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.6)
+
+
+def draw_hidden_layer(folder: Path, model: Model, test: Dataset, foot: str,
+                      progress: Progress) -> list[str]:
+    """Draw the pages that PCA and t-SNE make of the last hidden layer; returns their
+    names.  A network without one, or fewer than ten images, go without.
+    """
+    if len(model.network.layers) == 1 or len(test) < 10:
+        return []
+    progress("Finding principal components ...")
+    hidden, labels = hidden_activations(model, test)
+    units, names = hidden.shape[1], test.class_names
+    found = pca(hidden, min(units, COMPONENTS))
+    start = Matrix((row + [0.0])[:2] for row in found.scores)
+    points = tsne(hidden, random.Random(0), min(30.0, (len(labels) - 1) / 3),
+                  start=start, progress=lambda done, total: progress(
+                      f"t-SNE of {len(labels):,} images: {done / total:.0%}"))
+    title = f"the {units} hidden units for {len(labels):,} test images"
+    return draw_all(folder, {
+        "pca.png": lambda: principal_components(found, labels, names, title, foot),
+        "tsne.png": lambda: tsne_page(points, labels, names, title, foot)}, progress)

@@ -1,248 +1,392 @@
-"""The sheet that pictures are drawn on, and pictures of what is inside a network.
+"""Pictures of a run, a search and a trained network; all that needs matplotlib.
 
-Colours are told apart by the colour-blind and in grey: Okabe and Ito's, and the map
-"cividis", whose every step is lighter than the one before.  What colour says, a
-marker, a line's style or a character says as well.  `charts` has what the pictures
-show, in numbers and as text.  matplotlib is imported only when a picture is drawn.
+One colour language, as on the page and in the lessons: blue raises (or is correct),
+orange lowers (or is wrong), white is zero.  What a colour says, a number, a marker or a
+line's style says as well.  The foot of a sheet names the model and its accuracy.
+matplotlib is imported when the first picture is drawn.
 """
 from __future__ import annotations
 
 import math
-from itertools import accumulate
-from typing import Mapping, Sequence
+import os
+import textwrap
+from pathlib import Path
+from typing import Any, Callable, Mapping, Sequence
 
 from data_loader import Dataset
+from learning.checkpoint import MODEL, best_row, judged_by, shown_path
+from learning.models import Model
+from learning.settings import plain
 from learning.survey import Survey
-from my_math import Matrix
-from network import Network
-from show import charts
-from show.embedding import Components
+from network import Evaluation
+from show.charts import best_line, over, per_class
 
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
-CLASS_COLOURS = ("#000000", ORANGE, "#56B4E9", GREEN, "#CC79A7", BLUE, "#D55E00",
-                 "#882255", "#777777", "#6B4C9A")
-LINES = (("o-", BLUE), ("s--", ORANGE), ("^:", GREEN), ("D-.", "#D55E00"),
-         ("v-", "#CC79A7"), ("x--", "#000000"))
+Figure = Axes = Image = Any     # classes of matplotlib, which is imported late
+Progress = Callable[[str], None]
+Rows = Sequence[Sequence[float]]
+History = Sequence[Mapping[str, Any]]
+
+OLDEST = (3, 6)                 # the first matplotlib whose subplots take width_ratios
+
+BLUE, ORANGE, WHITE = "#0072b2", "#e69f00", "#ffffff"
+PALE_BLUE, PALE_GREY, GREY = "#cce3f0", "#e3e5e9", "#999999"
+INK = {"cmap": "gray_r", "vmin": 0, "vmax": 255}        # the scale of an image
+LINES = (("train", "training images, as they came", "o-", "#1b1b1b"),
+         ("validation", "validation images", "s--", "#00705a"),
+         ("test", "test images", "^:", "#8f35a8"))
 
 
-def new_figure(width: float, height: float):
-    """An empty figure in inches, drawn straight to a file: no window, no display.
+# ---------------------------------------------------------------------------
+# The sheet
+# ---------------------------------------------------------------------------
 
-    Raises ImportError where matplotlib is not installed.
+def new_figure(title: str, foot: str, width: float, height: float) -> Figure:
+    """Return an empty sheet in inches, drawn straight to a file: no window, no display.
+
+    Raises ImportError, in words for the user, where matplotlib is missing or too old.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    os.environ["MPLBACKEND"] = "agg"        # the user's, even a wrong one, is not asked
+    expected = (f"matplotlib {'.'.join(map(str, OLDEST))} or later: "
+                "python -m pip install --upgrade matplotlib")
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(f"found no matplotlib ({error}), expected {expected}"
+                          ) from None
+    version = matplotlib.__version__
+    if tuple(map(int, version.split(".")[:2])) < OLDEST:
+        raise ImportError(f"found matplotlib {version}, expected {expected}")
     figure = Figure(figsize=(width, height), layout="constrained", dpi=120)
     FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=13)
+    # Letters of 9 points are 0.07 inch wide in the mean: 14 fit into an inch.
+    figure.supxlabel(textwrap.fill(foot, int(14 * width)), fontsize=9)
     return figure
 
 
-def mosaic(tiles: Sequence[Sequence[Sequence[float]]], columns: int, down: int,
-           across: int, blank: float) -> list[list[float]]:
-    """One image of many of equal size, row by row; above each `down` blank rows, beside
-    it `across` blank columns, in halves.
+def colour_map(*colours: str, blank: str = WHITE) -> Any:
+    """Return the scale that passes evenly through these colours; NaN is `blank`."""
+    from matplotlib.colors import LinearSegmentedColormap
+    return LinearSegmentedColormap.from_list("digits", colours).with_extremes(bad=blank)
 
-    >>> mosaic([[[1]], [[2]], [[3]]], 2, 1, 0, 9)
-    [[9, 9], [1, 2], [9, 9], [3, 9]]
-    """
+
+def draw_tiles(axes: Axes, tiles: Sequence[Rows], texts: Sequence[str], columns: int,
+               rows: int, **scale: Any) -> Image:
+    """Draw images of equal size side by side, a text above each; returns the last."""
     height, width = len(tiles[0]), len(tiles[0][0])
-    left, right = [blank] * (across // 2), [blank] * (across - across // 2)
-    page = []
-    for start in range(0, len(tiles), columns):
-        some = list(tiles[start:start + columns])
-        some += [[[blank] * width] * height] * (columns - len(some))
-        page += [[blank] * (columns * (width + across)) for _ in range(down)]
-        page += [[x for tile in some for x in (*left, *tile[y], *right)]
-                 for y in range(height)]
-    return page
+    across, down = width + max(2, width // 8), height + max(2, height // 3)
+    for place, (tile, text) in enumerate(zip(tiles, texts)):
+        x, y = place % columns * across, place // columns * down
+        image = axes.imshow(tile, extent=(x, x + width, y + height, y), **scale)
+        axes.text(x + width / 2, y - 1, text, ha="center", va="bottom", fontsize=9)
+    axes.set(xlim=(width - across, columns * across), xticks=[], yticks=[],
+             ylim=(rows * down - down + height + across - width, height - down))
+    axes.spines[:].set_visible(False)
+    return image
+
+
+def rows_of(pixels: Sequence[float], width: int) -> Rows:
+    """Return the rows of an image given pixel by pixel."""
+    return [list(pixels[start:start + width])
+            for start in range(0, len(pixels), width)]
+
+
+# ---------------------------------------------------------------------------
+# A run
+# ---------------------------------------------------------------------------
+
+def training_curves(history: History, foot: str) -> Figure:
+    """Draw loss and accuracy after each epoch, with the gap between training and other
+    images, and the best epoch if there are validation images."""
+    figure = new_figure("Loss and accuracy after each epoch", foot, 11, 5.6)
+    losses, accuracies = figure.subplots(1, 2)
+    _draw_lines(losses, history, "loss", "{:.4f}")
+    losses.set_ylabel("loss (mean of the images)")
+    highest = max(x for line in losses.lines for x in line.get_ydata())
+    losses.set_ylim(0, 1.08 * highest or 1.0)
+    _draw_lines(accuracies, history, "accuracy", "{:.2f} %")
+    accuracies.set_ylabel("accuracy (%)")
+    _shade_gap(accuracies, history)
+    for axes in (losses, accuracies):
+        if judged_by(history[0]) == "validation":
+            best = best_row(history)["epoch"]
+            axes.axvline(best, color="black", linestyle=(0, (1, 2)),
+                         label=f"best epoch: {best}")
+        axes.set(xlabel="epoch", xlim=(history[0]["epoch"] - 0.5,
+                                       history[-1]["epoch"] + 0.5))
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        axes.grid(alpha=0.3)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), fontsize=9)
+    return figure
+
+
+def _draw_lines(axes: Axes, history: History, measured: str, form: str) -> None:
+    """Draw a line for each of training, validation and test images in the rows."""
+    epochs, unit = [row["epoch"] for row in history], 1 if measured == "loss" else 100
+    for name, images, style, colour in LINES:
+        key = f"{name}_{measured}".replace("train_loss", "loss")
+        if key in history[0]:
+            values = [unit * row[key] for row in history]
+            axes.plot(epochs, values, style, color=colour, markersize=4,
+                      markevery=max(1, len(history) // 20),
+                      label=f"{images}: {form.format(values[-1])} at the end")
+
+
+def _shade_gap(axes: Axes, history: History) -> None:
+    """Shade the area between training accuracy and that on the images judged by.
+
+    Above 0 the gap is overfitting; below, training images are harder: bent, or seen
+    while the network knew less.
+    """
+    judged = judged_by(history[0])
+    train, other = ([100 * row[f"{name}_accuracy"] for row in history]
+                    for name in ("train", judged))
+    axes.fill_between([row["epoch"] for row in history], train, other, color=PALE_GREY,
+                      linewidth=0, label=f"gap, training less {judged}: "
+                                         f"{train[-1] - other[-1]:+.2f} points")
+
+
+# ---------------------------------------------------------------------------
+# Predictions on a test set
+# ---------------------------------------------------------------------------
+
+def confusion_matrix(report: Evaluation, test: Dataset, foot: str) -> Figure:
+    """Draw how many images of each class were predicted as each, errors in orange, and
+    precision, recall and F1 of a class beside its row."""
+    names, counts = test.class_names, report.confusion()
+    side = len(names)
+    figure = new_figure("Confusion matrix, errors in orange", foot, 0.5 * side + 3.5,
+                        0.5 * side + 1.6)
+    axes = figure.subplots()
+    errors = [[math.nan if i == j else n for j, n in enumerate(row)]
+              for i, row in enumerate(counts)]
+    most = max([n for row in errors for n in row if n > 0], default=1)
+    axes.imshow(errors, cmap=colour_map(WHITE, ORANGE, blank=PALE_BLUE), vmin=0,
+                vmax=most)
+    heads = [side + 0.4 + 1.4 * j for j in range(3)]
+    for i, (row, scores) in enumerate(zip(counts, per_class(report))):
+        texts = [*(str(n or "") for n in row), *(f"{score:.1%}" for score in scores)]
+        for j, (x, text) in enumerate(zip([*range(side), *heads], texts)):
+            axes.text(x, i, text, ha="center", va="center", fontsize=9,
+                      fontweight="bold" if i == j else "normal")
+    slanted = {"rotation": 45, "ha": "left", "rotation_mode": "anchor"}
+    axes.set_xticks([*range(side), *heads], [*names, "precision", "recall", "F1"],
+                    **slanted if max(map(len, names)) > 3 else {})
+    axes.set_yticks(range(side), names)
+    axes.set_ylabel("label")
+    axes.set_xlabel("predicted class", loc="left", labelpad=10)
+    axes.xaxis.set_label_position("top")
+    axes.tick_params(left=False, bottom=False, labeltop=True, labelbottom=False)
+    edges = [i - 0.5 for i in range(side + 1)]
+    axes.hlines(edges, -0.5, side - 0.5, color=PALE_GREY)
+    axes.vlines(edges, -0.5, side - 0.5, color=PALE_GREY)
+    axes.set(xlim=(-0.55, heads[-1] + 0.8), ylim=(side - 0.45, -0.55))
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def worst_errors(report: Evaluation, test: Dataset, foot: str, rows: int = 4,
+                 columns: int = 3) -> Figure:
+    """Draw the wrong predictions of the highest probability, with all probabilities."""
+    chosen = report.worst_errors(rows * columns)
+    rows = max(1, math.ceil(len(chosen) / columns))
+    title = ("The most confident errors: probability of the predicted class (orange) "
+             "and of the label (blue)" + ", ten classes" * (test.class_count > 10))
+    figure = new_figure(title if chosen else "No errors", foot, 3.9 * columns,
+                        1.95 * rows + 0.9)
+    grid = figure.subplots(rows, 2 * columns, squeeze=False,
+                           width_ratios=[1, 1.1] * columns).flat
+    for axes in grid:
+        axes.set_axis_off()
+    for image, bars, index in zip(grid[::2], grid[1::2], chosen):
+        _draw_error(image, bars, report, test, index)
+    return figure
+
+
+def _draw_error(image: Axes, bars: Axes, report: Evaluation, test: Dataset, index: int
+                ) -> None:
+    """Draw one wrong prediction; of more than ten probabilities, the ten largest."""
+    names, answers = test.class_names, report.outputs[index]
+    label, guess = test.label(index), report.predictions[index]
+    image.imshow(rows_of(test.image(index), test.width), **INK)
+    image.set_title(f"image {index}: {names[label]}\npredicted {names[guess]}, "
+                    f"{answers[guess]:.1%}", fontsize=10, loc="left")
+    shown = sorted(sorted(range(len(names)), key=lambda j: (j != label, -answers[j])
+                          )[:10])
+    bars.set_axis_on()
+    found = bars.barh(range(len(shown)), [100 * answers[j] for j in shown], color=GREY)
+    found[shown.index(guess)].set_color(ORANGE)
+    found[shown.index(label)].set(facecolor=WHITE, edgecolor=BLUE, hatch="/////")
+    bars.text(min(100 * answers[label] + 3, 60), shown.index(label),
+              f"{answers[label]:.1%}", va="center", fontsize=8, color=BLUE)
+    bars.set_yticks(range(len(shown)), [names[j] for j in shown], fontsize=8)
+    bars.set_xticks([0, 50, 100], ["0", "50", "100 %"], fontsize=8)
+    bars.set_xlim(0, 100)
+    bars.spines[["top", "right"]].set_visible(False)
+    bars.invert_yaxis()
+
+
+def right_and_wrong(report: Evaluation, test: Dataset, foot: str, rows: int = 5,
+                    columns: int = 4) -> Figure:
+    """Draw images classified correctly beside images that were not, classes in turn."""
+    figure = new_figure("Test images, all classes in turn", foot, 2.6 * columns,
+                        1.45 * rows + 1.1)
+    names, labels, guesses = test.class_names, report.labels, report.predictions
+    for axes, correct in zip(figure.subplots(1, 2), (True, False)):
+        every = [i for i, guess in enumerate(guesses)
+                 if (guess == labels[i]) == correct]
+        axes.set_title(f"{len(every):,} classified correctly" if correct else
+                       f"{len(every):,} errors (image: label → prediction)")
+        chosen = _classes_in_turn(every, labels)[:rows * columns]
+        texts = [names[labels[i]] if correct else
+                 f"{i}: {names[labels[i]]} → {names[guesses[i]]}" for i in chosen]
+        texts = [text if len(text) < 16 else text.replace(" →", "\n→")
+                 for text in texts]
+        axes.set_axis_off()
+        if chosen:
+            draw_tiles(axes, [rows_of(test.image(i), test.width) for i in chosen],
+                       texts, columns, rows, **INK)
+    return figure
+
+
+def _classes_in_turn(indices: Sequence[int], labels: Sequence[int]) -> list[int]:
+    """Return the indices so that each class comes once before any comes again.
+
+    >>> _classes_in_turn([0, 1, 2, 3, 4, 5], [2, 2, 1, 1, 2, 0])
+    [5, 2, 0, 3, 1, 4]
+    """
+    seen: dict[int, int] = {}
+    turns = []
+    for i in indices:
+        seen[labels[i]] = seen.get(labels[i], 0) + 1
+        turns.append((seen[labels[i]], labels[i], i))
+    return [i for *_, i in sorted(turns)]
 
 
 # ---------------------------------------------------------------------------
 # Weights
 # ---------------------------------------------------------------------------
 
-def weight_tiles(network: Network, test: Dataset):
-    """The weights of each unit of the first layer on the page of an image.
+def weight_tiles(model: Model, width: int, foot: str) -> Figure:
+    """Draw the weights of each unit of the first layer as an image `width` wide.
 
-    The units come by the length of their weights, longest first.  The scale is
-    symmetric, so that the grey in its middle is 0: no effect.  Printed in grey, a map
-    with two dark ends loses the sign; this one is dark below 0 and bright above.
+    The units come by the length of their weights, longest first, each below its number,
+    which --explain --unit takes; without a hidden layer below its class, in order.
     """
-    units = sorted(network.layers[0].weights.to_matrix().T,
-                   key=lambda weights: -math.hypot(*weights))
-    width, columns = test.width, tile_columns(len(units))
-    tiles = [[weights[start:start + width] for start in range(0, len(weights), width)]
-             for weights in units]
-    rows = math.ceil(len(units) / columns)
-    tile = min(0.75, 14 / columns)      # inches
-    figure = new_figure(max(6.5, tile * columns + 1), tile * rows + 1.8)
+    weights = list(model.network.layers[0].weights.to_matrix().T)
+    order = sorted(range(len(weights)), key=lambda unit: -math.hypot(*weights[unit]))
+    texts, title = list(map(str, order)), "unit by unit, largest weights first"
+    if len(model.network.layers) == 1:
+        order, texts, title = list(range(len(weights))), model.names, "class by class"
+    columns = min(len(weights), math.ceil(math.sqrt(2 * len(weights))))
+    rows, tile = math.ceil(len(weights) / columns), max(0.55, min(1.2, 14 / columns))
+    figure = new_figure(f"Weights of the first layer, {title}", foot,
+                        max(7, tile * columns + 0.5), 1.2 * tile * rows + 1.5)
     axes = figure.subplots()
-    sizes = sorted(abs(w) for weights in units for w in weights)
-    most = sizes[int(0.995 * len(sizes))] or 1.0       # a few are far larger than all
-    image = axes.imshow(mosaic(tiles, columns, 2, 2, math.nan), cmap="cividis",
-                        vmin=-most, vmax=most)
-    axes.axis("off")
-    what = "unit" if len(units) == 1 else f"{len(units)} units, the largest first"
-    axes.set_title(f"Weights of the first layer: {what}")
+    axes.set_facecolor(PALE_GREY)
+    sizes = sorted(abs(weight) for unit in weights for weight in unit)
+    most = sizes[int(0.995 * len(sizes))] or 1.0        # a few are far larger than all
+    image = draw_tiles(axes, [rows_of(weights[unit], width) for unit in order], texts,
+                       columns, rows, cmap=colour_map(ORANGE, WHITE, BLUE), vmin=-most,
+                       vmax=most)
     figure.colorbar(image, ax=axes, orientation="horizontal", aspect=40, pad=0.02,
-                    extend="both",
-                    label="weight: ink on a dark pixel lowers the unit (below 0), "
-                          "on a bright one raises it (above 0)")
+                    shrink=0.6, extend="both", label="weight: ink on a blue pixel "
+                    "raises the unit's sum, on an orange one lowers it")
     return figure
 
 
-def tile_columns(count: int) -> int:
-    """In how many columns to lay `count` tiles: about twice the rows, few blanks.
-
-    >>> tile_columns(128), tile_columns(16), tile_columns(10)
-    (16, 4, 5)
-    """
-    choices = range(math.ceil(math.sqrt(count)), math.isqrt(3 * count) + 1)
-    return min(choices or [count], key=lambda columns: (
-        -count % columns, abs(columns - math.sqrt(2 * count))))
-
-
 # ---------------------------------------------------------------------------
-# Pages of points
+# A search over settings
 # ---------------------------------------------------------------------------
 
-def principal_components(found: Components, labels: Sequence[int],
-                         names: Sequence[str], title: str):
-    """The first two principal components, and how much of the spread each one has."""
-    figure = new_figure(13, 6.5)
-    page, shares = figure.subplots(1, 2, width_ratios=[1.7, 1])
-    scores = [(row + [0.0])[:2] for row in found.scores]
-    percents = [100 * part for part in found.explained[:found.axes.shape[1]]]
-    _draw_points(page, scores, labels, names)
-    page.set_xlabel(f"component 1 ({percents[0]:.1f} % of the variance)")
-    if len(percents) > 1:
-        page.set_ylabel(f"component 2 ({percents[1]:.1f} % of the variance)")
-    numbers = range(1, len(percents) + 1)
-    together = list(accumulate(percents))
-    shares.bar(numbers, percents, color=BLUE, label="each component")
-    shares.plot(numbers, together, "o--", color="black", markersize=4,
-                label=f"all up to it: {together[-1]:.0f} % in the first "
-                      f"{len(percents)}")
-    shares.set(title="Variance explained", xlabel="component",
-               ylabel="% of the variance", ylim=(0, 105))
-    shares.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    shares.grid(alpha=0.3, axis="y")
-    shares.legend(loc="upper left")
-    figure.suptitle(f"Principal components of {title}")
-    return figure
+def _draw_frame(axes: Axes, x: float, y: float) -> None:
+    """Draw a black frame around the cell in whose middle (x, y) is."""
+    axes.plot([x - 0.5, x + 0.5, x + 0.5, x - 0.5, x - 0.5],
+              [y - 0.5, y - 0.5, y + 0.5, y + 0.5, y - 0.5], color="black", linewidth=3,
+              clip_on=False)
 
 
-def tsne_page(points: Matrix, labels: Sequence[int], names: Sequence[str], title: str):
-    """The page of t-SNE: neighbours are alike; distances across it mean little."""
-    figure = new_figure(8.5, 7.5)
+def search_map(found: Survey, title: str) -> Figure:
+    """Draw the scores of a search as a heat map of one or two settings, best framed."""
+    *one, across = found.values
+    down = one[0] if one else [""]
+    figure = new_figure(title, best_line(found), max(7.0, 2.5 + 0.9 * len(across)),
+                        2.0 + 0.7 * len(down))
     axes = figure.subplots()
-    _draw_points(axes, list(points), labels, names)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_xlabel("neighbours are alike; the axes have no unit, and large "
-                    "distances mean little")
-    figure.suptitle(f"t-SNE of {title}")
-    return figure
-
-
-def _draw_points(axes, points: Sequence[Sequence[float]], labels: Sequence[int],
-                 names: Sequence[str]) -> None:
-    """Each point as the character of its class, and a large one in their middle.
-
-    Where the character is not the name itself, a legend has both.
-    """
-    from matplotlib.patheffects import withStroke
-    keys = charts.class_keys(names)
-    for label in sorted(set(labels)):
-        colour = CLASS_COLOURS[label % len(CLASS_COLOURS)]
-        xs, ys = zip(*(point for point, own in zip(points, labels) if own == label))
-        axes.scatter(xs, ys, marker=rf"$\mathrm{{{keys[label]}}}$", s=26, color=colour,
-                     linewidths=0.3, label=names[label])
-        axes.text(_middle(xs), _middle(ys), keys[label], color=colour, ha="center",
-                  va="center", fontsize=22, fontweight="bold",
-                  path_effects=[withStroke(linewidth=4, foreground="white")])
-    if keys != list(names):
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.6)
-
-
-def _middle(values: Sequence[float]) -> float:
-    return sorted(values)[len(values) // 2]
-
-
-# ---------------------------------------------------------------------------
-# Searches and shifts
-# ---------------------------------------------------------------------------
-
-def grid_search(found: Survey):
-    """The scores of a search over settings: one as bars, two as a map, best marked."""
-    if len(found.names) == 1:
-        return _bars(found)
-    down, across = found.values
-    figure = new_figure(3.5 + 0.9 * len(across), 2.4 + 0.55 * len(down))
-    axes = figure.subplots()
-    cells = [[100 * found.cells.get((y, x), math.nan) for x in across] for y in down]
-    image = axes.imshow(cells, cmap="cividis", aspect="auto")
+    keys = [[(y, x)[-len(found.names):] for x in across] for y in down]
+    cells = [[100 * found.cells.get(key, math.nan) for key in row] for row in keys]
+    image = axes.imshow(cells, cmap=colour_map(WHITE, BLUE, blank=PALE_GREY),
+                        aspect="auto")
     low, high = image.get_clim()
     for i, row in enumerate(cells):
         for j, value in enumerate(row):
-            best = (down[i], across[j]) == found.best_cell
-            text = "not tried" if math.isnan(value) else f"{value:.2f}"
+            best = keys[i][j] == found.best_cell
+            text = "diverged" if math.isnan(value) else f"{value:.2f}"
             axes.text(j, i, text + "\nbest" * best, ha="center", va="center",
-                      fontsize=9, fontweight="bold" if best else "normal",
-                      color="white" if value < (low + high) / 2 else "black")
-    _frame(axes, down.index(found.best_cell[0]), across.index(found.best_cell[1]))
+                      fontweight="bold" if best else "normal",
+                      color=WHITE if value > 0.9 * high + 0.1 * low else "black")
+            if best:
+                _draw_frame(axes, j, i)
     axes.set_xticks(range(len(across)), across)
-    axes.set_yticks(range(len(down)), down)
-    axes.set(xlabel=charts.plain(found.names[1]), ylabel=charts.plain(found.names[0]))
-    figure.colorbar(image, label=f"{charts.plain(found.score)} (%)")
-    _head(figure, found)
+    axes.set_yticks(range(len(down)) if one else [], down if one else [])
+    axes.set(xlabel=plain(found.names[-1]), ylabel=plain(found.names[0]) if one else "",
+             xlim=(-0.5, len(across) - 0.5), ylim=(len(down) - 0.5, -0.5))
+    score = f"{plain(found.score)} (%)"
+    figure.colorbar(image, label=f"{score},\n{over(found)}" if found.others else score)
     return figure
 
 
-def _frame(axes, row: int, column: int) -> None:
-    """A frame in black and white around a cell, to be seen on every colour."""
-    from matplotlib.patches import Rectangle
-    for inset, colour in ((0.0, "black"), (0.04, "white")):
-        axes.add_patch(Rectangle((column - 0.5 + inset, row - 0.5 + inset),
-                                 1 - 2 * inset, 1 - 2 * inset, fill=False,
-                                 edgecolor=colour, linewidth=2.5, clip_on=False))
+# ---------------------------------------------------------------------------
+# All of them
+# ---------------------------------------------------------------------------
+
+def draw_all(folder: Path, pictures: Mapping[str, Callable[[], Figure]],
+             progress: Progress = lambda text: None) -> list[str]:
+    """Draw each picture into a file of its name in a folder, made if need be; returns
+    the names."""
+    for name, draw in pictures.items():
+        progress(f"Drawing {name} ...")
+        figure = draw()
+        folder.mkdir(parents=True, exist_ok=True)
+        figure.savefig(folder / name)
+    return list(pictures)
 
 
-def _bars(found: Survey):
-    """One setting: a bar for each value.  The axis does not begin at 0, and says so."""
-    values = found.values[0]
-    scores = [100 * found.cells[value,] for value in values]
-    figure = new_figure(max(4.5, 1.5 + 0.9 * len(values)), 4)
-    axes = figure.subplots()
-    bottom = max(0.0, min(scores) - max(max(scores) - min(scores), 0.5))
-    bars = axes.bar(values, scores, color=GREY, edgecolor="black")
-    best = values.index(found.best_cell[0])
-    bars[best].set(facecolor=ORANGE, hatch="//")
-    axes.bar_label(bars, [f"{score:.2f}" + "\nbest" * (i == best)
-                          for i, score in enumerate(scores)])
-    top = max(scores) + 0.3 * (max(scores) - bottom)
-    axes.set(xlabel=charts.plain(found.names[0]), ylim=(bottom, top),
-             ylabel=f"{charts.plain(found.score)} (%), from {bottom:.1f}")
-    _head(figure, found)
-    return figure
+def foot_of(model: Model, report: Evaluation, test: Dataset) -> str:
+    """Return the line that names a model and its accuracy."""
+    return (f"Model {shown_path(model.path)}: {report.accuracy:.2%} of the "
+            f"{len(test):,} test images of {test.name} classified correctly")
 
 
-def _head(figure, found: Survey) -> None:
-    over = f"\n(each cell: {charts.over(found)})" if found.others else ""
-    figure.suptitle(f"Search, {charts.best_line(found)}{over}", fontsize=10)
+def draw_run(folder: Path, history: History, report: Evaluation, test: Dataset
+             ) -> list[str]:
+    """Draw the pictures of a finished run into its folder; returns the files' names."""
+    model = Model.load(folder / MODEL)
+    foot = foot_of(model, report, test)
+    return draw_all(folder, {
+        "curves.png": lambda: training_curves(history, foot),
+        "confusion.png": lambda: confusion_matrix(report, test, foot),
+        "errors.png": lambda: worst_errors(report, test, foot),
+        "weights.png": lambda: weight_tiles(model, test.width, foot)})
 
 
-def shift_curves(curves: Mapping[str, Sequence[tuple[float, float]]], data_name: str):
-    """Accuracy against how far images were moved: {model: [(pixels, 0..1), ...]}."""
-    figure = new_figure(7, 4.5)
-    axes = figure.subplots()
-    for i, (name, rows) in enumerate(curves.items()):
-        style, colour = LINES[i % len(LINES)]
-        axes.plot([shift for shift, _ in rows], [100 * part for _, part in rows],
-                  style, color=colour, label=name)
-    axes.set(title=f"Test images of {data_name}, moved", xlabel="moved by (pixels)",
-             ylabel="accuracy (%)")
-    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="best")
-    return figure
+def draw_model(folder: Path, model: Model, test: Dataset, report: Evaluation,
+               progress: Progress = lambda text: None) -> list[str]:
+    """Draw the pictures of a trained model into a folder; returns the files' names.
+
+    `progress` is told in words what is under way.
+    """
+    foot = foot_of(model, report, test)
+    return draw_all(folder, {
+        "confusion.png": lambda: confusion_matrix(report, test, foot),
+        "errors.png": lambda: worst_errors(report, test, foot),
+        "right_and_wrong.png": lambda: right_and_wrong(report, test, foot),
+        "weights.png": lambda: weight_tiles(model, test.width, foot)}, progress)
+
+
+def draw_search(folder: Path, found: Survey) -> list[str]:
+    """Draw the heat map of a search into its folder; returns the file's name."""
+    return draw_all(folder, {
+        "heatmap.png": lambda: search_map(found, f"Search {shown_path(folder)}")})

@@ -25,7 +25,7 @@ from learning.models import Ensemble
 from my_math import Matrix
 from network import Evaluation, Network
 from pictures import digit
-from show import answers, page, plots
+from show import answers, embedding, figures, page
 from show.console import picture
 
 SAMPLE = str(data_loader.SAMPLE_FOLDER)
@@ -581,25 +581,27 @@ def test_draw_serves_the_page_with_this_model(model, capsys, monkeypatch):
 
 
 def test_pictures_are_drawn_into_a_new_folder(ask, few, tmp_path, monkeypatch):
-    draw = create_autospec(plots.draw_model, return_value=["a.png", "b.png"])
-    monkeypatch.setattr(plots, "draw_model", draw)
+    draw = create_autospec(figures.draw_model, return_value=["a.png"])
+    pages = create_autospec(embedding.draw_hidden_layer, return_value=["b.png"])
+    monkeypatch.setattr(figures, "draw_model", draw)
+    monkeypatch.setattr(embedding, "draw_hidden_layer", pages)
     folder = tmp_path / "new" / "pictures"
     code, out, err = ask("--pictures", str(folder), data=few)
-    assert (code, err) == (0, "") and folder.is_dir() and "right: " not in out
+    assert (code, err) == (0, "") and "right: " not in out
     assert "a.png, b.png" in out and str(folder) in out
-    place, network, test, report, levels = draw.call_args[0]
-    assert (place, network.sizes, levels) == (folder, [784, 16, 10], 4)
+    place, model, test, report, _ = draw.call_args[0]
+    assert (place, model.network.sizes, model.levels) == (folder, [784, 16, 10], 4)
     assert report.labels == test.labels and len(report.outputs) == 150
+    assert f"{report.accuracy:.2%} of the 150 test images" in pages.call_args[0][3]
     _, out, _ = ask("--test", "--pictures", str(folder), data=few)
     assert "right: " in out and "a.png, b.png" in out
 
 
-def test_without_matplotlib_pictures_are_one_line(ask, tmp_path, monkeypatch):
-    monkeypatch.setattr(plots, "draw_model", create_autospec(
-        plots.draw_model, side_effect=ImportError("No module named 'matplotlib'")))
-    code, _, err = ask("--pictures", str(tmp_path))
-    assert code == 2 and err.count("\n") == 1
-    assert "--pictures" in err and "pip install matplotlib" in err
+def test_without_matplotlib_pictures_are_one_line(ask, few, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "new_figure", create_autospec(
+        figures.new_figure, side_effect=ImportError("found none, expected one")))
+    code, _, err = ask("--pictures", str(tmp_path), data=few)
+    assert code == 2 and err == "predict.py: --pictures: found none, expected one\n"
 
 
 # --- handing over to NumPy, and back
@@ -664,9 +666,9 @@ def test_ascii_terminals_get_ascii_for_every_form(model, few, options):
 
 def test_starting_up_loads_nothing_that_is_not_needed(model):
     code = ("import sys, predict; predict.main(sys.argv[1:]); "
-            "print(sorted(set(sys.modules) & {'image_loader', 'draw_page', 'plots', "
-            "'explain', 'charts', 'http.server', 'engine.packed_network', "
-            "'engine.team', 'multiprocessing', 'numpy'}))")
+            "print(sorted(set(sys.modules) & {'pictures.digit', 'show.page', "
+            "'show.figures', 'show.embedding', 'show.explain', 'http.server', "
+            "'engine.packed_network', 'engine.team', 'multiprocessing', 'numpy'}))")
     done = subprocess.run([sys.executable, "-c", code, "--index", "1", "--data", SAMPLE,
                            "--model", str(model)], cwd=ROOT, stdout=subprocess.PIPE)
     assert done.stdout.split(b"\n")[-2] == b"[]"

@@ -4,7 +4,7 @@ import pytest
 from learning.survey import survey
 from network import Evaluation
 from show import charts
-from show.charts import curve_lines, grid_lines, per_class, scatter_lines
+from show.charts import grid_lines, per_class
 
 
 def report_of(counts):
@@ -41,50 +41,6 @@ def test_the_scores_agree_with_the_accuracy():
     found = sum(scores.recall * sum(row)
                 for scores, row in zip(per_class(report), counts)) / 20
     assert found == pytest.approx(report.accuracy)
-
-
-# --- curves
-
-def history(accuracies, judged="validation"):
-    return [{"epoch": i, "loss": 1 / i, "train_accuracy": 0.9, "images": 5,
-             "seconds": 1.0, f"{judged}_accuracy": value}
-            for i, value in enumerate(accuracies, 1)]
-
-
-def test_the_best_epoch_is_the_first_of_the_highest():
-    rows = history([0.5, 0.8, 0.8, 0.7])
-    assert charts.best_epoch(rows) is rows[1]
-    assert charts.best_epoch(history([0.5, 0.8], "test")) is None
-
-
-def test_the_gap_is_training_less_the_others_in_points():
-    assert charts.gap(history([0.85])[0]) == pytest.approx(5)
-    assert charts.gap(history([0.97], "test")[0]) == pytest.approx(-7)
-
-
-def test_the_table_of_a_run():
-    lines = curve_lines(history([0.5, 0.75, 0.7]))
-    assert [line.split() for line in lines] == [
-        ["epoch", "loss", "training", "validation", "gap"],
-        ["1", "1.0000", "90.00%", "50.00%", "+40.00"],
-        ["2", "0.5000", "90.00%", "75.00%", "+15.00", "<-", "best"],
-        ["3", "0.3333", "90.00%", "70.00%", "+20.00"]]
-    assert not any("best" in line for line in curve_lines(history([0.5], "test")))
-
-
-def test_a_long_run_is_cut_short_but_keeps_first_last_and_best():
-    rows = history([0.5 + 0.001 * (i == 78) for i in range(1, 161)])
-    lines = curve_lines(rows, most=10)
-    epochs = [int(line.split()[0]) for line in lines[1:]]
-    assert epochs[0] == 1 and epochs[-1] == 160 and 78 in epochs
-    assert len(epochs) <= 13 and epochs == sorted(set(epochs))
-    assert [line for line in lines if "best" in line][0].split()[0] == "78"
-
-
-def test_the_loss_on_other_images_is_shown_where_it_is_known():
-    rows = [dict(row, validation_loss=0.25) for row in history([0.5])]
-    assert curve_lines(rows)[1].split()[2] == "0.2500"
-    assert "validation loss" in curve_lines(rows)[0]
 
 
 # --- searches
@@ -151,28 +107,6 @@ def test_a_survey_of_nothing_is_refused(rows):
 
 
 # --- characters
-
-def test_points_lie_where_they_should():
-    lines = scatter_lines([(0, 0), (10, 0), (5, 10), (10, 10)], [0, 1, 2, 0], "abc",
-                          width=11, height=3)
-    assert lines == ["     c    a", "", "a         b"]
-
-
-def test_the_majority_of_a_place_is_shown():
-    points = [(0, 0), (0, 0), (0, 0), (1, 1)]
-    assert scatter_lines(points, [1, 0, 1, 0], "ab", 2, 2) == [" a", "b"]
-
-
-def test_points_all_in_one_place():
-    assert scatter_lines([(3, 3)] * 2, [0, 0], "x", 3, 1) == ["x"]
-
-
-def test_long_names_get_letters_and_a_legend():
-    lines = scatter_lines([(0, 0), (1, 0)], [0, 1], ["Bag", "Coat"], 2, 1)
-    assert lines == ["AB", "", "A Bag, B Coat"]
-    keys = charts.class_keys([f"class {i}" for i in range(62)])
-    assert len(set(keys)) == 62 and not set("IOl") & set(keys)
-
 
 def test_weights_of_zero_are_blank():
     assert charts.weight_lines([0.0] * 4, 2) == ["    ", "    "]

@@ -1,13 +1,18 @@
 """embedding: principal components against what they are, t-SNE against its formulas."""
 import math
 import random
+from pathlib import Path
 
 import pytest
 
+from data_loader import Dataset
+from engine.sparse import SparseMatrix
+from learning.models import Model
 from my_math import Matrix
+from network import Network
 from show import embedding
-from show.embedding import (affinities, divergence, gradient, neighbour_weights, pca,
-                            tsne)
+from show.embedding import (affinities, class_keys, gradient, hidden_activations,
+                            neighbour_weights, pca, tsne)
 
 
 def normal(rng, rows, columns, deviation=1.0):
@@ -166,14 +171,14 @@ def tiny(rng):
     return near, xs, ys
 
 
-def test_the_divergence_is_that_of_its_definition(tiny):
-    near, xs, ys = tiny
+def divergence(near, xs, ys):
+    """KL(P || Q) from its definition, for p_ij with j < i."""
+    n = len(xs)
     w = {(i, j): 1 / (1 + (xs[i] - xs[j]) ** 2 + (ys[i] - ys[j]) ** 2)
-         for i in range(7) for j in range(7) if i != j}
+         for i in range(n) for j in range(n) if i != j}
     z = sum(w.values())
-    expected = sum(near[max(i, j)][min(i, j)]
-                   * math.log(near[max(i, j)][min(i, j)] / (w[i, j] / z)) for i, j in w)
-    assert divergence(near, xs, ys) == pytest.approx(expected)
+    return sum(p * math.log(p * z / w[i, j]) for i, j in w
+               for p in [near[max(i, j)][min(i, j)]] if p)
 
 
 def test_the_gradient_is_the_slope_of_the_divergence(tiny):
@@ -240,3 +245,102 @@ def test_equal_samples_end_at_equal_points():
     points = tsne(samples, random.Random(1), 2, 60, start=samples)
     assert points[0] == points[1] != points[2]
     assert all(math.isfinite(x) for row in points for x in row)
+
+
+# --- pages
+
+@pytest.fixture(scope="module")
+def test_set():
+    rng = random.Random(1)
+    labels = bytes(i % 3 for i in range(60))
+    return Dataset("tiny", bytes(int(256 * rng.random()) for _ in range(60 * 36)),
+                   labels, 6, 6, ["no", "yes", "T-shirt/top"])
+
+
+def a_model(sizes):
+    network = Network(sizes, rng=random.Random(1))
+    return Model(Path("model.npz"), network, 4, ["no", "yes", "T-shirt/top"])
+
+
+@pytest.fixture
+def drawn():
+    """Skips a test that looks at pictures where none can be drawn."""
+    pytest.importorskip("matplotlib")
+
+
+def test_the_hidden_layer_of_images_from_everywhere(test_set, monkeypatch):
+    monkeypatch.setattr(embedding, "MAPPED", 20)
+    model = a_model([36, 5, 3])
+    hidden, labels = hidden_activations(model, test_set)
+    assert hidden.shape == (20, 5)
+    assert labels == [test_set.label(3 * i) for i in range(20)]
+    x = SparseMatrix.from_images([test_set.image(57)], 4)
+    assert hidden[19] == model.network.forward(x).inputs[1].to_matrix()[0]
+    monkeypatch.setattr(embedding, "MAPPED", 1000)
+    assert hidden_activations(model, test_set)[0].shape == (60, 5)
+
+
+@pytest.mark.parametrize("names", ["012", ["T-shirt/top", "Trouser", "Bag"]])
+def test_points_are_told_apart_by_characters_not_colour_alone(drawn, names, rng):
+    labels = [i % 3 for i in range(30)]
+    points = normal(rng, 30, 2)
+    axes = embedding.tsne_page(points, labels, names, "30 images", "foot").axes[0]
+    assert [text.get_text() for text in axes.texts] == class_keys(names)
+    assert len(axes.collections) == 3
+    assert [list(map(float, xy)) for xy in axes.collections[1].get_offsets()] == (
+        [list(points[i]) for i in range(30) if labels[i] == 1])
+    legend = axes.get_legend()
+    assert (legend and [text.get_text() for text in legend.texts]) == (
+        None if names == "012" else names)
+
+
+def test_each_of_many_classes_has_a_character_that_is_not_mistaken():
+    assert class_keys(["cat", "dog"]) == ["A", "B"] and class_keys("01") == ["0", "1"]
+    keys = class_keys([f"class {i}" for i in range(62)])
+    assert len(set(keys)) == 62 and not set("IOl") & set(keys)
+
+
+def test_the_colours_of_classes_can_be_read_on_white():
+    """WCAG's contrast: (1 + 0.05) / (luminance + 0.05), 4.5 for text."""
+    def linear(part):
+        return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+
+    for colour in embedding.CLASS_COLOURS:
+        red, green, blue = (linear(int(colour[i:i + 2], 16) / 255) for i in (1, 3, 5))
+        assert 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05) >= 5
+    assert len(set(embedding.CLASS_COLOURS)) == 10
+
+
+@pytest.mark.parametrize("columns", [1, 5])
+def test_components_are_drawn_with_their_share(drawn, columns, rng, tmp_path):
+    found = pca(normal(rng, 20, columns), columns)
+    figure = embedding.principal_components(found, [0, 1] * 10, "ab", "x", "foot")
+    page, shares = figure.axes
+    heights = [bar.get_height() for bar in shares.patches]
+    assert heights == pytest.approx([100 * part for part in found.explained])
+    assert shares.lines[0].get_ydata()[-1] == pytest.approx(100)
+    assert f"({heights[0]:.1f} % of the variance)" in page.get_xlabel()
+    figure.savefig(tmp_path / "pca.png")
+
+
+def test_pages_are_drawn_and_say_how_far_they_are(drawn, tmp_path, test_set,
+                                                  monkeypatch):
+    monkeypatch.setattr(embedding, "MAPPED", 24)
+    said = []
+    names = embedding.draw_hidden_layer(tmp_path, a_model([36, 4, 3]), test_set, "foot",
+                                        said.append)
+    assert names == ["pca.png", "tsne.png"]
+    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in names)
+    assert "Drawing tsne.png ..." in said and "t-SNE of 24 images: 100%" in said
+
+
+@pytest.mark.parametrize("sizes, count, pages", [
+    ([36, 5, 1, 3], 60, ["pca.png", "tsne.png"]), ([36, 4, 3], 9, []),
+    ([36, 4, 3], 10, ["pca.png", "tsne.png"]), ([36, 3], 60, [])])
+def test_which_models_have_pages_of_their_hidden_layer(
+        tmp_path, test_set, sizes, count, pages, monkeypatch):
+    """One hidden unit is enough; no hidden layer, or fewer than ten images, is not."""
+    monkeypatch.setattr(embedding, "draw_all",
+                        lambda folder, pictures, _: list(pictures))
+    assert embedding.draw_hidden_layer(tmp_path, a_model(sizes), test_set.head(count),
+                                       "foot", lambda text: None) == pages

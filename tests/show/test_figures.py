@@ -1,18 +1,48 @@
-"""figures: what is inside a network, drawn; what the pictures say is read back."""
-import math
+"""figures: pictures of runs, searches and networks; their contents are read back."""
+import os
 import random
+import struct
+import subprocess
+import sys
+import types
+from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from data_loader import Dataset
+from learning.models import Model
 from learning.survey import survey
 from my_math import Matrix
-from network import Dense, Network
-from show import charts, figures
-from show.embedding import pca
+from network import Dense, Network, Evaluation
+from show import figures
 
-NAMES = ["T-shirt/top", "Trouser", "Bag"]
-SIDE = Dataset("tiny", bytes(range(12)), bytes([0, 1]), 2, 3, NAMES)
+NAMES = ["no", "yes", "T-shirt/top"]
+FOOT = "Model runs/x-1/model.npz: 98.00% of the 60 test images of tiny"
+
+
+@pytest.fixture(scope="module")
+def test_set():
+    rng = random.Random(1)
+    labels = bytes(i % 3 for i in range(60))
+    return Dataset("tiny", bytes(int(256 * rng.random()) for _ in range(60 * 36)),
+                   labels, 6, 6, NAMES)
+
+
+@pytest.fixture(scope="module")
+def report(test_set):
+    """Every fourth image is predicted as the class after its own."""
+    answers = [[0.7 - i / 1000 if j == (label + (i % 4 == 0)) % 3 else 0.15
+                for j in range(3)] for i, label in enumerate(test_set.labels)]
+    return Evaluation(answers, test_set.labels)
+
+
+@pytest.fixture(scope="module")
+def good_report(test_set):
+    """Two errors alone: each that is drawn takes its time."""
+    answers = [[0.7 if j == (label + (i < 2)) % 3 else 0.15 for j in range(3)]
+               for i, label in enumerate(test_set.labels)]
+    return Evaluation(answers, test_set.labels)
 
 
 @pytest.fixture
@@ -21,67 +51,199 @@ def drawn():
     pytest.importorskip("matplotlib")
 
 
+def a_model(sizes):
+    network = Network(sizes, rng=random.Random(1))
+    return Model(Path("runs/x-1/model.npz"), network, 256, NAMES)
+
+
+def history(epochs, judged="validation", losses=False):
+    rows = [{"epoch": i, "loss": 1 / i, "train_accuracy": 1 - 0.1 / i, "images": 60,
+             "seconds": 1.0, f"{judged}_accuracy": 0.9 - 0.01 * (i - 3) ** 2}
+            for i in range(1, epochs + 1)]
+    return [dict(row, **{f"{judged}_loss": 2 / row["epoch"]}) if losses else row
+            for row in rows]
+
+
 def texts(axes):
     return [text.get_text() for text in axes.texts]
 
 
-def test_tiles_show_the_weights_longest_first_on_a_symmetric_scale(drawn):
-    weights = Matrix([[1, 2, 0, 0, 0, 1], [0, 0, 3, 0, 0, 0], [-4, 4, 4, 4, 4, 4]]).T
+def labels_of(ticks):
+    return [tick.get_text() for tick in ticks]
+
+
+def parts_of(colour):
+    """Red, green and blue, each 0..1, of a colour such as "#e69f00"."""
+    return tuple(int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5))
+
+
+def size_of(path):
+    """(width, height) of a PNG file."""
+    data = path.read_bytes()
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    return struct.unpack(">II", data[16:24])
+
+
+def lies_inside(figure, *artists):
+    """Check that nothing of what is drawn there is cut off by the sheet's edge."""
+    figure.draw_without_rendering()
+    for artist in artists:
+        box = artist.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert 0 <= box.y0 < box.y1 <= figure.bbox.y1
+
+
+# --- curves
+
+def test_curves_show_the_gap_and_the_best_epoch(drawn):
+    figure = figures.training_curves(history(5, losses=True), FOOT)
+    losses, accuracies = figure.axes
+    assert [list(line.get_ydata()) for line in losses.lines[:2]] == [
+        [1 / i for i in range(1, 6)], [2 / i for i in range(1, 6)]]
+    assert labels_of(accuracies.get_legend().texts) == [
+        "training images, as they came: 98.00 % at the end",
+        "validation images: 86.00 % at the end",
+        "gap, training less validation: +12.00 points", "best epoch: 3"]
+    shaded = accuracies.collections[0].get_paths()[0].get_extents()
+    assert (shaded.ymin, shaded.ymax) == pytest.approx((86, 98))
+    assert list(accuracies.lines[2].get_xdata()) == [3, 3]
+
+
+def test_nothing_of_the_curves_is_cut_off(drawn):
+    rows = [dict(row, test_accuracy=0.9, test_loss=0.1)
+            for row in history(6, losses=True)]
+    figure = figures.training_curves(rows, FOOT)
+    for axes in figure.axes:
+        lies_inside(figure, axes.yaxis.label, axes.xaxis.label, axes.get_legend())
+        label, axis = axes.yaxis.label.get_window_extent(), axes.get_window_extent()
+        assert axis.y0 < label.y0 and label.y1 < axis.y1    # no longer than its axis
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 160])
+@pytest.mark.parametrize("judged", ["validation", "test"])
+def test_runs_of_any_length_and_kind_are_drawn(drawn, epochs, judged):
+    losses, accuracies = figures.training_curves(history(epochs, judged), FOOT).axes
+    words = labels_of(accuracies.get_legend().texts)
+    assert any("best epoch" in word for word in words) == (judged == "validation")
+    assert len(losses.lines) == 1 + (judged == "validation")     # and the best epoch
+    bottom, top = losses.get_ylim()
+    assert bottom == 0 and top > 1
+
+
+# --- predictions
+
+def test_the_confusion_matrix_has_the_scores_of_a_class_beside_its_row(
+        drawn, report, test_set):
+    axes, = figures.confusion_matrix(report, test_set, FOOT).axes
+    assert texts(axes) == ["15", "5", "", *["75.0%"] * 3, "", "15", "5", *["75.0%"] * 3,
+                           "5", "", "15", *["75.0%"] * 3]
+    assert labels_of(axes.get_xticklabels()) == [*NAMES, "precision", "recall", "F1"]
+    assert labels_of(axes.get_yticklabels()) == NAMES
+    rows = [text.get_position()[1] for text in axes.texts]
+    assert rows == [0] * 6 + [1] * 6 + [2] * 6
+
+
+def test_errors_are_orange_on_white_and_what_is_correct_is_blue(
+        drawn, report, test_set):
+    image, = figures.confusion_matrix(report, test_set, FOOT).axes[0].images
+    colours = image.to_rgba(image.get_array()).tolist()
+    assert colours[0][1][:3] == pytest.approx(parts_of(figures.ORANGE))   # 5 errors
+    assert colours[0][2][:3] == [1, 1, 1]                                 # none
+    red, _, blue, _ = colours[0][0]
+    assert blue > red
+
+
+def test_the_worst_error_comes_first_with_its_probabilities(drawn, report, test_set):
+    figure = figures.worst_errors(report, test_set, FOOT, rows=2, columns=2)
+    image, bars = figure.axes[:2]
+    assert image.get_title(loc="left") == "image 0: no\npredicted yes, 70.0%"
+    assert [bar.get_width() for bar in bars.patches] == pytest.approx([15, 70, 15])
+    assert bars.patches[0].get_hatch() and not bars.patches[1].get_hatch()
+    assert bytes(image.images[0].get_array().ravel().tolist()) == test_set.image(0)
+    assert len(figure.axes) == 8
+
+
+def test_long_names_of_classes_are_not_cut_off(drawn, report, test_set):
+    names = [f"the class number {i}" for i in range(3)]
+    long = Dataset("tiny", test_set.images, test_set.labels, 6, 6, names)
+    figure = figures.worst_errors(report, long, FOOT)
+    lies_inside(figure, *(axes._left_title for axes in figure.axes[::2]))
+
+
+def test_of_many_classes_the_label_is_among_the_ten_shown(drawn):
+    names = [f"class {i}" for i in range(26)]
+    test = Dataset("letters", bytes(9), bytes([25]), 3, 3, names)
+    report = Evaluation([[(26 - i) / 351 for i in range(26)]], bytes([25]))
+    figure = figures.worst_errors(report, test, FOOT)
+    assert labels_of(figure.axes[1].get_yticklabels()) == [*names[:9], "class 25"]
+    assert "ten classes" in figure.get_suptitle()
+
+
+def test_right_and_wrong_are_side_by_side(drawn, report, test_set):
+    right, wrong = figures.right_and_wrong(report, test_set, FOOT).axes
+    assert right.get_title() == "45 classified correctly"
+    assert wrong.get_title() == "15 errors (image: label → prediction)"
+    assert texts(right)[:6] == NAMES * 2
+    assert texts(wrong)[:2] == ["0: no → yes", "4: yes\n→ T-shirt/top"]
+    assert bytes(wrong.images[1].get_array().ravel().tolist()) == test_set.image(4)
+
+
+def test_where_nothing_is_wrong_it_is_said(drawn, test_set):
+    labels = test_set.labels
+    perfect = Evaluation([[float(j == label) for j in range(3)] for label in labels],
+                     labels)
+    figure = figures.worst_errors(perfect, test_set, FOOT)
+    assert figure.get_suptitle() == "No errors"
+    _, wrong = figures.right_and_wrong(perfect, test_set, FOOT).axes
+    assert wrong.get_title().startswith("0 errors")
+
+
+# --- weights
+
+def model_of(columns):
+    """A model without a hidden layer whose units have these weights."""
+    weights = Matrix(columns).T
     network = Network.of_layers([Dense(weights, Matrix.zeros(1, 3))], "relu",
                                 "cross-entropy")
-    figure = figures.weight_tiles(network, SIDE)
-    image = figure.axes[0].images[0]
-    low, high = image.get_clim()
-    assert (low, high) == (-4, 4)
-    page = image.get_array().filled(math.nan).tolist()
-    # Three tiles in a row, each 2 x 3 with two blank rows above, a blank either side.
-    tiles = [[row[start:start + 3] for row in page[2:]] for start in (1, 6, 11)]
-    assert tiles == [[[-4, 4, 4], [4, 4, 4]], [[0, 0, 3], [0, 0, 0]],
-                     [[1, 2, 0], [0, 0, 1]]]
-    assert all(math.isnan(x) for x in page[0] + page[1])
-    assert "below 0" in figure.axes[1].get_xlabel()
+    return Model(Path("x.npz"), network, 256, NAMES)
 
 
-@pytest.mark.parametrize("count, columns", [
-    (128, 16), (64, 8), (16, 4), (10, 5), (1, 1), (2, 2), (3, 3), (256, 16)])
-def test_tiles_fill_their_page(count, columns):
-    assert figures.tile_columns(count) == columns
-    assert -count % columns == 0
-
-
-def test_any_number_of_tiles_has_a_page_no_higher_than_wide():
-    for count in range(1, 600):
-        columns = figures.tile_columns(count)
-        assert math.ceil(count / columns) <= columns <= count
-
-
-@pytest.mark.parametrize("names, legend", [("012", None), (NAMES, NAMES)])
-def test_points_are_told_apart_by_characters_not_colour_alone(drawn, names, legend):
-    rng = random.Random(1)
-    labels = [i % 3 for i in range(30)]
-    points = Matrix.random_normal(30, 2, rng)
-    figure = figures.tsne_page(points, labels, names, "30 images")
+def test_tiles_are_named_and_white_is_zero(drawn):
+    columns = [1, 2, 0, 0, 0, 1], [0, 0, 3, 0, 0, 0], [-4, 4, 4, 4, 4, 4]
+    figure = figures.weight_tiles(model_of(columns), 3, FOOT)
     axes = figure.axes[0]
-    assert texts(axes) == charts.class_keys(names)
-    assert len(axes.collections) == 3
-    assert [list(map(float, xy)) for xy in axes.collections[1].get_offsets()] == (
-        [list(points[i]) for i in range(30) if labels[i] == 1])
-    shown = axes.get_legend() and [t.get_text() for t in axes.get_legend().texts]
-    assert shown == legend
+    assert texts(axes) == NAMES
+    assert [image.get_array().tolist() for image in axes.images] == [
+        [list(column[:3]), list(column[3:])] for column in columns]
+    assert {image.get_clim() for image in axes.images} == {(-4, 4)}
+    scale = axes.images[0].cmap
+    assert [scale(x)[:3] for x in (0.0, 0.5, 1.0)] == [
+        pytest.approx(parts_of(colour), abs=0.01)
+        for colour in (figures.ORANGE, "#ffffff", figures.BLUE)]
 
 
-@pytest.mark.parametrize("columns", [1, 5])
-def test_components_are_drawn_with_their_share(drawn, columns, tmp_path):
-    samples = Matrix.random_normal(20, columns, random.Random(1))
-    found = pca(samples, columns)
-    figure = figures.principal_components(found, [0, 1] * 10, "ab", "20 images")
-    page, shares = figure.axes
-    heights = [bar.get_height() for bar in shares.patches]
-    assert heights == pytest.approx([100 * part for part in found.explained])
-    assert shares.lines[0].get_ydata()[-1] == pytest.approx(100)
-    assert f"({heights[0]:.1f} % of the variance)" in page.get_xlabel()
-    figure.savefig(tmp_path / "pca.png")
+def test_hidden_units_have_their_numbers_longest_weights_first(drawn):
+    network = Network([6, 3, 3])
+    network.layers[0].weights = Matrix([[0, 1, 0], [2, 0, 0], [0, 0, 3],
+                                        *[[0] * 3] * 3])
+    axes = figures.weight_tiles(Model(Path("x"), network, 256, NAMES), 3, FOOT).axes[0]
+    assert texts(axes) == ["2", "0", "1"]
+    assert axes.images[0].get_array().tolist() == [[0, 0, 3], [0, 0, 0]]
 
+
+@pytest.mark.parametrize("units", [1, 2, 10, 127, 128])
+def test_tiles_lie_apart_on_their_page(drawn, units):
+    axes = figures.weight_tiles(a_model([36, units, 3]), 6, FOOT).axes[0]
+    # Left, right, bottom and top of each; y grows downwards.
+    places = sorted(tuple(image.get_extent()) for image in axes.images)
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    assert len(set(places)) == units
+    assert all(left <= a < b <= right and top <= d < c <= bottom
+               for a, b, c, d in places)
+    assert {(b - a, c - d) for a, b, c, d in places} == {(6, 6)}
+
+
+# --- searches
 
 def rows_of_search(*settings):
     return [dict(zip(("hidden", "rate", "dropout"), values),
@@ -89,34 +251,98 @@ def rows_of_search(*settings):
 
 
 def test_a_search_over_two_settings_is_a_map_with_the_best_framed(drawn, tmp_path):
-    found = survey(rows_of_search((64, 1, 0), (64, 2, 0), (128, 1, 5),
-                                         (64, 1, 9)))
-    figure = figures.grid_search(found)
-    axes = figure.axes[0]
-    assert texts(axes) == ["7.40", "6.60", "13.40\nbest", "not tried"]
-    assert [patch.get_xy() for patch in axes.patches][0] == (-0.5, 0.5)
+    found = survey(rows_of_search((64, 1, 0), (64, 2, 0), (128, 1, 5), (64, 1, 9)))
+    figure = figures.search_map(found, "Search x")
+    axes, scale = figure.axes
+    assert texts(axes) == ["7.40", "6.60", "13.40\nbest", "diverged"]
+    frame, = axes.lines
+    assert (min(frame.get_xdata()), min(frame.get_ydata())) == (-0.5, 0.5)
     assert axes.get_xlabel() == "rate" and axes.get_ylabel() == "hidden"
-    assert "best: 13.40% with hidden 128" in figure.get_suptitle()
-    assert "the best over dropout" in figure.get_suptitle()
+    assert "best: 13.40% with hidden 128" in figure.get_supxlabel()
+    assert "the best over dropout" in scale.get_ylabel()
     figure.savefig(tmp_path / "search.png")
 
 
 @pytest.mark.parametrize("hidden", [[64], [64, 128, 32]])
-def test_a_search_over_one_setting_is_bars(drawn, hidden, tmp_path):
+def test_a_search_over_one_setting_is_a_map_of_one_row(drawn, hidden):
     found = survey(rows_of_search(*((units, 1) for units in hidden)))
-    axes = figures.grid_search(found).axes[0]
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == (
-        [str(units) for units in sorted(hidden)])
-    assert [text for text in texts(axes) if "best" in text] == (
-        [f"{(max(hidden) + 1) / 10:.2f}\nbest"])
-    bottom, top = axes.get_ylim()
-    assert all(bottom < bar.get_height() < top for bar in axes.patches)
-    assert f"from {bottom:.1f}" in axes.get_ylabel()
+    axes = figures.search_map(found, "Search x").axes[0]
+    assert labels_of(axes.get_xticklabels()) == [str(n) for n in sorted(hidden)]
+    assert labels_of(axes.get_yticklabels()) == []
+    best = f"{(max(hidden) + 1) / 10:.2f}\nbest"
+    assert [text for text in texts(axes) if "best" in text] == [best]
+    assert axes.images[0].get_array().tolist() == [
+        [pytest.approx((n + 1) / 10) for n in sorted(hidden)]]
 
 
-def test_curves_over_shifts_differ_in_style_and_marker(drawn):
-    curves = {f"model {i}": [(0, 0.9), (1, 0.8 - i / 10)] for i in range(4)}
-    axes = figures.shift_curves(curves, "MNIST").axes[0]
-    assert list(axes.lines[1].get_ydata()) == pytest.approx([90, 70])
-    assert len({(line.get_linestyle(), line.get_marker()) for line in axes.lines}) == 4
-    assert [text.get_text() for text in axes.get_legend().texts] == list(curves)
+# --- whole sets
+
+def test_each_sheet_of_a_run_names_the_model_and_its_accuracy(
+        drawn, tmp_path, good_report, test_set, monkeypatch):
+    model, sheets = a_model([36, 4, 3]), []
+    model.network.save(tmp_path / "model.npz", {"class_names": NAMES})
+    monkeypatch.chdir(tmp_path)
+    draw = figures.new_figure
+
+    def spy(*arguments):
+        sheets.append(draw(*arguments))
+        return sheets[-1]
+
+    monkeypatch.setattr(figures, "new_figure", spy)
+    names = figures.draw_run(tmp_path, history(2), good_report, test_set)
+    assert names == ["curves.png", "confusion.png", "errors.png", "weights.png"]
+    assert all(min(size_of(tmp_path / name)) > 200 for name in names)
+    assert {sheet.get_supxlabel().replace("\n", " ") for sheet in sheets} == {
+        "Model model.npz: 96.67% of the 60 test images of tiny classified correctly"}
+    assert len(sheets) == 4
+
+
+def test_a_model_is_drawn_and_says_how_far_it_is(drawn, tmp_path, good_report,
+                                                 test_set):
+    said = []
+    names = figures.draw_model(tmp_path, a_model([36, 4, 3]), test_set, good_report,
+                               said.append)
+    assert names == ["confusion.png", "errors.png", "right_and_wrong.png",
+                     "weights.png"]
+    assert said == [f"Drawing {name} ..." for name in names]
+
+
+def test_a_search_is_drawn_into_its_folder(drawn, tmp_path):
+    found = survey(rows_of_search((64, 1), (32, 1)))
+    assert figures.draw_search(tmp_path, found) == ["heatmap.png"]
+    assert min(size_of(tmp_path / "heatmap.png")) > 200
+
+
+# --- a matplotlib that will not do
+
+@pytest.fixture
+def instead(monkeypatch):
+    """instead(module): take it for matplotlib; None for one that is not there."""
+    def replace(module):
+        for name in list(sys.modules):
+            if name.split(".")[0] == "matplotlib":
+                monkeypatch.delitem(sys.modules, name)
+        for name in ("", ".figure", ".backends", ".backends.backend_agg"):
+            monkeypatch.setitem(sys.modules, f"matplotlib{name}", module)
+    return replace
+
+
+@pytest.mark.parametrize("version, words", [
+    (None, "found no matplotlib .*, expected matplotlib 3.6 or later: python -m "),
+    ("3.5.3", "found matplotlib 3.5.3, expected matplotlib 3.6 or later: python -m "),
+    ("2.2.5rc1", "found matplotlib 2.2.5rc1, expected")])
+def test_a_matplotlib_that_is_missing_or_old_is_named_in_one_line(
+        instead, tmp_path, good_report, test_set, version, words):
+    instead(version and types.SimpleNamespace(
+        __version__=version, Figure=None, FigureCanvasAgg=None))
+    with pytest.raises(ImportError, match=words) as stop:
+        figures.draw_model(tmp_path / "new", a_model([36, 4, 3]), test_set, good_report)
+    assert "\n" not in str(stop.value) and list(tmp_path.iterdir()) == []
+
+
+def test_a_backend_that_does_not_exist_keeps_nothing_from_being_drawn(drawn):
+    code = "from show import figures; figures.new_figure('', '', 1, 1); print('drawn')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True,
+                          env={**os.environ, "MPLBACKEND": "bogus"},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.stdout == "drawn\n"
