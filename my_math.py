@@ -506,8 +506,8 @@ class Matrix:
     def add_matmul(self, a: Matrix | SparseMatrix, b: Matrix, alpha: Any = 1) -> None:
         """C <- C + alpha A B in place: the step that BLAS calls GEMM.
 
-        (m x n) + (m x k)(k x n).  The product is never built: each row of C takes up
-        its rows of B, and where A is sparse only those under its numbers.
+        (m x n) + (m x k)(k x n).  The product is never built: rows of B are added to
+        each row of C, and where A is sparse only those under its numbers.
         """
         product_shape = check_inner("add_matmul", a.shape, b.shape)
         check_equal("+=", self.shape, product_shape)

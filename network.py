@@ -189,7 +189,7 @@ class Dense:
 
 
 class Trace(NamedTuple):
-    """What a forward pass leaves behind for the way back."""
+    """The numbers of a forward pass that the way back needs."""
 
     inputs: list         # of each layer: X, A1, ..., less what dropout left out
     sums: list           # of each layer: Z1, Z2, ..., the last being the logits
@@ -303,7 +303,7 @@ class Network:
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers are learnt: sum of inputs * outputs + outputs."""
+        """The count of weights and biases: sum of inputs * outputs + outputs."""
         sizes = self.sizes
         return sum((k + 1) * n for k, n in zip(sizes, sizes[1:]))
 

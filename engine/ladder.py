@@ -77,7 +77,8 @@ KERNELS = {
 
 def fastest_of(function: Callable[[], Any], runs: int = 3, seconds: float = 0.0
                ) -> tuple[float, Any]:
-    """(seconds of the fastest call, the result), of so many runs or for so long.
+    """Return (seconds of the fastest call, its result) of at least `runs` calls that
+    take at least `seconds` together.
 
     The fastest run is the one least disturbed by whatever else the machine does.
     """

@@ -135,7 +135,8 @@ class FirstLayer:
         return joined
 
     def check(self, seen: Row) -> None:
-        """LaneOverflowError unless all v + reach in `seen` were in 0..2 reach - 1."""
+        """Raise LaneOverflowError unless all v + reach in `seen` are in 0..2 reach - 1.
+        """
         if seen & self.lanes.bias:
             raise LaneOverflowError("a sum of the first layer beyond its lane")
 

@@ -50,7 +50,7 @@ class SparseMatrix:
 
     @classmethod
     def from_images(cls, images: Sequence[bytes], levels: int = 256) -> SparseMatrix:
-        """A row for each image, byte b meaning b / 255, rounded to so many grey levels.
+        """A row for each image, byte b meaning b / 255, rounded to `levels` grey levels.
 
         `compress` finds the places of the ink and `translate` strikes out the zeros,
         both in C: 8 us an image.  They are put together as CSR when first asked for.
@@ -98,7 +98,7 @@ class SparseMatrix:
         return transpose
 
     def __getattr__(self, name: str) -> Any:
-        """What is made at first use, where it is not there yet."""
+        """Make the CSR lists at first use: most products need only `entries`."""
         if name not in ("indptr", "indices", "values"):
             raise AttributeError(f"SparseMatrix has no {name!r}")
         if self._ink is not None:

@@ -141,7 +141,8 @@ def default_workers() -> int:
 
 
 def check_workers(count: int, pixels: int) -> None:
-    """WorkerError where so many processes cannot work together on such images."""
+    """Raise WorkerError where `count` processes cannot share images of `pixels` pixels.
+    """
     if count > MOST:
         raise WorkerError(f"{count:,} worker processes: each talks to all others, and "
                           f"{MOST} are the most")
