@@ -14,19 +14,25 @@ from engine.portable import sigmoid
 
 
 class Relu:
-    """max(Z, 0) and its gate, Z > 0, on all lanes at once."""
+    """max(Z, 0) and its gate, Z > 0, on all lanes at once.
+
+    A lane of Z with a bias, here of 24 bits with 16 fractional ones:
+
+        bit    23       22 21        20 ... 11           10 ... 0
+               Z > 0    must be 0    A, 5 fractional     rounded off
+    """
 
     def __init__(self, lanes: Lanes, form: Format) -> None:
         """`lanes` are those of Z."""
         self.lanes = lanes
         self._below = lanes.bias - lanes.ones       # v - 1 is >= 0 where v > 0
-        # Of Z, `drop` bits are rounded off.  What is left is in two bytes, from byte
-        # `first` after a shift by `align`; bits beyond its own are to be 0.
-        drop = form.fraction - form.activation_fraction
-        self._first, self._align = drop // 8, drop % 8
-        self._half = (lanes.ones << drop >> 1) + lanes.ones     # 1/2, and the 1 again
-        self._beyond = lanes.bias - (lanes.ones << drop + form.activation_bits)
-        self._kept = (lanes.ones << drop + form.activation_bits) - (lanes.ones << drop)
+        low = form.fraction - form.activation_fraction      # bits that are rounded off
+        high = low + form.activation_bits
+        self._half = (lanes.ones << low >> 1) + lanes.ones      # 1/2, and the 1 again
+        self._field = (lanes.ones << high) - (lanes.ones << low)
+        self._beyond = lanes.bias - (lanes.ones << high)
+        # A is in two bytes, from byte `first` after a shift by `align`.
+        self._first, self._align = low // 8, low % 8
 
     def forward(self, zs: Sequence[Row]) -> tuple[list[bytes], list[Row]]:
         """Return the bytes of A of each image, and the gates: 2^(bits - 1) in each lane
@@ -40,13 +46,14 @@ class Relu:
             # gate - (gate >> top) has all bits below the highest, where that is 1
             rounded = (biased & gate - (gate >> top)) + self._half
             seen |= rounded
-            raw = ((rounded & self._kept) >> self._align).to_bytes(lanes.size, "little")
+            field = (rounded & self._field) >> self._align
+            raw = field.to_bytes(lanes.size, "little")
             both = bytearray(2 * lanes.count)
             both[0::2], both[1::2] = raw[first::width], raw[first + 1::width]
             activations.append(both)
             gates.append(gate)
         if seen & self._beyond:
-            raise LaneOverflowError("an activation beyond its lane")
+            raise LaneOverflowError("an activation beyond its bits")
         return activations, gates
 
     def backward(self, sums: Row, dither: Row, gate: Row, shift: int) -> Row:
@@ -54,8 +61,9 @@ class Relu:
 
         The row is kept positive by the bit above the highest lane.
         """
-        kept = (gate << 1 >> shift) - (gate >> self.lanes.bits - 1)
-        biased = sums + dither >> shift & kept
+        # In each lane with Z > 0 the lowest bits - shift bits: 2^(bits - shift) - 1
+        mask = (gate << 1 >> shift) - (gate >> self.lanes.bits - 1)
+        biased = sums + dither >> shift & mask
         return (biased | self.lanes.modulus) - (gate >> shift)
 
 
@@ -69,7 +77,7 @@ _CURVES: dict[str, Callable[[int], tuple[float, float]]] = {
 
 class Elementwise:
     """Any activation, with or without dropout, one number at a time: by a table of f
-    and f' for Z in -64..64 by 1/256."""
+    and f' for Z in -64..64 by 1/256 (2^-8; `portable` has steps of 2^-12)."""
 
     def __init__(self, lanes: Lanes, form: Format, activation: str) -> None:
         """`lanes` are those of Z."""

@@ -23,7 +23,7 @@ class Format(NamedTuple):
     factor_fraction: int    # their f where they are multiplied
     activation_bits: int    # of an activation, none of which is negative
     activation_fraction: int
-    in_64: int              # sums of a later layer that share 64 bits
+    outputs_per_row: int    # sums of a later layer that share 64 bits
     resolution: int         # dZ = 1 of an output becomes about 2^resolution
     offset: int = 0         # what is added to activations, so that none is negative
 
@@ -40,14 +40,15 @@ class Format(NamedTuple):
 
 # One hidden layer of ReLU, plain descent, few grey levels: 24 bits a lane.
 #   Z in Q8.16: -128..128.  Every sum is checked to lie within -64..64.
-#   Activations in Q5.5: 10 bits, 0..32 by 1/32.
+#   Activations in UQ5.5, no sign: 10 bits, 0..32 by 1/32.
 #   Later weights in Q8.24, and rounded to Q4.10, within -8..8, for products: sums over
 #   256 units are 2^8 (2^10 - 1) 2^13 < 2^31 at most; twice the units leave a bit less.
 NARROW = Format(24, 16, 32, 24, 10, 10, 5, 2, 3)
-# All else: 64 bits a lane.  Z in Q24.40, activations in Q8.8, weights in Q32.32.
+# All else: 64 bits a lane.  Z in Q24.40, activations in UQ8.8, weights in Q32.32.
 WIDE = Format(64, 40, 64, 32, 32, 16, 8, 1, 12)
-# Sigmoid and tanh, within -1..1, have finer activations: 1 + A in Q2.14.
-# With dropout their largest is 1 / (1 - p) times that, and so four bytes are taken.
+# Sigmoid and tanh, within -1..1, have finer activations, with 14 fractional bits.  With
+# dropout their largest is 1 / (1 - p): so they take four bytes, and 2^16 is added, which
+# makes them positive for all p up to 1 - 2^-16.
 SMOOTH = WIDE._replace(factor_fraction=26, activation_fraction=14, activation_bits=32,
                        offset=1 << 30)
 
@@ -56,9 +57,10 @@ def format_for(hidden: Sequence[int], activation: str, levels: int, step_size: f
                plain: bool) -> Format:
     """Return the narrowest lanes that will do.
 
-    `step_size` is lr / m, `plain` whether steps go to the weights as they are, with
-    neither momentum nor weight decay nor dropout.  A lane of the first layer then means
-    (levels - 1) 2^-16 of a weight: 1/16 of what an image with dZ = 1 changes, or finer.
+    `step_size` is the first learning rate, as the optimizer scales it, over m; `plain`
+    means that steps go to the weights as they are, with neither momentum nor weight
+    decay nor dropout.  A narrow lane of the first layer means (levels - 1) 2^-16 of a
+    weight: at first 1/16, or less, of what an image with dZ = 1 changes at level 1.
     """
     if activation != "relu":
         return SMOOTH
@@ -75,7 +77,7 @@ DITHERS = 64
 @lru_cache(maxsize=8)
 def dithers(lanes: Lanes, shift: int) -> list[Row]:
     """Return 64 rows that round without bias: floor((v + t) / 2^shift) has mean
-    v / 2^shift over them.
+    v / 2^shift over them (from shift 7 on to 1/128, and exactly over all v).
 
     In each lane t runs through 64 evenly spaced values of 0..2^shift - 1, in an order
     of its own: t = (r + 1/2) 2^shift / 64, whose mean over r = 0..63 is 1/2 more than
@@ -105,8 +107,9 @@ class Deltas(NamedTuple):
     def of(cls, step_size: float, levels: int, form: Format) -> Deltas:
         """Return the fraction for which dZ = 1 becomes about 2^resolution.
 
-        A sum q W then has 0 to `lanes` - 4 bits more than the first layer: fewer where
-        steps are very large, more, and so coarser steps, where they are very small.
+        It is kept to where a sum q W has 0 to `lanes` - 4 bits more than a lane of the
+        first layer.  At 0, with very large steps, dZ = 1 becomes more than that; at the
+        other end, with very small ones, less.
         """
         scale = step_size / (levels - 1) ** 2
         mantissa, exponent = math.frexp(scale)      # scale = mantissa 2^exponent

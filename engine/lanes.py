@@ -15,7 +15,7 @@ Then one big-integer operation of Python works on all lanes at once:
     and so            sum(map(mul, numbers, rows))  is n dot products in one line.
 
 A negative v_j borrows 1 from the lane above.  That does no harm: the integer is exact,
-and adding BIAS = sum_j 2^(B-1 + B j) makes every lane non-negative, pays all borrows
+and adding the bias sum_j 2^(B-1 + B j) makes every lane non-negative, pays all borrows
 back and leaves v_j + 2^(B-1) to be read.  As only residues modulo 2^(B n) count, a row
 may be kept as a positive number: CPython adds numbers of one sign 15 % faster.
 
@@ -42,9 +42,9 @@ class LaneOverflowError(ArithmeticError):
 class Lanes:
     """The layout of `count` lanes of `bits` bits, a multiple of 8 up to 64.
 
-    ONES has a 1 at the foot of each lane, so that k * ONES is the row (k, k, ..., k).
-    BIAS = 2^(bits - 1) * ONES makes signed lanes non-negative.  MODULUS is the bit
-    above the top lane, and MODULUS - 1 the mask of all lanes.
+    `ones` has a 1 at the foot of each lane, so that k * ones is the row (k, k, ..., k).
+    `bias` = 2^(bits - 1) * ones makes signed lanes non-negative.  `modulus` is the bit
+    above the top lane, and modulus - 1 the mask of all lanes.
     """
 
     def __init__(self, count: int, bits: int) -> None:
@@ -130,12 +130,28 @@ class Lanes:
         left = self.bits - by
         return (self.ones << left) - self.ones, self.ones << left - 1
 
-    def bound(self, rows: Iterable[Row]) -> int:
-        """Return a power of two above the magnitude of every lane, 2 times it at most.
+    def has_room(self, rows: Iterable[Row], room: int) -> bool:
+        """Return True if every lane could be multiplied by 2^room.
 
-        In two's complement all bits above those of the magnitude are copies of the
-        sign, so v ^ (v >> 1) has its highest one where the magnitude has.  The lane
-        above spoils nothing but the top bit of that, which is masked off.
+        Then v + 2^(bits - 1 - room) is not negative, and its `room` highest bits are 0.
+
+        >>> lanes = Lanes(2, 8)
+        >>> lanes.has_room([lanes.encode([3, -4])], 5), lanes.has_room([4], 5)
+        (True, False)
+        """
+        if room >= self.bits:
+            return not any(row & self.modulus - 1 for row in rows)
+        seen, margin = 0, self.ones << self.bits - 1 - room
+        for row in rows:
+            seen |= row + margin
+        return not seen & (self.ones << self.bits) - (self.ones << self.bits - room)
+
+    def bound(self, rows: Iterable[Row]) -> int:
+        """Return the least power of two b with -b <= v < b in every lane.
+
+        In two's complement all bits above those of v, or of -1 - v where v < 0, are
+        copies of the sign, so v ^ (v >> 1) has its highest one where these have.  The
+        lane above spoils nothing but the top bit of that, which is masked off.
         """
         seen, mask = 0, self.modulus - 1
         for row in rows:

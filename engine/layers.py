@@ -8,7 +8,7 @@ What differs between the engines is the layer.  This one has the steps of a text
 
 on whole numbers.  An image is a list of groups of pixels of one grey level.  A row of Z
 or dZ belongs to an image, one lane a unit.  dZ reaches a layer as the step already,
-times -lr / m (`Deltas`).
+times -lr / (m (levels - 1)^2) (`Deltas`).
 """
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ from itertools import chain, compress, zip_longest
 from operator import itemgetter, mul
 from typing import Callable, Iterable, Sequence
 
-from engine.formats import WIDE, Format
+from engine.formats import Format
 from engine.lanes import LaneOverflowError, Lanes, Row, lanes_of, spread, transpose
 from engine.packed import PackedMatrix
 from engine.sparse import grey_table
 from my_math import Matrix
 
-# (grey level, level less the next one below, what picks its places out of a list)
+# (grey level; in the last group of a level, the level less the next one below, else 0;
+# what picks its places out of a list)
 Group = tuple[int, int, Callable[[list], Sequence]]
 _TOGETHER = 64      # pixels that are added before a sum is checked
+# The eight bytes of a pair of outputs before they are set: 0 + 2^15 in the second half,
+# which stays where the number of outputs is odd.
+_NO_PAIR = b"\0\0\0\0\0\x80\0\0"
 
 
 class Quantizer:
@@ -42,6 +46,8 @@ class Quantizer:
 
     def __call__(self, image: bytes) -> list[Group]:
         """Return the groups, the highest level first, 64 pixels at most in each."""
+        if len(image) != len(self.places):
+            raise ValueError(f"an image of {len(image)} pixels for {len(self.places)}")
         image = image.translate(self._level_of)
         ink, values = list(compress(self.places, image)), image.translate(None, b"\0")
         levels = sorted(set(values), reverse=True)
@@ -82,9 +88,12 @@ class FirstLayer:
         self.quantizer = Quantizer(levels, own.shape[0])
         self.weights = PackedMatrix.from_matrix(own, self.lanes, top * unit)
         self.bias = PackedMatrix.from_matrix(bias, self.lanes, unit)
-        # Checked sums: |sum| < 64 and 64 numbers up to 2 more stay below 3 * 64, and
-        # what lies between 64 and 192 shows in the highest bit (`_reach`).  Unchecked
-        # ones, of 64 bits: all pixels at the highest level stay below 2^62.
+        # Narrow lanes, in units of Z: |sum| < 64 and 64 numbers up to 2 more stay below
+        # 3 * 64, and what lies between 64 and 192 shows in the highest bit (`_reach`).
+        # The total of up to 3 such sums (4 grey levels) lies below 192 too.
+        # Lanes of 64 bits: all pixels at the highest level stay below 2^62.
+        if form.lanes < 64 and top > 3:
+            raise ValueError(f"{levels} grey levels in lanes of {form.lanes} bits")
         self._reach = 1 << form.lanes - 2
         self._limit = (2 * self._reach // _TOGETHER if form.lanes < 64
                        else self._reach // (weights.shape[0] * top))
@@ -107,7 +116,8 @@ class FirstLayer:
         """Return sum_p level_p V_p over this worker's pixels of each image.
 
         By parts (Abel): with S_k the sum of the rows under level k and above,
-        3 A + 2 B + C = A + (A + B) + (A + B + C), additions only.
+        3 A + 2 B + C = A + (A + B) + (A + B + C): a product only where levels between
+        two that occur are missing.
         """
         rows, margin, seen, sums = self.weights.rows, self.margin, 0, []
         for groups in images:
@@ -161,6 +171,9 @@ class FirstLayer:
             self.tidy()
 
 
+_BIAS_FRACTION = 40     # of a later layer's biases: Q24.40, whatever the weights have
+
+
 class LaterLayer:
     """The columns of W, W^T in packed rows, and b, the same in every worker.
 
@@ -178,7 +191,8 @@ class LaterLayer:
         self.lanes = lanes_of(inputs, form.later_lanes)
         self.weights = PackedMatrix.from_matrix(weights.T, self.lanes,
                                                 2.0 ** -form.later_fraction)
-        self.bias = PackedMatrix.from_matrix(bias, lanes_of(outputs, 64), 2.0 ** -40)
+        self.bias = PackedMatrix.from_matrix(bias, lanes_of(outputs, 64),
+                                             2.0 ** -_BIAS_FRACTION)
         self.target: tuple[PackedMatrix, PackedMatrix] | None = None
         # 8 in narrow lanes; in wide ones what keeps sums of products below 2^62.
         self._limit = (8 << form.later_fraction if form.later_lanes == 32
@@ -194,12 +208,12 @@ class LaterLayer:
                                     f"{self._limit * self.weights.unit:.3g}")
         drop = form.later_fraction - form.factor_fraction
         self.bound = (self.bound >> drop) + 1
-        biases = [b >> 40 - form.product_fraction
+        biases = [b >> _BIAS_FRACTION - form.product_fraction
                   for b in self.bias.lanes.decode(self.bias.rows[0])]
         # 2^8 (2^10 - 1) 2^13 + 2^6 2^15 = 2^31: what a narrow sum has room for
         if max(map(abs, biases)) >> form.product_fraction + 6:
             raise LaneOverflowError("a bias of a later layer above 64")
-        if form.in_64 == 2:
+        if form.outputs_per_row == 2:
             self._prepare_pairs(drop, biases)
         else:
             self.columns = [lanes.shift_right(row, drop) for row in self.weights.rows]
@@ -231,7 +245,7 @@ class LaterLayer:
             new[0::before.width], new[1::before.width] = low, high
             self.columns.append(int.from_bytes(new, "little") - half)
             if c % 2 == 0:
-                pairs.append(bytearray(8 * lanes.count))
+                pairs.append(bytearray(_NO_PAIR * lanes.count))
             pairs[-1][c % 2 * 4::8], pairs[-1][c % 2 * 4 + 1::8] = low, high
         both = [first + (second << 32)
                 for first, second in zip_longest(*[iter(biases)] * 2, fillvalue=0)]
@@ -240,14 +254,15 @@ class LaterLayer:
         self._surplus = (1 << 15) + (1 << 15 + 32)
 
     def forward(self, activations: Sequence[bytes]) -> list[Row]:
-        """Return rows of Z^T: lanes of images, `in_64` outputs to a row of 64 bits."""
+        """Return rows of Z^T: 64-bit lanes of images, `outputs_per_row` outputs in each.
+        """
         units = transpose(activations, self.form.activation_bytes)
         ones = lanes_of(len(activations), 64).ones
         surplus = self._surplus * sum(units) if self._surplus else 0
         return [sum(map(mul, factors, units), bias * ones - surplus)
                 for factors, bias in self._factors]
 
-    def turned(self, columns: Sequence[Row], count: int) -> list[Row]:
+    def transposed(self, columns: Sequence[Row], count: int) -> list[Row]:
         """Return Z of each of `count` images, a row of 64-bit lanes, from rows of Z^T.
         """
         images, bias = lanes_of(count, 64), lanes_of(len(columns), 64).bias
@@ -256,7 +271,7 @@ class LaterLayer:
 
     def outputs(self, rows: Sequence[Row], count: int) -> list[tuple[int, ...]]:
         """Return Z of each of `count` images, whole numbers, from rows of Z^T."""
-        share = self.form.in_64
+        share = self.form.outputs_per_row
         lanes = lanes_of(share * count, 64 // share)
         columns = [numbers[k::share] for numbers in map(lanes.decode, rows)
                    for k in range(share)]
@@ -292,21 +307,4 @@ class LaterLayer:
         weights.rows[:] = [row + self.lanes.shift_right(own * self._square, shift)
                            for row, own in zip(weights.rows, sums)]
         bias.rows[0] += bias.lanes.encode(
-            [b * self._square << 40 >> fraction for b in bias_sums])
-
-
-def packed_rung(a: Sequence, b: Sequence) -> Callable[[], Iterable]:
-    """Return the last rung of the ladder: grey levels k / 3 times weights in lanes.
-
-    The product's rows are unpacked only where they are looked at.
-    """
-    weights = Matrix(b)
-    layer = FirstLayer(weights, Matrix.zeros(1, weights.shape[1]), 4, WIDE)
-    images = [layer.quantizer(bytes(round(255 * v) for v in row)) for row in a]
-    unit = 2.0 ** -WIDE.fraction
-
-    def product() -> Iterable:
-        """Multiply, and return the rows as floats one after the other."""
-        rows = layer.sums(images)
-        return ([v * unit for v in layer.lanes.decode(row)] for row in rows)
-    return product
+            [b * self._square << _BIAS_FRACTION >> fraction for b in bias_sums])

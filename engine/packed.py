@@ -67,10 +67,14 @@ class PackedMatrix:
             row - twin & mask for row, twin in zip(self.rows, other.rows))
 
     def _same(self, other: Matrix | PackedMatrix, symbol: str) -> PackedMatrix:
-        """Return the other operand in the same unit and lanes."""
+        """Return the other operand in the same unit and lanes; ValueError where it is
+        packed in others."""
         check_equal(symbol, self.shape, other.shape)
         if isinstance(other, Matrix):
             return PackedMatrix.from_matrix(other, self.lanes, self.unit)
+        if (other.unit, other.lanes) != (self.unit, self.lanes):
+            raise ValueError(f"{symbol} of lanes with the units {self.unit:.3g} and "
+                             f"{other.unit:.3g}")
         return other
 
     def __add__(self, other: Matrix | PackedMatrix) -> PackedMatrix:
@@ -84,11 +88,14 @@ class PackedMatrix:
     def __mul__(self, factor: float) -> PackedMatrix:
         """Return each number times a factor that is rounded to 8 bits, k 2^-s.
 
-        The lanes need 8 bits of room above their numbers.
+        LaneOverflowError where the numbers leave no room for that: 8 bits for k, and -s
+        more where the factor is above 2^8.
         """
         if not factor:
             return PackedMatrix([0] * len(self.rows), self.lanes, self.unit)
         shift = 8 - math.frexp(factor)[1]
         k = round(math.ldexp(factor, shift))
+        if not self.lanes.has_room(self.rows, 8 - min(0, shift)):
+            raise LaneOverflowError("a number without room for a factor")
         rows = [self.lanes.shift_right(row * k, shift) for row in self.rows]
         return PackedMatrix(rows, self.lanes, self.unit)

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import math
 from math import floor
-from operator import add, sub
+from operator import sub
 from typing import Any, Callable, NamedTuple, Sequence
 
 from engine.activations import Elementwise, Relu
 from engine.formats import DITHERS, WIDE, Deltas, Format, dithers
 from engine.lanes import LaneOverflowError, Row, lanes_of
 from engine.layers import FirstLayer, Group, LaterLayer
-from engine.portable import OUTPUTS
+from engine.portable import OUTPUTS, STEP_BITS
 from engine.team import Team
 from my_math import Matrix
 
@@ -32,12 +32,12 @@ LOSS_BITS = 32      # losses are added as whole multiples of 2^-32: in any order
 _GOLDEN = 0.6180339887498949    # frac(n * it) is spread evenly, for every run of n
 
 
-class BatchResult(NamedTuple):
+class ShareResult(NamedTuple):
     """The results of one worker's share of a batch, from before the step."""
 
     loss: int               # sum over the samples, in units of 2^-LOSS_BITS
     correct: int            # samples whose largest output is the label's
-    easy: list[int]         # places in the batch of those that took no part
+    easy: list[int]         # places in the share of those that took no part
 
 
 class StepOptions(NamedTuple):
@@ -68,8 +68,8 @@ class PackedNetwork:
         layers, and `dropout` is the part of the hidden units that steps leave out.
         """
         activation = network.activation
-        masks = activation == "relu" and not dropout
-        if not masks:
+        on_lanes = activation == "relu" and not dropout     # else number by number
+        if not on_lanes:
             form = form._replace(activation_bits=32)
         self.form, self.team, self.levels = form, team, levels
         self._outputs, self._loss = OUTPUTS[network.loss], loss
@@ -77,10 +77,12 @@ class PackedNetwork:
         first, *later = network.layers
         self.first = FirstLayer(first.weights, first.bias, levels, form, team.pixels)
         self.later, self.activations, lanes = [], [], self.first.lanes
-        largest = round((64 if activation == "relu" else 1) / (1 - dropout) + 1
-                        ) << form.activation_fraction
+        # |A|: all bits that Relu lets through; else f of |Z| <= 64 over 1 - p, rounded.
+        largest = ((1 << form.activation_bits) - 1 if on_lanes else
+                   round((64 if activation == "relu" else 1) / (1 - dropout) + 1)
+                   << form.activation_fraction)
         for layer in later:
-            self.activations.append(Relu(lanes, form) if masks
+            self.activations.append(Relu(lanes, form) if on_lanes
                                     else Elementwise(lanes, form, activation))
             self.later.append(LaterLayer(layer.weights, layer.bias, form, lanes,
                                          levels - 1, largest))
@@ -94,6 +96,8 @@ class PackedNetwork:
     def _forward(self, z: list[Row], kept: Sequence = ()) -> tuple[list, list]:
         """Return the logits from Z of the first layer, and A and f' of each hidden
         layer."""
+        for layer in self.later:
+            layer.prepare()
         if not z:                               # more workers than images
             return [], [([], [])] * len(self.later)
         trace: list = []
@@ -106,18 +110,17 @@ class PackedNetwork:
             if layer is self.later[-1]:
                 logits = layer.outputs(columns, len(a))
             else:
-                z = layer.turned(columns, len(a))
+                z = layer.transposed(columns, len(a))
         return logits, trace
 
     @property
     def _shift(self) -> int:
-        """The logits are whole multiples of 2^-(12 + this)."""
-        return (self.form.product_fraction if self.later else self.form.fraction) - 12
+        """The logits are whole multiples of 2^-(STEP_BITS + this)."""
+        form = self.form
+        return (form.product_fraction if self.later else form.fraction) - STEP_BITS
 
     def predict(self, images: Sequence[list[Group]]) -> tuple[list[list[float]], list]:
         """Return the outputs of this worker's share of the images, and their logits."""
-        for layer in self.later:
-            layer.prepare()
         sums = self.team.exchange(
             lambda rank: self.first.sums(images[self.team.share(len(images), rank)]))
         logits, _ = self._forward(self.first.joined(sums))
@@ -129,7 +132,7 @@ class PackedNetwork:
         if self._is_log and p[label] and y[label] == 1:     # the usual, in one step
             loss = -math.log(p[label])
         else:
-            floats = [math.ldexp(v, -12 - self._shift) for v in z]
+            floats = [math.ldexp(v, -STEP_BITS - self._shift) for v in z]
             loss = self._loss.of_sample(floats, p, y)
         return int(loss * (1 << LOSS_BITS))
 
@@ -138,7 +141,7 @@ class PackedNetwork:
         if smoothing not in self._targets:
             off, c = smoothing / self.classes, self.classes
             self._targets[smoothing] = [
-                [1 - smoothing + off if j == label else off or 0 for j in range(c)]
+                [1 - smoothing + off if j == label else off for j in range(c)]
                 for label in range(c)]
         return self._targets[smoothing]
 
@@ -146,17 +149,20 @@ class PackedNetwork:
 
     def train_batch(self, images: Sequence[list[Group]], labels: Sequence[int],
                     learning_rate: float, position: int = 0,
-                    options: StepOptions = StepOptions()) -> BatchResult:
+                    options: StepOptions = StepOptions()) -> ShareResult:
         """Take one step of the whole team; the result is from before it.
 
         `images` are this worker's pixels of all images, `position` is the number of
         the first image in the epoch: it chooses how dZ is rounded.
         """
+        if not 0 < len(images) == len(labels):
+            raise ValueError(f"{len(images)} images and {len(labels)} labels")
+        if not 0 <= min(labels) <= max(labels) < self.classes:
+            raise ValueError(f"labels {min(labels)} to {max(labels)} of {self.classes} "
+                             "classes")
         team, own = self.team, self.team.share(len(images))
         step_size = self.optimizer.scale(learning_rate) / len(images)
         deltas = Deltas.of(step_size, self.levels, self.form)
-        for layer in self.later:
-            layer.prepare()
         sums = team.exchange(                                           # exchange 1
             lambda rank: self.first.sums(images[team.share(len(images), rank)]))
         logits, trace = self._forward(self.first.joined(sums), options.kept)
@@ -166,12 +172,13 @@ class PackedNetwork:
         self.optimizer.decay(learning_rate)
         later = []
         for rank, theirs in team.exchanged(lambda rank: steps):         # exchange 2
-            share = images[team.share(len(images), rank)]
+            share = images[team.share(len(images), rank)]   # our pixels, their images
             self.first.take(share, theirs.first, theirs.growth)
             later.append(theirs.later)
         for layer, parts in zip(self.later, zip(*later)):
             sums, biases, growths = zip(*parts)
-            layer.take(_added(sums), _added(biases), deltas.fraction, sum(growths))
+            layer.take(list(map(sum, zip(*sums))), list(map(sum, zip(*biases))),
+                       deltas.fraction, sum(growths))
         self.optimizer.settle(learning_rate)
         if not self.optimizer.is_plain:
             self.first.tidy()
@@ -179,7 +186,7 @@ class PackedNetwork:
 
     def _output_deltas(self, logits: Sequence[Sequence[int]], labels: Sequence[int],
                        deltas: Deltas, position: int, options: StepOptions
-                       ) -> tuple[BatchResult, dict[int, list[int]]]:
+                       ) -> tuple[ShareResult, dict[int, list[int]]]:
         """Return the results of these images, and q = -dZ in units of `deltas` for
         each that takes a step, by its place.
 
@@ -202,7 +209,7 @@ class PackedNetwork:
             q = [floor(t - scale * d) for d in map(gradient, p, y)]
             if any(q):
                 qs[place] = q
-        return BatchResult(loss, correct, easy), qs
+        return ShareResult(loss, correct, easy), qs
 
     def _backward(self, qs: dict[int, list[int]], trace: Sequence, deltas: Deltas,
                   position: int) -> Steps:
@@ -267,9 +274,3 @@ class PackedNetwork:
                        for p in range(sum(map(len, parts)))), bias]
 
 
-def _added(parts: Sequence[Sequence[Any]]) -> list:
-    """Return the sums, place by place, of lists of equal lengths."""
-    total, *more = parts
-    for part in more:
-        total = list(map(add, total, part))
-    return total

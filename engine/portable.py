@@ -16,6 +16,7 @@ from typing import Sequence
 # of 1/16 up to 46 (1e-20) and of 1/4096 up to 1/16.  The relative error of a product of
 # at most 736 + 255 rounded factors is below 1000 * 2^-53 < 1.2e-13.
 _RANGE = 46 * 16
+STEP_BITS = 12      # 4096 = 2^12
 
 
 def _progression(ratio: float, count: int) -> list[float]:
@@ -51,7 +52,8 @@ def exp(x: float) -> float:
 
 
 def softmax(logits: Sequence[int], shift: int) -> list[float]:
-    """Return P[j] = exp(Z[j]) / sum_k exp(Z[k]) for whole Z in units of 2^-(12+shift).
+    """Return P[j] = exp(Z[j]) / sum_k exp(Z[k]) for whole Z in units of
+    2^-(STEP_BITS + shift).
 
     fsum rounds the exact sum once, in every Python, which `sum` does not.
     """
@@ -62,7 +64,8 @@ def softmax(logits: Sequence[int], shift: int) -> list[float]:
 
 
 def sigmoid(z: int, shift: int) -> float:
-    """Return 1 / (1 + e^-z) for a whole z in units of 2^-(12 + shift)."""
+    """Return 1 / (1 + e^-z) for a whole z in units of 2^-(STEP_BITS + shift).
+    """
     fall, = exp_falls([abs(z) + (1 << shift >> 1) >> shift])
     return 1 / (1 + fall) if z >= 0 else fall / (1 + fall)
 

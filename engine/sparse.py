@@ -50,7 +50,7 @@ class SparseMatrix:
 
     @classmethod
     def from_images(cls, images: Sequence[bytes], levels: int = 256) -> SparseMatrix:
-        """A row for each image, byte b meaning b / 255, rounded to `levels` grey levels.
+        """Return a row for each image: byte b means b / 255, rounded to `levels` greys.
 
         `compress` finds the places of the ink and `translate` strikes out the zeros,
         both in C: 8 us an image.  They are put together as CSR when first asked for.

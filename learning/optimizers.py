@@ -64,44 +64,44 @@ class SGD:
 class Momentum(SGD):
     """Momentum (Polyak 1964): V <- mu V + lr dL/dW, W <- W - V.
 
-    Kept in another form with the same W.  For Z = W - mu / (1 - mu) V, the limit of W
-    if all further gradients were 0, these two lines mean
+    Kept in another form with the same W.  For T = W - mu / (1 - mu) V, the limit of W
+    if all further gradients were 0, the two lines mean
 
-        Z <- Z - lr / (1 - mu) dL/dW,      W <- W + (1 - mu) (Z - W):
+        T <- T - lr / (1 - mu) dL/dW,      W <- W + (1 - mu) (T - W):
 
     plain descent by larger steps, and weights that follow at a distance, smoothed.  The
-    gradient stays in its factors, and rounding cannot make W drift away from Z.
+    gradient stays in its factors, and rounding cannot make W drift away from T.
     """
 
     def __init__(self, layers: Sequence[Any], l2: float = 0.0, momentum: float = 0.9
                  ) -> None:
         """mu = `momentum`, in 0..1; 0.9 is usual."""
         super().__init__(layers, l2)
-        self.share = 1 - momentum
+        self.follow = 1 - momentum
         for layer in layers:
             layer.target = (layer.weights.copy(), layer.bias.copy())
 
     def scale(self, learning_rate: float) -> float:
         """lr / (1 - mu)."""
-        return learning_rate / self.share
+        return learning_rate / self.follow
 
     def settle(self, learning_rate: float) -> None:
         """Let the weights follow."""
         for layer in self.layers:
             weights, bias = layer.target
-            layer.weights = layer.weights + (weights - layer.weights) * self.share
-            layer.bias = layer.bias + (bias - layer.bias) * self.share
+            layer.weights = layer.weights + (weights - layer.weights) * self.follow
+            layer.bias = layer.bias + (bias - layer.bias) * self.follow
 
     @property
     def state(self) -> dict[str, list[list[Matrix]]]:
-        """Z."""
+        """T."""
         return {"target": [[m.to_matrix() for m in layer.target]
                            for layer in self.layers]}
 
     @state.setter
     def state(self, state: dict[str, list[list[Matrix]]]) -> None:
         for layer, matrices in zip(self.layers, state["target"]):
-            layer.target = tuple(old * 0 + new
+            layer.target = tuple(old * 0 + new      # in the units of old
                                  for old, new in zip(layer.target, matrices))
 
 

@@ -9,6 +9,7 @@ from conftest import ROOT
 
 import my_math
 from engine import ladder
+from engine.layers import FirstLayer
 
 ALL = {**ladder.KERNELS, "chosen by size": my_math.matmul}
 every_kernel = pytest.mark.parametrize("kernel", ALL.values(), ids=ALL)
@@ -217,10 +218,16 @@ def test_rungs_with_a_form_of_their_own_are_prepared_once(monkeypatch, capsys):
     assert ladder.ladder(2, 14, 3) == 1
 
 
-def test_a_row_in_one_integer_gives_the_same_product():
-    product = ladder.PREPARED["a row in one integer"]([[0, 1 / 3], [1, 0]],
-                                                      [[1.5], [-3.0]])
-    assert list(product()) == [[-1], [1.5]]
+def test_the_last_rung_of_the_ladder_multiplies_when_it_is_called(monkeypatch):
+    """Else the ladder would time nothing."""
+    real, calls = FirstLayer.sums, []
+    monkeypatch.setattr(FirstLayer, "sums", lambda layer, images: calls.append(
+        len(images)) or real(layer, images))
+    product = ladder.PREPARED["a row in one integer"](
+        [[0, 1 / 3, 1], [1, 0, 0]], [[3.0], [6.0], [0.75]])
+    assert calls == []
+    rows = product()
+    assert calls == [2] and list(rows) == [[2.75], [3.0]]
 
 
 @pytest.mark.parametrize("code", [0, 1])

@@ -7,7 +7,7 @@ import pytest
 from engine.activations import Elementwise, Relu
 from engine.formats import DITHERS, NARROW, SMOOTH, WIDE, Deltas, dithers, format_for
 from engine.lanes import LaneOverflowError, lanes_of, spread
-from engine.layers import FirstLayer, LaterLayer, Quantizer, packed_rung
+from engine.layers import FirstLayer, LaterLayer, Quantizer
 from my_math import Matrix
 
 FORMATS = {"narrow": NARROW, "wide": WIDE, "smooth": SMOOTH}
@@ -361,9 +361,9 @@ def test_the_products_of_a_later_layer_are_exact(form, outputs, count, rng):
                       for column, b in zip(factors, bias)) for row in rows]
     columns = layer.forward(raw)
     assert layer.outputs(columns, count) == expected
-    if form.in_64 == 1:                     # before another layer: a row for each image
+    if form.outputs_per_row == 1:            # before another layer: a row for each image
         lanes = lanes_of(outputs, 64)
-        assert [lanes.decode(z) for z in layer.turned(columns, count)] == expected
+        assert [lanes.decode(z) for z in layer.transposed(columns, count)] == expected
     for _ in range(5):
         q = [rng.randint(-8, 8) for _ in range(outputs)]
         assert layer.before.decode(layer.backward(q)) == tuple(
@@ -443,14 +443,3 @@ def test_a_step_that_would_jump_over_the_limit_is_noticed(form, rng):
     first = one_weight_layer(0.0, form)
     with pytest.raises(LaneOverflowError, match="a step of the first layer"):
         first.take([], [], 1 << form.lanes - 2)
-
-
-def test_the_last_rung_of_the_ladder_multiplies_when_it_is_called(monkeypatch):
-    """Else the ladder would time nothing."""
-    real, calls = FirstLayer.sums, []
-    monkeypatch.setattr(FirstLayer, "sums", lambda layer, images: calls.append(
-        len(images)) or real(layer, images))
-    product = packed_rung([[0, 1 / 3, 1], [1, 0, 0]], [[3.0], [6.0], [0.75]])
-    assert calls == []
-    rows = product()
-    assert calls == [2] and list(rows) == [[2.75], [3.0]]

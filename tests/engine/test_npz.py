@@ -1,7 +1,6 @@
 """The .npz files: exact round trips, NumPy on the other side, and damaged files."""
 import io
 import json
-import os
 import random
 import struct
 import zipfile

@@ -75,3 +75,25 @@ def test_other_shapes_are_refused():
             a + other
         with pytest.raises(ShapeError):
             a - other
+
+
+def test_lanes_in_other_units_are_refused():
+    a, _ = packed_matrix(2, 3, 24)
+    for other in (PackedMatrix(a.rows, a.lanes, UNIT / 2),
+                  PackedMatrix(a.rows, lanes_of(3, 32), UNIT)):
+        with pytest.raises(ValueError, match="units"):
+            a + other
+
+
+@every_width
+@pytest.mark.parametrize("factor, room", [(0.999, 8), (-1 / 3, 8), (300.0, 9), (1e-9, 8)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_product_that_outgrows_its_lane_is_refused(bits, factor, room, sign):
+    lanes, edge = lanes_of(3, bits), 1 << bits - 1 - room
+    last = edge - 1 if sign > 0 else -edge
+    fits = PackedMatrix([lanes.encode([0, last, 0])], lanes, 1.0)
+    found, = map(lanes.decode, (fits * factor).rows)
+    assert found[1] == pytest.approx(last * factor, rel=2 ** -8, abs=0.5)
+    beyond = PackedMatrix([lanes.encode([0, last + sign, 0])], lanes, 1.0)
+    with pytest.raises(LaneOverflowError):
+        beyond * factor

@@ -182,3 +182,52 @@ def test_the_last_digits_are_kept_from_and_to_floats(rng):
         assert twice.first.weights == once.first.weights
         for a, b in zip(once.later, twice.later):
             assert a.weights == b.weights and a.bias == b.bias
+
+
+@pytest.mark.parametrize("units", [10, 50, 128, 1000])
+def test_logits_of_the_largest_weights_and_activations_are_right(units):
+    """ReLU lets 255 through in wide lanes: the weights' limit has to allow for it."""
+    mine = packed(Network([1, units, 2]), 2)
+    power = 1 << mine.later[0]._limit.bit_length() - 1      # bounds are powers of 2
+    largest = (power - 1) * mine.later[0].weights.unit
+    for weight in (largest, -largest):
+        net = Network.of_layers([
+            Dense(Matrix([[255.0] * units]), Matrix.zeros(1, units)),
+            Dense(Matrix([[weight, 0.0]] * units), Matrix.zeros(1, 2))],
+            "relu", "cross-entropy")
+        mine = packed(net, 2)
+        _, logits = mine.predict([mine.first.quantizer(b"\xff")])
+        assert logits[0][0] / 2 ** WIDE.product_fraction == pytest.approx(
+            255 * units * weight, rel=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_an_image_has_the_same_logits_wherever_it_stands(classes, rng):
+    """Two outputs share 64 bits; where one is left over, its half stays empty."""
+    units = 256
+    net = Network.of_layers([
+        Dense(Matrix([[1.99] * units] * 16), Matrix.zeros(1, units)),
+        Dense(Matrix([[rng.uniform(-1, 1) for _ in range(classes)]
+                      for _ in range(units)]), Matrix.zeros(1, classes))],
+        "relu", "cross-entropy")
+    mine = packed(net, 2, NARROW)
+    _, logits = mine.predict([mine.first.quantizer(b"\xff" * 16)] * 5)
+    assert len(set(logits)) == 1
+
+
+@pytest.mark.parametrize("images, labels", [
+    (0, []), (2, [1]), (2, [0, 1, 1]), (2, [0, -1]), (2, [0, 3])])
+def test_images_and_labels_that_do_not_fit_are_refused(images, labels):
+    mine = packed(Network([4, 2, 3]), 4)
+    with pytest.raises(ValueError, match=f"{images} images|labels"):
+        mine.train_batch([mine.first.quantizer(bytes(4))] * images, labels, 0.1)
+
+
+def test_images_of_another_size_are_refused():
+    with pytest.raises(ValueError, match="5 pixels for 4"):
+        packed(Network([4, 2, 3]), 4).first.quantizer(bytes(5))
+
+
+def test_narrow_lanes_have_room_for_four_grey_levels():
+    with pytest.raises(ValueError, match="5 grey levels"):
+        packed(Network([4, 2, 3]), 5, NARROW)

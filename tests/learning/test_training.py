@@ -326,7 +326,7 @@ def test_the_steps_of_the_learning_rate_come_between_epochs(epochs, every):
 
 
 @pytest.mark.parametrize("name, kind, more", [
-    ("sgd", "SGD", {}), ("momentum", "Momentum", {"share": 0.25}),
+    ("sgd", "SGD", {}), ("momentum", "Momentum", {"follow": 0.25}),
     ("adam", "Adam", {"betas": (0.9, 0.999)})])
 def test_the_optimizer_is_the_one_of_the_settings(name, kind, more):
     settings = {**DEFAULTS, "optimizer": name, "momentum": 0.75, "l2": 0.125}
