@@ -132,15 +132,20 @@ def test_the_glossary_has_the_main_words():
 # --- the figures
 
 
-def test_the_examples_of_the_drawing_module_are_true(monkeypatch):
+@pytest.fixture
+def figures(monkeypatch):
+    """The script that draws the figures, and its module of SVG."""
     monkeypatch.syspath_prepend(str(FOLDER))
-    assert doctest.testmod(importlib.import_module("drawing")) == (0, 1)
+    return [importlib.import_module(name) for name in ("draw_figures", "drawing")]
 
 
-def test_the_figures_are_those_that_the_script_draws(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    draw_figures = importlib.import_module("draw_figures")
-    monkeypatch.setattr(draw_figures, "FOLDER", tmp_path)
+def test_the_examples_of_the_drawing_module_are_true(figures):
+    assert doctest.testmod(figures[1]) == (0, 1)
+
+
+def test_the_figures_are_those_that_the_script_draws(figures, tmp_path, monkeypatch):
+    draw_figures, drawing = figures
+    monkeypatch.setattr(drawing, "FOLDER", tmp_path)
     draw_figures.main([])
     drawn = sorted(tmp_path.iterdir())
     assert len(drawn) == len(draw_figures.FIGURES)

@@ -10,6 +10,7 @@ from pathlib import Path
 INK, QUIET, LINE = "#16181d", "#555b66", "#c3c8d1"
 BLUE, ORANGE, PALE = "#0072b2", "#e69f00", "#f3f4f6"
 YELLOW = "#fff3b8"                                   # marks what the text speaks of
+FOLDER = Path(__file__).resolve().parent
 FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 
@@ -109,8 +110,8 @@ class Drawing:
         self.text(x + width / 2, y + height / 2 + 6, name, 17, font_weight="bold")
         self.text(x + width / 2, y + height + 20, size, 14, fill=QUIET)
 
-    def save(self, folder, name):
-        """Write the picture to a file."""
+    def save(self, name):
+        """Write the picture to a file in FOLDER."""
         head = (f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" '
                 f'height="{self.height}" viewBox="0 0 {self.width} {self.height}" '
                 f'font-family="{FONT}">')
@@ -118,7 +119,7 @@ class Drawing:
                 'fill="#ffffff"/>')
         title = f"<title>{escape(self.title)}</title>"
         text = "\n".join([head, title, card, *self.parts, "</svg>", ""])
-        Path(folder, name).write_bytes(text.encode("utf-8"))
+        (FOLDER / name).write_bytes(text.encode("utf-8"))
 
 
 class Plot:
