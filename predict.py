@@ -17,12 +17,12 @@ from errors import DataError, OptionError
 from learning.checkpoint import shown_path
 from learning.live import LiveLine
 from learning.models import Ensemble, Model, find_model, quantized, shift_accuracies
-from learning.settings import whole
+from learning.settings import option, whole
+from my_math import argmax
 from network import Evaluation
-from show.answers import (answer_object, bar_lines, best, framed, report_lines,
-                          report_object, row_lines, shift_lines, shift_object)
-from show.console import (Parser, can_print, load_data, path_name, picture,
-                          run_command)
+from show.console import Parser, load_data, path_name, run_command
+from show.text import (bar_lines, evaluation_lines, evaluation_object, framed,
+                       image_object, picture, row_lines, shift_lines, shift_object)
 
 SIDE = 28           # pixels of a side of what a picture is turned into
 
@@ -42,7 +42,7 @@ examples:
 
 
 def build_parser() -> Parser:
-    """The options of the command."""
+    """Return the parser of the command's options."""
     parser = Parser(prog="predict.py", epilog=EXAMPLES, usage="%(prog)s "
                     "(--index N | --image FILE... | --test | --draw | --pictures DIR) "
                     "[more options]",
@@ -64,7 +64,7 @@ def build_parser() -> Parser:
 
 
 def add_more(source: Callable, form: Callable) -> None:
-    """The options beside those that say what to read."""
+    """Add the options that say with which model, and in which form."""
     source("--model", type=path_name, nargs="+", metavar="FILE", help="model.npz of a "
            "run, or several, whose answers are averaged (default: the newest in runs/, "
            "else data/model.npz)")
@@ -89,7 +89,7 @@ def add_more(source: Callable, form: Callable) -> None:
 
 
 def find_conflict(options: argparse.Namespace) -> str:
-    """What is wrong with options that make no sense together, else an empty text."""
+    """Return why options make no sense together, else an empty text."""
     given = {name for name, value in vars(options).items()
              if value is not None and value is not False}
     if not given & {"index", "image", "test", "draw", "pictures"}:
@@ -99,36 +99,31 @@ def find_conflict(options: argparse.Namespace) -> str:
              "data": ["index", "test", "pictures"]}
     for name, others in needs.items():
         if name in given and not given & set(others):
-            return f"{_option(name)} goes with {' or '.join(map(_option, others))} only"
+            return f"{option(name)} goes with {' or '.join(map(option, others))} only"
     for name, others in {"json": ["explain", "show", "draw", "pictures"],
                          "pictures": ["index", "image", "draw", "shift"]}.items():
         for other in others:
             if {name, other} <= given:
-                return f"{_option(name)} does not go with {_option(other)}"
+                return f"{option(name)} does not go with {option(other)}"
     for name in ("explain", "draw", "pictures"):
         if name in given and len(options.model or []) > 1:
-            return f"{_option(name)} takes one model, found {len(options.model)}"
+            return f"{option(name)} takes one model, found {len(options.model)}"
     return ""
-
-
-def _option(name: str) -> str:
-    """An option as it is typed."""
-    return "--" + name.replace("_", "-")
 
 
 # ---------------------------------------------------------------------------
 # One image, or the pictures in some files
 # ---------------------------------------------------------------------------
 
-def print_json(what: dict) -> None:
-    """One object on a line of its own; ValueError for NaN, which JSON does not have."""
-    print(json.dumps(what, allow_nan=False))
+def print_json(found: dict) -> None:
+    """Print an object as one line; ValueError for NaN, which JSON does not have."""
+    print(json.dumps(found, allow_nan=False))
 
 
 def explanation(ensemble: Ensemble, image: bytes, width: int, names: Sequence[str],
                 unit: int | None, label: int | None = None) -> str:
-    """The image's way through the first model's network."""
-    from show.explain import explain  # what few need would slow all starts
+    """Return the first model's forward pass in words, and its gradient for a label."""
+    from show.explain import explain        # few need it, and all would wait for it
     model = ensemble.models[0]
     try:
         lines = explain(model.network, image, width, model.levels, names, label, unit)
@@ -138,7 +133,7 @@ def explanation(ensemble: Ensemble, image: bytes, width: int, names: Sequence[st
 
 
 def show_index(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -> None:
-    """Print one test image, the answers to it and whether the largest is right."""
+    """Print one test image, its class probabilities, and if the answer is right."""
     index, names = options.index, test.class_names
     if index >= len(test):
         raise OptionError(f"--index {index}: expected 0 to {len(test) - 1}, the "
@@ -146,15 +141,15 @@ def show_index(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -
     image, label = test.image(index), test.label(index)
     answers = ensemble.predict(image)
     if options.json:
-        print_json(answer_object(answers, names, index=index, label=label))
+        print_json(image_object(answers, names, index=index, label=label))
         return
-    verdict = "right" if best(answers) == label else f"wrong, it is {names[label]}"
+    verdict = "right" if argmax(answers) == label else f"wrong, it is {names[label]}"
     middle = "\n".join(bar_lines(answers, names))
     if options.explain:
         middle = explanation(ensemble, image, test.width, names, options.unit, label)
     print(f"Test image {index} of {test.name}\n")
-    print(*picture(image, test.width, can_print("░▒▓█")), sep="\n")
-    print(f"\n{middle}\n\nAnswer: {names[best(answers)]} ({max(answers):.2%}), "
+    print(*picture(image, test.width), sep="\n")
+    print(f"\n{middle}\n\nAnswer: {names[argmax(answers)]} ({max(answers):.2%}), "
           f"{verdict}\n{ensemble}")
 
 
@@ -174,7 +169,7 @@ def show_files(ensemble: Ensemble, options: argparse.Namespace) -> int:
         if options.json:
             for i, row in enumerate(answers):
                 place = {"position": i} if len(digits) > 1 else {}
-                print_json(answer_object(row, ensemble.names, file=path, **place))
+                print_json(image_object(row, ensemble.names, file=path, **place))
         else:
             show_digits(ensemble, path, digits, answers, options)
     if answered and not options.json:
@@ -185,7 +180,7 @@ def show_files(ensemble: Ensemble, options: argparse.Namespace) -> int:
 def show_digits(ensemble: Ensemble, path: str, digits: Sequence[bytes],
                 answers: Sequence[Sequence[float]], options: argparse.Namespace
                 ) -> None:
-    """Print what the digits of one picture are."""
+    """Print the answers for the digits of one picture."""
     names, several = ensemble.names, len(digits) > 1
     print(path + (f": {len(digits)} digits, from left to right" if several else ""))
     for i, digit in enumerate(digits, 1):
@@ -196,7 +191,7 @@ def show_digits(ensemble: Ensemble, path: str, digits: Sequence[bytes],
             print("", *framed(image, SIDE), sep="\n")
         if options.explain:
             print("", explanation(ensemble, digit, SIDE, names, options.unit), sep="\n")
-    guesses = [names[best(row)] for row in answers]
+    guesses = [names[argmax(row)] for row in answers]
     if several:
         joint = "" if max(map(len, names)) == 1 else " "
         print("", *row_lines(answers, names), "", sep="\n")
@@ -212,37 +207,37 @@ def show_digits(ensemble: Ensemble, path: str, digits: Sequence[bytes],
 # ---------------------------------------------------------------------------
 
 def evaluate(ensemble: Ensemble, test: Dataset) -> Evaluation:
-    """The outputs for the test set, with a live line."""
+    """Return the outputs for the test set; a live line tells how far it is."""
     live, total = LiveLine(), len(test) * len(ensemble.models)
-    report = ensemble.evaluate(test, lambda done: live.show(
+    evaluation = ensemble.evaluate(test, lambda done: live.show(
         f"Reading {done:,}/{total:,} images"))
     live.clear()
-    return report
+    return evaluation
 
 
 def show_test(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -> None:
-    """Print how the whole test set is read, or draw it, or both."""
-    report = evaluate(ensemble, test)
+    """Print the evaluation of the whole test set, or draw it, or both."""
+    evaluation = evaluate(ensemble, test)
     if options.json:
-        print_json(report_object(report, test, ensemble.paths))
+        print_json(evaluation_object(evaluation, test, ensemble.paths))
         return
     if options.test:
         columns = shutil.get_terminal_size().columns
-        print(*report_lines(report, test, columns), sep="\n")
+        print(*evaluation_lines(evaluation, test, columns), sep="\n")
     if options.pictures:
-        draw_pictures(Path(options.pictures), ensemble.models[0], test, report)
+        draw_pictures(Path(options.pictures), ensemble.models[0], test, evaluation)
     print(ensemble)
 
 
-def draw_pictures(folder: Path, model: Model, test: Dataset, report: Evaluation
+def draw_pictures(folder: Path, model: Model, test: Dataset, evaluation: Evaluation
                   ) -> None:
     """Draw the model's pictures into a folder, made if need be, and say which."""
     from show import embedding, figures
     live = LiveLine()
     try:
-        names = figures.draw_model(folder, model, test, report, live.show)
+        names = figures.draw_model(folder, model, test, evaluation, live.show)
         names += embedding.draw_hidden_layer(
-            folder, model, test, figures.foot_of(model, report, test), live.show)
+            folder, model, test, figures.foot_of(model, evaluation, test), live.show)
     except ImportError as error:
         raise OptionError(f"--pictures: {error}") from None
     finally:
@@ -269,13 +264,12 @@ def show_shifts(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) 
 # ---------------------------------------------------------------------------
 
 def serve(ensemble: Ensemble, options: argparse.Namespace) -> int:
-    """The page to draw on, until Ctrl-C."""
+    """Serve the page to draw on, until Ctrl-C."""
     from show import page
     model = ensemble.models[0]
     page.serve(model.network, model.levels, model.names, port=options.port or 0,
-                    open_browser=not options.no_browser,
-                    ready=lambda url: print(f"{ensemble}\nDraw on {url} (Ctrl-C ends)",
-                                            flush=True))
+               open_browser=not options.no_browser, ready=lambda url: print(
+                   f"{ensemble}\nDraw on {url} (Ctrl-C ends)", flush=True))
     return 0
 
 
@@ -299,7 +293,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options, which make sense together."""
+    """Return the options; OptionError where they make no sense together."""
     parser = build_parser()
     options = parser.parse_args(argv)
     conflict = find_conflict(options)
@@ -309,7 +303,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code."""
+    """Run the command; returns its exit code."""
     return run_command("predict.py", lambda: run(parse(argv)))
 
 

@@ -34,8 +34,9 @@ from learning.settings import (DEFAULTS, GROUPS, RECIPES, add_options, as_option
 from learning.engines import DivergedError
 from learning.training import check_learnable, new_network, train_network
 from network import Evaluation, Network
-from show import charts, figures
+from show import figures
 from show.console import Parser, load_data, path_name, run_command
+from show.text import grid_lines
 
 EXAMPLES = """\
 examples:
@@ -473,7 +474,7 @@ def report_grid(plan: Plan, results: dict[str, dict], folder: Path,
                           "expected the loss to fall; lower --learning-rate")
     if plan.folds:
         print("", *fold_lines(plan, rows), sep="\n")
-    print("", *charts.grid_lines(found[0]), "", sep="\n")
+    print("", *grid_lines(found[0]), "", sep="\n")
     diverged = sum(row["outcome"] == "diverged" for row in rows)
     if diverged:
         print(f"Not in it: {diverged} of {len(rows)} combinations, which diverged")

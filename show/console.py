@@ -1,4 +1,4 @@
-"""What both commands share: options, one-line errors, a live line, pictures in text."""
+"""What both commands share: options, one-line errors, streams, data sets."""
 from __future__ import annotations
 
 import argparse
@@ -157,53 +157,3 @@ def load_data(folder: str | None, parts: Sequence[str] = PARTS) -> list[Dataset]
     if notice:
         print(notice, file=sys.stderr)
     return sets
-
-
-# --- pictures in text
-
-def can_print(characters: str, stream: TextIO | None = None) -> bool:
-    """Whether the encoding of a stream, stdout unless given, has these characters."""
-    stream = sys.stdout if stream is None else stream
-    try:
-        characters.encode(stream.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
-
-
-_BLOCKS, _ASCII = " ░▒▓█", " .:*#"
-
-
-def picture(image: bytes, width: int, blocks: bool) -> list[str]:
-    """The lines of a grey image, two characters a pixel, without its empty rows.
-
-    >>> picture(bytes([0, 60, 255, 0, 0, 0]), 3, blocks=False)
-    ['  ..##']
-    """
-    shades = _BLOCKS if blocks else _ASCII
-    rows = [image[start:start + width] for start in range(0, len(image), width)]
-    inked = [i for i, row in enumerate(rows) if any(row)] or [0]
-    return ["".join(shades[-(-4 * grey // 255)] * 2 for grey in row)
-            for row in rows[inked[0]:inked[-1] + 1]]
-
-
-def bar(fraction: float, blocks: bool, width: int = 40) -> str:
-    """A bar whose length is `fraction` (0..1) of `width` characters, blank to the end.
-
-    >>> bar(0.5, blocks=False, width=8)
-    '####    '
-    """
-    return ("█" if blocks else "#") * round(fraction * width) + " " * (
-        width - round(fraction * width))
-
-
-def table(rows: Sequence[Sequence[object]]) -> list[str]:
-    """Lines with the columns of `rows` set flush right, two blanks between them.
-
-    >>> table([["a", 1], ["b", 100]])
-    ['a    1', 'b  100']
-    """
-    texts = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*texts)]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths))
-            for row in texts]

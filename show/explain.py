@@ -12,7 +12,7 @@ from typing import NamedTuple, Sequence
 
 from engine.sparse import SparseMatrix
 from network import LOSSES, Gradient, Network
-from show.console import table
+from show.text import table
 
 _TERMS = 8          # of a sum that are written out
 _NAMED = 3          # units, or entries of a gradient, that are called by name

@@ -19,7 +19,7 @@ from learning.models import Model
 from learning.settings import plain
 from learning.survey import Survey
 from network import Evaluation
-from show.charts import best_line, over, per_class
+from show.text import accuracy_text, best_line, class_scores, over
 
 Figure = Axes = Image = Any     # classes of matplotlib, which is imported late
 Progress = Callable[[str], None]
@@ -152,10 +152,10 @@ def _shade_gap(axes: Axes, history: History) -> None:
 # Predictions on a test set
 # ---------------------------------------------------------------------------
 
-def confusion_matrix(report: Evaluation, test: Dataset, foot: str) -> Figure:
+def confusion_matrix(evaluation: Evaluation, test: Dataset, foot: str) -> Figure:
     """Draw how many images of each class were predicted as each, errors in orange, and
     precision, recall and F1 of a class beside its row."""
-    names, counts = test.class_names, report.confusion()
+    names, counts = test.class_names, evaluation.confusion()
     side = len(names)
     figure = new_figure("Confusion matrix, errors in orange", foot, 0.5 * side + 3.5,
                         0.5 * side + 1.6)
@@ -166,7 +166,7 @@ def confusion_matrix(report: Evaluation, test: Dataset, foot: str) -> Figure:
     axes.imshow(errors, cmap=colour_map(WHITE, ORANGE, blank=PALE_BLUE), vmin=0,
                 vmax=most)
     heads = [side + 0.4 + 1.4 * j for j in range(3)]
-    for i, (row, scores) in enumerate(zip(counts, per_class(report))):
+    for i, (row, scores) in enumerate(zip(counts, class_scores(counts))):
         texts = [*(str(n or "") for n in row), *(f"{score:.1%}" for score in scores)]
         for j, (x, text) in enumerate(zip([*range(side), *heads], texts)):
             axes.text(x, i, text, ha="center", va="center", fontsize=9,
@@ -187,10 +187,10 @@ def confusion_matrix(report: Evaluation, test: Dataset, foot: str) -> Figure:
     return figure
 
 
-def worst_errors(report: Evaluation, test: Dataset, foot: str, rows: int = 4,
+def worst_errors(evaluation: Evaluation, test: Dataset, foot: str, rows: int = 4,
                  columns: int = 3) -> Figure:
     """Draw the wrong predictions of the highest probability, with all probabilities."""
-    chosen = report.worst_errors(rows * columns)
+    chosen = evaluation.worst_errors(rows * columns)
     rows = max(1, math.ceil(len(chosen) / columns))
     title = ("The most confident errors: probability of the predicted class (orange) "
              "and of the label (blue)" + ", ten classes" * (test.class_count > 10))
@@ -201,15 +201,15 @@ def worst_errors(report: Evaluation, test: Dataset, foot: str, rows: int = 4,
     for axes in grid:
         axes.set_axis_off()
     for image, bars, index in zip(grid[::2], grid[1::2], chosen):
-        _draw_error(image, bars, report, test, index)
+        _draw_error(image, bars, evaluation, test, index)
     return figure
 
 
-def _draw_error(image: Axes, bars: Axes, report: Evaluation, test: Dataset, index: int
-                ) -> None:
+def _draw_error(image: Axes, bars: Axes, evaluation: Evaluation, test: Dataset,
+                index: int) -> None:
     """Draw one wrong prediction; of more than ten probabilities, the ten largest."""
-    names, answers = test.class_names, report.outputs[index]
-    label, guess = test.label(index), report.predictions[index]
+    names, answers = test.class_names, evaluation.outputs[index]
+    label, guess = test.label(index), evaluation.predictions[index]
     image.imshow(rows_of(test.image(index), test.width), **INK)
     image.set_title(f"image {index}: {names[label]}\npredicted {names[guess]}, "
                     f"{answers[guess]:.1%}", fontsize=10, loc="left")
@@ -228,12 +228,12 @@ def _draw_error(image: Axes, bars: Axes, report: Evaluation, test: Dataset, inde
     bars.invert_yaxis()
 
 
-def right_and_wrong(report: Evaluation, test: Dataset, foot: str, rows: int = 5,
+def right_and_wrong(evaluation: Evaluation, test: Dataset, foot: str, rows: int = 5,
                     columns: int = 4) -> Figure:
     """Draw images classified correctly beside images that were not, classes in turn."""
     figure = new_figure("Test images, all classes in turn", foot, 2.6 * columns,
                         1.45 * rows + 1.1)
-    names, labels, guesses = test.class_names, report.labels, report.predictions
+    names, labels, guesses = test.class_names, evaluation.labels, evaluation.predictions
     for axes, correct in zip(figure.subplots(1, 2), (True, False)):
         every = [i for i, guess in enumerate(guesses)
                  if (guess == labels[i]) == correct]
@@ -354,35 +354,35 @@ def draw_all(folder: Path, pictures: Mapping[str, Callable[[], Figure]],
     return list(pictures)
 
 
-def foot_of(model: Model, report: Evaluation, test: Dataset) -> str:
+def foot_of(model: Model, evaluation: Evaluation, test: Dataset) -> str:
     """Return the line that names a model and its accuracy."""
-    return (f"Model {shown_path(model.path)}: {report.accuracy:.2%} of the "
-            f"{len(test):,} test images of {test.name} classified correctly")
+    return (f"Model {shown_path(model.path)}: "
+            + accuracy_text(evaluation.accuracy, len(test), test.name))
 
 
-def draw_run(folder: Path, history: History, report: Evaluation, test: Dataset
+def draw_run(folder: Path, history: History, evaluation: Evaluation, test: Dataset
              ) -> list[str]:
     """Draw the pictures of a finished run into its folder; returns the files' names."""
     model = Model.load(folder / MODEL)
-    foot = foot_of(model, report, test)
+    foot = foot_of(model, evaluation, test)
     return draw_all(folder, {
         "curves.png": lambda: training_curves(history, foot),
-        "confusion.png": lambda: confusion_matrix(report, test, foot),
-        "errors.png": lambda: worst_errors(report, test, foot),
+        "confusion.png": lambda: confusion_matrix(evaluation, test, foot),
+        "errors.png": lambda: worst_errors(evaluation, test, foot),
         "weights.png": lambda: weight_tiles(model, test.width, foot)})
 
 
-def draw_model(folder: Path, model: Model, test: Dataset, report: Evaluation,
+def draw_model(folder: Path, model: Model, test: Dataset, evaluation: Evaluation,
                progress: Progress = lambda text: None) -> list[str]:
     """Draw the pictures of a trained model into a folder; returns the files' names.
 
     `progress` is told in words what is under way.
     """
-    foot = foot_of(model, report, test)
+    foot = foot_of(model, evaluation, test)
     return draw_all(folder, {
-        "confusion.png": lambda: confusion_matrix(report, test, foot),
-        "errors.png": lambda: worst_errors(report, test, foot),
-        "right_and_wrong.png": lambda: right_and_wrong(report, test, foot),
+        "confusion.png": lambda: confusion_matrix(evaluation, test, foot),
+        "errors.png": lambda: worst_errors(evaluation, test, foot),
+        "right_and_wrong.png": lambda: right_and_wrong(evaluation, test, foot),
         "weights.png": lambda: weight_tiles(model, test.width, foot)}, progress)
 
 

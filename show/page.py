@@ -33,8 +33,8 @@ from learning.models import quantized
 from my_math import Matrix
 from network import LOSSES, Network
 from pictures.digit import find_digits, normalised
-from show.answers import perhaps
 from show.server import Question, Refusal, Server
+from show.text import perhaps
 from show.why import compare, fewest_changes
 
 SIDE, INK_SIDE = 28, 140      # pixels of a picture and of the drawing, each way

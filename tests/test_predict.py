@@ -25,8 +25,8 @@ from learning.models import Ensemble
 from my_math import Matrix
 from network import Evaluation, Network
 from pictures import digit
-from show import answers, embedding, figures, page
-from show.console import picture
+from show import embedding, figures, page, text
+from show.text import picture
 
 SAMPLE = str(data_loader.SAMPLE_FOLDER)
 
@@ -95,9 +95,8 @@ def test_whole_test_set_is_counted(ask, model):
     network, settings = Network.load(model)
     assert settings["grey_levels"] == 4
     report = network.evaluate(test, 4)
-    assert code == 0 and f"{report.accuracy:.2%} right" in out
-    assert "1,000 test images of sample" in out
-    lines = out.split("columns answers:\n\n")[1].split("\n\n")[0].splitlines()[1:]
+    assert code == 0 and f"{report.accuracy:.2%} of the 1,000 test images of " in out
+    lines = out.split("columns predictions:\n\n")[1].split("\n\n")[0].splitlines()[1:]
     counts = [list(map(int, line.split()[1:])) for line in lines]
     assert counts == report.confusion()
     assert sum(map(sum, counts)) == 1000
@@ -107,7 +106,7 @@ def test_figures_of_each_class(ask, model):
     _, out, _ = ask("--test")
     _, test = data_loader.load(SAMPLE)
     counts = Network.load(model)[0].evaluate(test, 4).confusion()
-    lines = re.split(r"precision +F1\n", out)[1].split("\n\n")[0].splitlines()
+    lines = re.split(r"recall +F1\n", out)[1].split("\n\n")[0].splitlines()
     assert len(lines) == 10
     for i, line in enumerate(lines):
         name, images, right, *percents = line.split()
@@ -115,7 +114,7 @@ def test_figures_of_each_class(ask, model):
         recall = counts[i][i] / sum(counts[i])
         precision = counts[i][i] / sum(row[i] for row in counts)
         f1 = 2 * precision * recall / (precision + recall)
-        assert percents == [f"{x:.2%}" for x in (recall, precision, f1)]
+        assert percents == [f"{x:.2%}" for x in (precision, recall, f1)]
 
 
 def test_the_worst_errors_are_drawn(ask, model, monkeypatch):
@@ -124,13 +123,13 @@ def test_the_worst_errors_are_drawn(ask, model, monkeypatch):
     _, test = data_loader.load(SAMPLE)
     report = Network.load(model)[0].evaluate(test, 4)
     part = out.split("The most confident errors:\n")[1]
-    worst = report.worst_errors(answers.WORST)
+    worst = report.worst_errors(text.WORST)
     assert list(map(int, re.findall(r"--index (\d+): ", part))) == worst
     for index in worst:
         assert f"--index {index}: {test.label(index)}" in part
         answer = f"{report.predictions[index]} ({max(report.outputs[index]):.2%})"
-        assert f"read as {answer}" in part
-        for row in picture(test.image(index), 28, blocks=True):
+        assert f"predicted {answer}" in part
+        for row in picture(test.image(index), 28):
             assert row.strip() in part
     assert max(map(len, part.splitlines())) <= 100
 
@@ -260,11 +259,6 @@ def test_newest_run_is_used(tmp_path, monkeypatch):
     assert models.find_model() == tmp_path / "new-1" / "model.npz"
 
 
-def test_picture_has_a_pair_of_characters_a_pixel():
-    assert picture(bytes([0, 0, 255, 128, 0, 0]), 2, blocks=True) == ["██▓▓"]
-    assert picture(bytes(4), 2, blocks=False) == ["    "]
-
-
 @pytest.mark.parametrize("options", [["--index", "1"], ["--index", "1", "--json"],
                                      ["--index", "1", "--explain"], ["--test"],
                                      ["--test", "--shift", "1"]])
@@ -307,7 +301,7 @@ def test_json_of_the_test_set(ask, model):
     report = Network.load(model)[0].evaluate(test, 4)
     assert code == 0 and found["confusion"] == report.confusion()
     assert found["accuracy"] == report.accuracy == found["right"] / found["images"]
-    assert found["worst"] == report.worst_errors(answers.WORST)
+    assert found["worst"] == report.worst_errors(text.WORST)
     assert [c["images"] for c in found["classes"]] == list(
         map(sum, report.confusion()))
     assert set(found["classes"][0]) == {"name", "images", "right", "precision",
@@ -317,15 +311,15 @@ def test_json_of_the_test_set(ask, model):
 def test_a_class_that_never_comes_and_is_never_named_is_no_nan():
     report = Evaluation([[1.0, 0.0, 0.0]] * 2, bytes([0, 1]))
     test = Dataset("two", bytes(8), bytes([0, 1]), 2, 2, ["a", "b", "c"])
-    text = json.dumps(answers.report_object(report, test, ["m"]), allow_nan=False)
-    assert strict(text)[0]["classes"][2]["images"] == 0
+    line = json.dumps(text.evaluation_object(report, test, ["m"]), allow_nan=False)
+    assert strict(line)[0]["classes"][2]["images"] == 0
     assert any(line.split()[:3] == ["c", "0", "0"]
-               for line in answers.report_lines(report, test, 80))
+               for line in text.evaluation_lines(report, test, 80))
 
 
 def test_a_class_with_a_name_of_its_own_says_so():
-    assert answers.answer_object([0.2, 0.8], ["o", "ki"], index=3)["name"] == "ki"
-    assert "name" not in answers.answer_object([0.2, 0.8], ["0", "1"], index=3)
+    assert text.image_object([0.2, 0.8], ["o", "ki"], index=3)["name"] == "ki"
+    assert "name" not in text.image_object([0.2, 0.8], ["0", "1"], index=3)
 
 
 # --- --explain
@@ -587,14 +581,14 @@ def test_pictures_are_drawn_into_a_new_folder(ask, few, tmp_path, monkeypatch):
     monkeypatch.setattr(embedding, "draw_hidden_layer", pages)
     folder = tmp_path / "new" / "pictures"
     code, out, err = ask("--pictures", str(folder), data=few)
-    assert (code, err) == (0, "") and "right: " not in out
+    assert (code, err) == (0, "") and "classified correctly" not in out
     assert "a.png, b.png" in out and str(folder) in out
     place, model, test, report, _ = draw.call_args[0]
     assert (place, model.network.sizes, model.levels) == (folder, [784, 16, 10], 4)
     assert report.labels == test.labels and len(report.outputs) == 150
     assert f"{report.accuracy:.2%} of the 150 test images" in pages.call_args[0][3]
     _, out, _ = ask("--test", "--pictures", str(folder), data=few)
-    assert "right: " in out and "a.png, b.png" in out
+    assert "classified correctly" in out and "a.png, b.png" in out
 
 
 def test_without_matplotlib_pictures_are_one_line(ask, few, tmp_path, monkeypatch):

@@ -1,0 +1,323 @@
+"""Results as lines of text to print, and as objects for --json.
+
+Bars and pictures are made of blocks, or of ASCII where stdout's encoding has none.
+"""
+from __future__ import annotations
+
+import sys
+from itertools import zip_longest
+from typing import Any, Iterator, NamedTuple, Sequence, TextIO
+
+from data_loader import Dataset
+from learning.settings import plain
+from learning.survey import Survey
+from my_math import argmax
+from network import Evaluation
+
+WORST = 6           # errors that are drawn below the figures of a test set
+_BLOCKS, _ASCII = " ░▒▓█", " .:*#"
+
+
+# ---------------------------------------------------------------------------
+# Tables and pictures
+# ---------------------------------------------------------------------------
+
+def can_print(characters: str, stream: TextIO | None = None) -> bool:
+    """Return True if the encoding of a stream (stdout unless given) has them all."""
+    stream = sys.stdout if stream is None else stream
+    try:
+        characters.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def table(rows: Sequence[Sequence[object]]) -> list[str]:
+    """Return lines with the columns of `rows` set flush right, two blanks apart.
+
+    >>> table([["a", 1], ["b", 100]])
+    ['a    1', 'b  100']
+    """
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)).rstrip()
+            for row in texts]
+
+
+def bar(fraction: float, width: int = 40) -> str:
+    """Return a bar of `fraction` (0..1) of `width` characters, filled up with blanks.
+
+    >>> bar(0.5, width=8)
+    '####    '
+    """
+    mark = "█" if can_print("█") else "#"
+    return (mark * round(fraction * width)).ljust(width)
+
+
+def pixel_rows(image: bytes, width: int) -> list[str]:
+    """Return a line for each row of a grey image, two characters a pixel.
+
+    >>> pixel_rows(bytes([0, 60, 255, 0, 0, 0]), 3)
+    ['  ..##', '      ']
+    """
+    shades = _BLOCKS if can_print(_BLOCKS) else _ASCII
+    signs = [2 * shades[-(-4 * grey // 255)] for grey in image]
+    return ["".join(signs[start:start + width])
+            for start in range(0, len(signs), width)]
+
+
+def picture(image: bytes, width: int) -> list[str]:
+    """Return the lines of a grey image from its first row with ink to its last."""
+    rows = pixel_rows(image, width)
+    inked = [i for i, row in enumerate(rows) if row.strip()] or [0]
+    return rows[inked[0]:inked[-1] + 1]
+
+
+def framed(image: bytes, width: int) -> list[str]:
+    """Return the lines of a whole grey image in a frame."""
+    edge = "+" + "--" * width + "+"
+    return [edge, *(f"|{row}|" for row in pixel_rows(image, width)), edge]
+
+
+def weight_lines(weights: Sequence[float], width: int) -> list[str]:
+    """Return the weights of one unit as lines, two signs a pixel of the image.
+
+    `#` and `+` where ink raises the unit's sum, `=` and `-` where it lowers it: beyond
+    a half, and beyond a sixth, of the largest weight; blank in between.
+
+    >>> weight_lines([0.9, 0.2, 0.0, -0.2, -0.9, 0.0], 3)
+    ['##++  ', '--==  ']
+    """
+    largest = max(map(abs, weights)) or 1.0
+
+    def sign(weight: float) -> str:
+        """Return two characters, together about as wide as high."""
+        strong, weak = ("#", "+") if weight > 0 else ("=", "-")
+        size = abs(weight) / largest
+        return 2 * (strong if size > 1 / 2 else weak if size > 1 / 6 else " ")
+
+    return ["".join(map(sign, weights[start:start + width]))
+            for start in range(0, len(weights), width)]
+
+
+def side_by_side(blocks: Sequence[list[str]], columns: int, gap: int = 4) -> list[str]:
+    """Return blocks of lines beside one another, as many as fit into the columns.
+
+    >>> side_by_side([["a", "b"], ["cc"], ["d"]], columns=7)
+    ['a    cc', 'b', 'd']
+    """
+    rows: list[list[list[str]]] = []
+    used = columns
+    for block in blocks:
+        width = max(map(len, block))
+        if not rows or used + gap + width > columns:
+            rows.append([])
+            used = -gap
+        rows[-1].append([line.ljust(width) for line in block])
+        used += gap + width
+    lines = []
+    for row in rows:
+        for parts in zip_longest(*row):
+            filled = (part or " " * len(block[0]) for part, block in zip(parts, row))
+            lines.append((" " * gap).join(filled).rstrip())
+    return lines
+
+
+# ---------------------------------------------------------------------------
+# One image
+# ---------------------------------------------------------------------------
+
+def perhaps(probabilities: Sequence[float]) -> int | None:
+    """Return the runner-up where the largest probability leaves room for doubt.
+
+    Of the 10,000 test images of MNIST that is so in 125; the shipped network is wrong
+    in 49 of these, and in 45 of the 49 the runner-up is the label.
+
+    >>> perhaps([0.7, 0.05, 0.25]), perhaps([0.9, 0.1, 0.0])
+    (2, None)
+    """
+    order = sorted(range(len(probabilities)), key=lambda k: -probabilities[k])
+    if len(order) < 2:
+        return None
+    doubtful = probabilities[order[0]] < 0.6 or probabilities[order[1]] >= 0.2
+    return order[1] if doubtful else None
+
+
+def bar_lines(outputs: Sequence[float], names: Sequence[str]) -> list[str]:
+    """Return a line for each class: its name, its output as a bar and in per cent."""
+    width = max(map(len, names))
+    return [f"{name.rjust(width)} |{bar(output)}| {output:7.2%}"
+            for name, output in zip(names, outputs)]
+
+
+def row_lines(several: Sequence[Sequence[float]], names: Sequence[str]) -> list[str]:
+    """Return a row for each of several images: outputs in per cent, the largest."""
+    rows = [[i, *(f"{100 * p:.1f}" for p in outputs), names[argmax(outputs)]]
+            for i, outputs in enumerate(several, 1)]
+    return table([["%", *names, "answer"], *rows])
+
+
+def image_object(outputs: Sequence[float], names: Sequence[str], **known: Any) -> dict:
+    """Return the object of --json for an image: null stands for what is not known.
+
+    `digit` is the number of the class with the largest output; a class that is called
+    something else has a `name` as well.
+    """
+    digit = argmax(outputs)
+    named = {} if names[digit] == str(digit) else {"name": names[digit]}
+    return {"file": None, "index": None, "digit": digit,
+            "probabilities": list(outputs), "label": None, **named, **known}
+
+
+# ---------------------------------------------------------------------------
+# A test set
+# ---------------------------------------------------------------------------
+
+class Scores(NamedTuple):
+    """Precision, recall and F1 of one class, each 0..1."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+def class_scores(counts: Sequence[Sequence[int]]) -> list[Scores]:
+    """Return the scores of each class, from the counts of the confusion matrix.
+
+        precision = correct / predicted     of those predicted as the class
+        recall    = correct / present       of those of the class
+        F1        = 2 correct / (predicted + present)    the harmonic mean of both
+
+    (van Rijsbergen 1979.)  0 / 0 counts as 0: the precision of a class that is never
+    predicted, the recall of one that is absent, the F1 of one that is both.
+
+    >>> class_scores([[1, 1], [0, 2]])[0]
+    Scores(precision=1.0, recall=0.5, f1=0.6666666666666666)
+    """
+    predicted, present = map(sum, zip(*counts)), map(sum, counts)
+    return [Scores(correct / (p or 1), correct / (q or 1), 2 * correct / (p + q or 1))
+            for correct, p, q in zip((row[i] for i, row in enumerate(counts)),
+                                     predicted, present)]
+
+
+def accuracy_text(accuracy: float, images: int, data: str) -> str:
+    """Return an accuracy in words.
+
+    >>> accuracy_text(0.9918, 10000, "MNIST")
+    '99.18% of the 10,000 test images of MNIST classified correctly'
+    """
+    return (f"{accuracy:.2%} of the {images:,} test images of {data} "
+            "classified correctly")
+
+
+def evaluation_lines(evaluation: Evaluation, test: Dataset, columns: int
+                     ) -> Iterator[str]:
+    """Yield accuracy, confusion matrix, scores of each class, most confident errors.
+
+    The errors are drawn side by side, as many as fit into the columns.
+    """
+    names, counts = test.class_names, evaluation.confusion()
+    yield accuracy_text(evaluation.accuracy, len(test), test.name)
+    yield from ["", "Rows are labels, columns predictions:", ""]
+    yield from table([["", *names],
+                      *([name, *row] for name, row in zip(names, counts))])
+    yield from ["", "Precision: the part of those predicted as a class that belong to "
+                "it.  Recall: the", "part of a class that was predicted as it.  F1: "
+                "the harmonic mean of both.", ""]
+    rows = [["", "images", "correct", "precision", "recall", "F1"]]
+    for i, scores in enumerate(class_scores(counts)):
+        rows.append([names[i], sum(counts[i]), counts[i][i],
+                     *(f"{score:.2%}" for score in scores)])
+    yield from table(rows)
+    worst = evaluation.worst_errors(WORST)
+    if worst:
+        yield from ["", "The most confident errors:", ""]
+        yield from side_by_side([error_lines(evaluation, test, i) for i in worst],
+                                columns)
+
+
+def error_lines(evaluation: Evaluation, test: Dataset, index: int) -> list[str]:
+    """Return the lines of a misclassified image: label, prediction, picture."""
+    outputs, names = evaluation.outputs[index], test.class_names
+    rows = picture(test.image(index), test.width)
+    margin = min((len(row) - len(row.lstrip()) for row in rows if row.strip()),
+                 default=0)
+    return [f"--index {index}: {names[test.label(index)]}",
+            f"predicted {names[argmax(outputs)]} ({max(outputs):.2%})", "",
+            *(row[margin:].rstrip() for row in rows), ""]
+
+
+def evaluation_object(evaluation: Evaluation, test: Dataset, models: Sequence[str]
+                      ) -> dict:
+    """Return the object of --test --json, with the confusion matrix and all classes."""
+    counts = evaluation.confusion()
+    classes = [{"name": test.class_names[i], "images": sum(row), "right": row[i],
+                **scores._asdict()}
+               for i, (row, scores) in enumerate(zip(counts, class_scores(counts)))]
+    return {"data": test.name, "models": list(models), "images": len(test),
+            "right": evaluation.correct, "accuracy": evaluation.accuracy,
+            "classes": classes, "confusion": counts,
+            "worst": evaluation.worst_errors(WORST)}
+
+
+# ---------------------------------------------------------------------------
+# A test set with its images moved
+# ---------------------------------------------------------------------------
+
+def shift_lines(accuracies: Sequence[Sequence[float]], test: Dataset,
+                models: Sequence[str]) -> Iterator[str]:
+    """Yield a line for each number of pixels, a column of accuracies for each model."""
+    yield (f"Accuracy on the {len(test):,} test images of {test.name}, each moved by "
+           "some pixels:")
+    yield from ["the mean of moves to the left, to the right, up and down", ""]
+    width = max(8, 40 // len(models))
+    heads = [f"model {i}".ljust(width + 10) for i in range(1, len(models) + 1)]
+    rows = [[pixels, *(f"|{bar(x, width)}| {x:7.2%}" for x in row)]
+            for pixels, row in enumerate(zip(*accuracies))]
+    yield from table([["pixels", *heads], *rows])
+    yield ""
+    yield from (f"Model {i}: {path}" for i, path in enumerate(models, 1))
+
+
+def shift_object(accuracies: Sequence[Sequence[float]], test: Dataset,
+                 models: Sequence[str]) -> dict:
+    """Return the object of --test --shift --json: each model's list of accuracies."""
+    return {"data": test.name, "models": list(models), "images": len(test),
+            "shifts": list(range(len(accuracies[0]))),
+            "accuracies": list(map(list, accuracies))}
+
+
+# ---------------------------------------------------------------------------
+# A search over settings
+# ---------------------------------------------------------------------------
+
+def best_line(found: Survey) -> str:
+    """Return the best settings in words: "best: 97.00% with hidden 64, epochs 5"."""
+    chosen = ", ".join(f"{plain(name)} {value}" for name, value in found.best.items())
+    return f"best: {found.cells[found.best_cell]:.2%} with {chosen}"
+
+
+def over(found: Survey) -> str:
+    """Return the settings that vary unseen, a score being the best of them; or ""."""
+    others = ", ".join(map(plain, found.others))
+    return f"the best over {others}" if others else ""
+
+
+def grid_lines(found: Survey) -> list[str]:
+    """Return a table of the scores in per cent, the best in brackets, and words."""
+    def cell(*key: str) -> str:
+        """Return one score; nothing where this pair has none."""
+        score = f"{100 * found.cells[key]:.2f}" if key in found.cells else ""
+        return f"[{score}]" if key == found.best_cell else score + " "
+
+    first, *second = map(plain, found.names)
+    if not second:
+        rows = [[first, plain(found.score) + ", %"],
+                *([value, cell(value)] for value in found.values[0])]
+        return [*table(rows), "", best_line(found)]
+    down, across = found.values
+    rows = [["", *(f"{value} " for value in across)],
+            *([y, *(cell(y, x) for x in across)] for y in down)]
+    return [f"{plain(found.score)}, %; down: {first}, across: {second[0]}"
+            + f"; {over(found)}" * bool(found.others), "", *table(rows), "",
+            best_line(found)]
