@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 import operator
 import random
+from itertools import chain
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
@@ -453,6 +454,11 @@ class Network:
             raise DataError(path, str(error), "a network of this project") from None
 
 
+def all_finite(*matrices: Matrix) -> bool:
+    """Return True where no number is infinite or NaN."""
+    return all(map(math.isfinite, chain.from_iterable(chain.from_iterable(matrices))))
+
+
 def _layers_of(path: str | Path, matrices: dict) -> Iterator[Dense]:
     """The layers in a model file, each shape checked against the one before it."""
     if "layer1.weights" not in matrices:
@@ -470,7 +476,7 @@ def _layers_of(path: str | Path, matrices: dict) -> Iterator[Dense]:
             raise DataError(path, f"{names[0]} of shape {weights.shape}, "
                                   f"{names[1]} of shape {bias.shape}",
                             f"({units}, n) and (1, n)")
-        if not all(math.isfinite(x) for m in (weights, bias) for row in m for x in row):
+        if not all_finite(weights, bias):
             raise DataError(path, f"numbers in layer {number} that are not finite",
                             "weights of a network that has learnt")
         units = weights.shape[1]

@@ -35,7 +35,7 @@ from typing import Iterable, Sequence
 Row = int       # the lanes of one row
 
 
-class LaneOverflowError(ArithmeticError):
+class LaneOverflowError(OverflowError):
     """A number that has outgrown its lane, or might have."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import math
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from errors import DataError
 from learning.settings import (DEFAULTS, check_settings, optimizer_maker,
                                with_new_names)
 from my_math import Matrix
-from network import Network
+from network import Network, all_finite
 
 RUNS, MODEL = Path(__file__).resolve().parent.parent / "runs", "model.npz"
 HISTORY = "history.csv"
@@ -164,7 +163,7 @@ def _checked_memory(network: Network, saved: dict, arrays: dict[str, Matrix]
             for matrix, own in zip(pair, (layer.weights, layer.bias)):
                 if matrix is None or matrix.shape != own.shape:
                     raise ValueError("other matrices than the optimizer's")
-                if not all(math.isfinite(x) for row in matrix for x in row):
+                if not all_finite(matrix):
                     raise ValueError("an optimizer's numbers that are not finite")
             memory[kind].append(pair)
     return memory

@@ -20,7 +20,7 @@ from my_math import Matrix
 from network import LOSSES, Dense, Evaluation, Network
 
 
-class DivergedError(Exception):
+class DivergedError(OverflowError):
     """Training has left the range in which it can learn."""
 
 

@@ -57,6 +57,24 @@ class PackedInput:
         return PackedMatrix(rows, self.packed.lanes, self._unit).to_matrix() + self.bias
 
 
+_LARGEST_SUM = 1e150        # the product of two such is finite still
+
+
+def bound_of_sums(network: Network) -> float:
+    """Return what no |Z| of any layer exceeds for inputs of 0..1, nor any sum on the
+    way back; inf where that is beyond all floats.
+
+    The largest sum of |W| over a column bounds how much a layer can make of its inputs,
+    that over a row what backpropagation can make of dZ.
+    """
+    bound = 1.0
+    for layer in network.layers:
+        rows = list(layer.weights)
+        growth = max(sum(map(abs, line)) for line in chain(rows, zip(*rows)))
+        bound = bound * max(growth, 1.0) + max(map(abs, layer.bias[0]))
+    return bound
+
+
 class Model(NamedTuple):
     """A network, the file it came from and what its settings say about its images."""
 
@@ -72,6 +90,9 @@ class Model(NamedTuple):
         Raises DataError.
         """
         network, settings = Network.load(path)
+        if not bound_of_sums(network) <= _LARGEST_SUM:
+            raise DataError(path, "weights so large that sums may be no numbers",
+                            "weights of a network that has learnt")
         levels, count = settings.get("grey_levels", 256), network.sizes[-1]
         if type(levels) is not int or not 2 <= levels <= 256:
             raise DataError(path, f"grey_levels {levels!r:.40} in the settings",
@@ -90,7 +111,7 @@ class Model(NamedTuple):
     def predict(self, image: bytes) -> list[float]:
         """Return the outputs for one image."""
         x = SparseMatrix.from_images([image], self.levels)
-        return self.checked(self.network.predict(x))[0]
+        return self.network.predict(x)[0]
 
     def evaluate(self, dataset: Dataset, augment: Callable[[bytes], bytes] | None = None,
                  progress: Progress = lambda done: None) -> Evaluation:
@@ -103,16 +124,8 @@ class Model(NamedTuple):
         quantize = packed.packed.quantizer
         batches = ((list(map(quantize, images)), labels)
                    for images, labels in dataset.raw_batches(100, None, augment))
-        return Evaluation.of(batches, lambda x, labels: (
-            self.checked(network.predict(x)), math.nan), progress)
-
-    def checked(self, outputs: Matrix) -> list[list[float]]:
-        """The same outputs as lists; DataError where a sum on the way was infinite."""
-        rows = list(outputs)
-        if not all(map(math.isfinite, chain(*rows))):
-            raise DataError(self.path, "weights so large that outputs are no numbers",
-                            "weights of a network that has learnt")
-        return rows
+        return Evaluation.of(batches, lambda x, labels: (network.predict(x), math.nan),
+                             progress)
 
     def check_form(self, form: tuple[int, int], of_what: str) -> None:
         """DataError unless the model has these inputs and classes."""

@@ -3,6 +3,7 @@ import io
 import json
 import math
 import os
+import random
 import re
 import shlex
 import struct
@@ -259,18 +260,38 @@ def test_newest_run_is_used(tmp_path, monkeypatch):
     assert models.find_model() == tmp_path / "new-1" / "model.npz"
 
 
-@pytest.mark.parametrize("options", [["--index", "1"], ["--index", "1", "--json"],
-                                     ["--index", "1", "--explain"], ["--test"],
-                                     ["--test", "--shift", "1"]])
-def test_weights_beyond_all_measure_are_one_line(ask, few, tmp_path, options):
-    path = tmp_path / "model.npz"
-    network = Network([784, 4, 10])
-    for layer in network.layers:
-        layer.weights = layer.weights.map(lambda x: math.copysign(1e308, x))
-    network.save(path)
-    code, out, err = ask(*options, use=path, data=few)
+@pytest.fixture
+def huge(tmp_path):
+    """huge(size): a model file whose weights are as large as that, of both signs."""
+    def make(size):
+        network = Network([784, 4, 10], rng=random.Random(1))
+        for layer in network.layers:
+            layer.weights = layer.weights.map(lambda x: math.copysign(size, x))
+        network.save(tmp_path / "model.npz")
+        return tmp_path / "model.npz"
+    return make
+
+
+EVERY_WAY = pytest.mark.parametrize("options", [
+    ["--index", "1"], ["--index", "1", "--json"], ["--index", "1", "--explain"],
+    ["--test"], ["--test", "--shift", "1"]])
+
+
+@EVERY_WAY
+@pytest.mark.parametrize("size", [1e308, 1e80])
+def test_weights_beyond_all_measure_are_one_line(ask, few, huge, size, options):
+    """Sums of them, forward or backward, may be infinite, and differences of these NaN.
+    """
+    code, out, err = ask(*options, use=huge(size), data=few)
     assert (code, out) == (2, "") and err.count("\n") == 1
-    assert str(path) in err and "no numbers" in err
+    assert "model.npz" in err and "may be no numbers" in err
+
+
+@EVERY_WAY
+def test_the_largest_weights_that_are_loaded_give_numbers(ask, few, huge, options):
+    code, out, err = ask(*options, use=huge(1e72), data=few)
+    assert (code, err) == (0, "")
+    assert "nan" not in out.lower() and "inf" not in out.lower()
 
 
 # --- --json
