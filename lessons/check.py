@@ -304,7 +304,7 @@ def ask(task, path):
 def unreadable(path):
     """Return why a file cannot be used at all, or ""."""
     try:
-        compile(path.read_text(encoding="utf-8"), str(path), "exec")
+        compile(path.read_text(encoding="utf-8-sig"), str(path), "exec")
     except OSError as error:
         return f"found {error.strerror}"
     except UnicodeDecodeError:

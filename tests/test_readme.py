@@ -5,8 +5,9 @@ import re
 
 import pytest
 from conftest import ROOT
-from tools.pages import (LANGUAGES, Course, blocks, broken_links, check, items, masked,
-                         matches, obstacle, outside_blocks, seconds_of)
+from tools import pages
+from tools.pages import (LANGUAGES, Course, blocks, broken_links, check, file_of, items,
+                         masked, matches, obstacle, outside_blocks, seconds_of)
 
 from data_loader import load
 from engine.lanes import Lanes
@@ -66,6 +67,29 @@ def test_what_is_masked():
     assert masked("in 3.1 s by 1 process \n", False) == ["in # s by # processes"]
     assert masked("kernel  12.50   1.0\nNumPy 3", True) == ["kernel # #"]
     assert masked("Loss: 2.3021", False) == ["Loss: 2.3021"]
+
+
+@pytest.mark.parametrize("above, file", [
+    ("Create `a.py`:", ("create", "a.py")), ("Put into `x/b.py`:", ("put", "x/b.py")),
+    ("Append to `a.py`, two empty lines below what is there:", ("append", "a.py")),
+    ("Run `a.py`:", ("", "")), ("Create `a.py`.", ("", ""))])
+def test_the_line_above_a_block_names_its_file(above, file):
+    assert file_of([above, "", "```python", "pass", "```"], 4) == file
+
+
+def test_output_stands_below_the_file_that_prints_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text("Put into `a.py`:\n\n```python\nprint(1)\n```\n\n"
+                    "```output\n1\n```\n")
+    item, = items(page)
+    assert (item.kind, item.file, item.expected) == ("put", "a.py", "1\n")
+    check(item, 0, "1\n")
+    with pytest.raises(AssertionError):
+        check(item, 0, "2\n")
+    page.write_text("```python\npass\n```\n\n```output\n1\n```\n")
+    with pytest.raises(AssertionError, match="what prints this"):
+        items(page)
 
 
 @pytest.mark.parametrize("command, seconds", [

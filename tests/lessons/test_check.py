@@ -57,6 +57,11 @@ def test_the_smallest_example_is_shown(run):
         "Next: transpose, in lesson 1."]
 
 
+def test_an_editor_may_begin_the_file_with_a_byte_order_mark(run):
+    assert run(b"\xef\xbb\xbfdef dot(u, v):\n    return 0\n")[0] == 1
+    assert run(b"\xef\xbb\xbf# nothing yet\n")[0] == 0
+
+
 def test_tuples_do_as_well_as_lists(run):
     assert run("def dot(u, v):\n    return sum(a * b for a, b in zip(u, v))\n"
                "def transpose(A):\n    return tuple(zip(*A))\n")[0] == 0
@@ -125,7 +130,6 @@ def test_a_wrong_function_is_told(run, text, told):
                                   "    u = [0]\n    for x in u: u.append(x)\n"])
 def test_an_endless_loop_is_ended(run, body, monkeypatch):
     monkeypatch.setattr(checker, "SECONDS", 1.5)
-    monkeypatch.setattr(checker, "MEMORY", 1 << 28)
     code, printed, _ = run(f"def dot(u, v):\n{body}")
     assert code == 1 and "u = [2]" in printed
     assert "an endless loop?" in printed or "MemoryError" in printed
