@@ -32,7 +32,6 @@ COMPONENTS = 20         # principal components whose share is shown
 CLASS_COLOURS = ("#1b1b1b", "#8a5000", "#00705a", "#b01560", "#4b2fa0", "#c0101c",
                  "#5c6000", "#00668a", "#5f6570", "#8f35a8")
 
-WIDEST = 128            # columns up to which all eigenvectors are found, in 4 s
 # p_ij times 4 at first: clusters form while points can still pass one another.  With
 # 12, usual for large n, 250 steps on 1,000 images ended at KL = 0.85; with 4, 200 steps
 # ended at 0.75, where the usual settings were after 1,000.
@@ -47,7 +46,7 @@ class Components(NamedTuple):
     """Principal components of n samples of d numbers, the widest spread first."""
 
     scores: Matrix             # (n x k) the samples on the new axes
-    variances: list[float]     # of each column of scores; all d where d is small
+    variances: list[float]     # of each column of scores
     total: float               # the variance of all d columns together
     axes: Matrix               # (d x k) unit vectors at right angles, one a column
 
@@ -67,8 +66,8 @@ def pca(samples: Matrix, components: int) -> Components:
     and -v are equally good.  Needs two samples, and 1 <= components <= d: ValueError.
 
     >>> found = pca(Matrix([[0, 0], [3, 4], [6, 8]]), 1)
-    >>> found.axes, found.variances
-    (Matrix([[0.6], [0.8]]), [25.0, 0.0])
+    >>> [round(x, 9) for x, in found.axes], [round(x, 9) for x in found.variances]
+    ([0.6, 0.8], [25.0])
     """
     n, d = samples.shape
     if n < 2 or not 1 <= components <= d:
@@ -76,10 +75,8 @@ def pca(samples: Matrix, components: int) -> Components:
                          f"expected 1 to {d}, of 2 samples or more")
     centred = samples - samples.mean(axis=0)
     covariance = centred.T @ centred / (n - 1)
-    values, vectors = (covariance.eigen_symmetric() if d <= WIDEST
-                       else _leading_eigenvectors(covariance, components))
-    axes = Matrix(_upright(column)
-                  for column, _ in zip(vectors.T, range(components))).T
+    values, vectors = _leading_eigenvectors(covariance, components)
+    axes = Matrix(map(_upright, vectors.T)).T
     total = sum(covariance[i, i] for i in range(d))
     variances = [max(value, 0.0) for value in values]     # not -1e-17 where it is 0
     return Components(centred @ axes, variances, total, axes)
@@ -92,11 +89,12 @@ def _upright(vector: list[float]) -> list[float]:
 
 def _leading_eigenvectors(matrix: Matrix, count: int, rounds: int = 30
                           ) -> tuple[list[float], Matrix]:
-    """Return the `count` largest eigenvalues of a wide symmetric A >= 0, and vectors.
+    """Return the `count` largest eigenvalues of a symmetric A >= 0, and their vectors.
 
     Subspace iteration (Golub and Van Loan, section 8.2.4): Q <- orthonormal(A Q) turns
     a few columns more than are wanted towards the leading vectors, then the small
-    Q^T A Q has their eigenvalues.  Rotating all of 512 columns would take minutes.
+    Q^T A Q has their eigenvalues.  Jacobi's rotations of all of 512 columns would take
+    minutes.
     """
     d, rng = len(matrix), random.Random(0)
     basis = Matrix.random_normal(d, min(d, 2 * count + 8), rng)
@@ -104,7 +102,7 @@ def _leading_eigenvectors(matrix: Matrix, count: int, rounds: int = 30
         basis = _orthonormal(matrix @ basis)
     small = basis.T @ (matrix @ basis)
     values, vectors = ((small + small.T) / 2).eigen_symmetric()
-    return values[:count], basis @ vectors
+    return values[:count], basis @ Matrix(row[:count] for row in vectors)
 
 
 def _orthonormal(matrix: Matrix) -> Matrix:
@@ -135,8 +133,8 @@ def neighbour_weights(distances: Sequence[float], perplexity: float) -> list[flo
 
         p_{j|i} = exp(-b d_j) / sum_k exp(-b d_k),    sum_j p_{j|i} = 1
 
-    with the b >= 0 that makes 2^(entropy in bits), the perplexity, what was asked for:
-    so many neighbours count.  The entropy falls as b grows, so b is found by bisection.
+    with the b >= 0 for which 2^(entropy in bits) is the perplexity, the effective number
+    of neighbours.  The entropy falls as b grows, so b is found by bisection.
     Equal samples, which no b tells apart, get equal weights.
     """
     nearest, target = min(distances), math.log(perplexity)
@@ -300,7 +298,7 @@ def principal_components(found: Components, labels: Sequence[int],
     """Draw the first two principal components, and the variance that each explains."""
     figure = new_figure(f"Principal components of {title}", foot, 13, 6.8)
     page, shares = figure.subplots(1, 2, width_ratios=[1.9, 1])
-    percents = [100 * part for part in found.explained[:found.axes.shape[1]]]
+    percents = [100 * part for part in found.explained]
     _draw_points(page, [(row + [0.0])[:2] for row in found.scores], labels, names)
     for set_label, number, percent in zip((page.set_xlabel, page.set_ylabel), (1, 2),
                                           percents):
