@@ -3,9 +3,10 @@
     python lessons/check.py my_network.py
 
 Each function is tried on small examples, the smallest first; where yours gives
-something else, the first such example is shown.  While one function is tried, all others
-that it calls are those of the lessons, so that a mistake is told where it is.  Each runs
-in a process of its own, which may take 5 seconds: your file cannot stop the checker.
+something else, the first such example is shown.  While one function is tried, all
+others that it calls are those of the lessons, so that a mistake is told where it is.
+Each runs in a process of its own, which may take 5 seconds: your file cannot stop the
+checker.
 
 Exit code 0: all that is there is correct; 1: something differs; 2: the file cannot be
 read or imported.
@@ -237,7 +238,7 @@ def attempt(function, part, case):
 
 
 def try_part(part, path, report):
-    """Report the first case in which the learner's function differs, if there is one."""
+    """Report the first case in which the learner's function differs, if any."""
     module, reference = load(path, "my_network"), load(REFERENCE, "reference")
     lend(module, reference, part)
     lend(reference, reference, part)
@@ -288,8 +289,9 @@ def ask(task, path):
     command = [sys.executable, "-B", __file__, "--task", str(task), str(path)]
     error = "the process ended without an answer"
     try:
-        output = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=SECONDS,
-                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+        output = subprocess.run(
+            command, timeout=SECONDS, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL).stdout
     except subprocess.TimeoutExpired as expired:
         output = expired.stdout or b""
         error = f"no end after {SECONDS} seconds: an endless loop?"

@@ -81,7 +81,8 @@ def neuron():
         draw.matrix(331, top, products, cell, size=14, colour=faint)
         draw.arrow(432, top + 45, 466, top + 45)
         total = sum(map(sum, products))
-        draw.text(478, top + 51, f"{short(total)} - 2 = {short(total - 2)}", 18, "start")
+        words = f"{short(total)} - 2 = {short(total - 2)}"
+        draw.text(478, top + 51, words, 18, "start")
         answer, colour = ("yes", BLUE) if total > 2 else ("no", ORANGE)
         draw.box(590, top + 27, 76, 36, mix(colour, 0.55), colour, rx=8)
         draw.text(628, top + 51, answer, 17)
@@ -120,7 +121,8 @@ def plane(draw, left, title, x_range, y_range, names):
     plot = Plot(draw, (left, 70, 180, 180), x_range, y_range)
     draw.text(left + 90, 28, title[0], 15, font_weight="bold")
     draw.text(left + 90, 47, title[1], 14, fill=QUIET)
-    ticks = [[(n, str(n)) for n in range(3) if n < high] for _, high in (x_range, y_range)]
+    ticks = [[(n, str(n)) for n in range(3) if n < high]
+             for _, high in (x_range, y_range)]
     plot.axes(*ticks, names[0], "")
     draw.text(left - 26, 165, names[1], 14)
     return plot
@@ -219,7 +221,8 @@ def softmax():
               [(n, str(n)) for n in range(6)], "probability of the label", "")
     draw.text(610, 30, "loss = -log p", 15, font_weight="bold")
     plot.curve([(p / 400, -math.log(p / 400)) for p in range(3, 401)], ORANGE)
-    for p, words in ((columns[1][0][1], "label 1: 1.417"), (0.1, "knows nothing: 2.303")):
+    for p, words in ((columns[1][0][1], "label 1: 1.417"),
+                     (0.1, "knows nothing: 2.303")):
         plot.dot(p, -math.log(p), INK, 5)
         plot.label(p + 0.04, -math.log(p) + 0.15, words, size=14, anchor="start")
     draw.save("softmax.svg")
@@ -270,7 +273,8 @@ def weight():
     draw.matrix(40, 110, [["1", "2"], ["3", "5"]], 56, {(0, 1), (1, 1)}, size=18)
     draw.matrix(200, 110, [["w00", "w01"], ["w10", "w11"]], 56, {(1, 0)}, size=18)
     draw.text(346, 174, "=", 24)
-    draw.matrix(380, 110, [["z00", "z01"], ["z10", "z11"]], 56, {(0, 0), (1, 0)}, size=18)
+    draw.matrix(380, 110, [["z00", "z01"], ["z10", "z11"]], 56, {(0, 0), (1, 0)},
+                size=18)
     for x, name in ((96, "X"), (256, "W"), (436, "Z"), (660, "L")):
         draw.text(x, 96 if name != "L" else 140, name, 17, font_weight="bold")
     draw.circle(660, 166, 15, PALE)

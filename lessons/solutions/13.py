@@ -13,8 +13,8 @@ from my_network import load, new_network, predict, train_epoch
 
 def confusions(network, images, labels):
     """Return ((label, answer), how often) of the five most frequent errors."""
-    pairs = [pair for pair in zip(labels, predict(network, images)) if pair[0] != pair[1]]
-    return Counter(pairs).most_common(5)
+    pairs = zip(labels, predict(network, images))
+    return Counter(pair for pair in pairs if pair[0] != pair[1]).most_common(5)
 
 
 if len(sys.argv) > 1:

@@ -4,11 +4,12 @@ import importlib.util
 import pytest
 from conftest import ROOT
 
-SOLUTION = ROOT / "lessons" / "solutions" / "my_network.py"
+LESSONS = ROOT / "lessons"
+SOLUTION = LESSONS / "solutions" / "my_network.py"
 
 
 def load_checker():
-    spec = importlib.util.spec_from_file_location("check", ROOT / "lessons" / "check.py")
+    spec = importlib.util.spec_from_file_location("check", LESSONS / "check.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -52,9 +53,9 @@ def test_the_smallest_example_is_shown(run):
     code, printed, _ = run("def dot(u, v):\n    return u[0] * v[0]\n")
     assert code == 1
     assert printed.splitlines() == [
-        "lesson  1  dot                DIFFERS", "  for  u = [1, 2]", "       v = [3, 4]",
-        "  expected  11", "  found     3", "", "0 of 23 parts are correct. "
-        "Next: transpose, in lesson 1."]
+        "lesson  1  dot                DIFFERS", "  for  u = [1, 2]",
+        "       v = [3, 4]", "  expected  11", "  found     3", "",
+        "0 of 23 parts are correct. Next: transpose, in lesson 1."]
 
 
 def test_an_editor_may_begin_the_file_with_a_byte_order_mark(run):
@@ -93,7 +94,8 @@ WRONG = {
                      "OverflowError"),
     "no division by m": ("def loss_backward(P, labels):\n"
                          "    return [[p - (k == y) for k, p in enumerate(row)]"
-                         " for row, y in zip(P, labels)]\n", "0.25 in the place of 0.125"),
+                         " for row, y in zip(P, labels)]\n",
+                         "0.25 in the place of 0.125"),
     "the corner of ReLU": ("def relu_backward(dA, Z):\n"
                            "    return [[d if z >= 0 else 0 for d, z in zip(*rows)]"
                            " for rows in zip(dA, Z)]\n", "5 in the place of 0"),
@@ -102,11 +104,13 @@ WRONG = {
     "a trial that leaves a trace": (
         "def slope_by_trial(network, X, labels, row, j, step=1e-5):\n"
         "    before = loss_and_gradient(network, X, labels)[1]\n"
-        "    row[j] += step\n    return before[2][0][1]\n", "-0.99999 in the place of -1"),
+        "    row[j] += step\n    return before[2][0][1]\n",
+        "-0.99999 in the place of -1"),
     "a step uphill": ("def step(network, gradient, rate):\n"
                       "    for W, dW in zip(network, gradient):\n"
                       "        for row, slopes in zip(W, dW):\n"
-                      "            row[:] = [w + rate * d for w, d in zip(row, slopes)]\n",
+                      "            for j, slope in enumerate(slopes):\n"
+                      "                row[j] += rate * slope\n",
                       "2.1 in the place of 1.9"),
     "a rule that is not He's": (
         "def new_network(inputs, hidden, outputs, rng):\n"
@@ -143,8 +147,8 @@ def test_what_it_prints_itself_does_not_disturb(run):
 
 
 def test_a_mistake_is_told_where_it_is_and_nowhere_else(run):
-    text = SOLUTION.read_text(encoding="utf-8").replace("total += a * b", "total -= a * b")
-    code, printed, _ = run(text.partition("def random_matrix")[0])
+    text = SOLUTION.read_text(encoding="utf-8").partition("def random_matrix")[0]
+    code, printed, _ = run(text.replace("total += a * b", "total -= a * b"))
     assert code == 1 and printed.count("DIFFERS") == 1
     assert "6 of 23 parts are correct" in printed
 
@@ -153,7 +157,8 @@ def test_a_mistake_is_told_where_it_is_and_nowhere_else(run):
     ("def dot(:\n", "syntax error in line 1"), (b"\xff\xfe\x00", "no UTF-8 text"),
     ("1 / 0\n", "ZeroDivisionError: division by zero in line 1, when it is imported"),
     ("import sys\nmain(sys.argv[1])\n", "in line 2, when it is imported"),
-    ("import nowhere\n", "ModuleNotFoundError"), ("exit()\n", "ended without an answer"),
+    ("import nowhere\n", "ModuleNotFoundError"),
+    ("exit()\n", "ended without an answer"),
     ("(" * 5000 + ")" * 5000, "found")])
 def test_a_file_that_cannot_be_used_is_told_in_one_line(run, text, told):
     code, printed, errors = run(text)

@@ -1,4 +1,4 @@
-"""The lessons: every block runs and prints what stands below it (see tools/pages.py)."""
+"""The lessons: every block prints what stands below it (see tools/pages.py)."""
 import doctest
 import gzip
 import importlib
@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 from conftest import ROOT
-from tools.pages import (LANGUAGES, Course, blocks, broken_links, check, imported, items,
-                         obstacle)
+from tools.pages import (LANGUAGES, Course, blocks, broken_links, check, imported,
+                         items, obstacle)
 
 FOLDER = ROOT / "lessons"
 LESSONS = sorted(FOLDER.glob("[0-9]*.md"))
@@ -116,7 +116,7 @@ def test_the_contents_list_every_lesson_in_order():
     contents = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| \[.*\]\((.*)\)", contents, re.MULTILINE) == [
         path.name for path in LESSONS]
-    titles = [path.read_text(encoding="utf-8").partition("\n")[0][2:] for path in LESSONS]
+    titles = [path.read_text(encoding="utf-8").split("\n")[0][2:] for path in LESSONS]
     assert re.findall(r"^\| \[(.*)\]", contents, re.MULTILINE) == titles
 
 
@@ -160,7 +160,8 @@ def test_a_figure_is_shown_and_legible(path):
     root = ElementTree.fromstring(text)
     assert 400 <= int(root.get("width")) <= 800         # so that it is not made smaller
     assert min(map(float, re.findall(r'font-size="([\d.]+)"', text))) >= 13
-    assert root[1].tag.endswith("rect") and root[1].get("fill") == "#ffffff"    # the card
+    card = root[1]                                      # for dark pages
+    assert card.tag.endswith("rect") and card.get("fill") == "#ffffff"
     assert len(text) < 100_000
     assert any(f"figures/{path.name}" in page.read_text(encoding="utf-8")
                for page in PAGES)
