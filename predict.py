@@ -15,9 +15,10 @@ from typing import Callable, Sequence
 from data_loader import Dataset
 from errors import DataError, OptionError
 from learning.checkpoint import shown_path
+from learning.kinds import whole
 from learning.live import LiveLine
 from learning.models import Ensemble, Model, find_model, quantized, shift_accuracies
-from learning.settings import option, whole
+from learning.settings import option
 from my_math import argmax
 from network import Evaluation
 from show.console import Parser, load_data, path_name, run_command

@@ -29,8 +29,9 @@ from learning.live import LiveLine
 from learning.search import (FOLDS, GRID, PLAN, Plan, Rows, Trial, deviation,
                              done_before, fold_rows, grid_rows, mean_accuracy,
                              parse_grid, save_rows, summed_up, train_all)
+from learning.kinds import whole
 from learning.settings import (DEFAULTS, GROUPS, RECIPES, add_options, as_options,
-                               check_effects, in_words, option, plain, value_text, whole)
+                               check_effects, in_words, option, plain, value_text)
 from learning.engines import DivergedError
 from learning.training import check_learnable, new_network, train_network
 from network import Evaluation, Network

@@ -7,135 +7,18 @@ packed engine the same data, settings and seed give the same weights, bit for bi
 from __future__ import annotations
 
 import argparse
-import math
-import sys
 from functools import partial
 from typing import Any, Callable, Collection, Mapping, NamedTuple
 
 from errors import OptionError
+from learning.kinds import (BELOW_1, FRACTION, NOT_NEGATIVE, POSITIVE, Choice, Kind,
+                            Record, Sizes, whole)
 from learning.optimizers import OPTIMIZERS
 from network import ACTIVATIONS, LOSSES
 
-# ---------------------------------------------------------------------------
-# Kinds of values
-# ---------------------------------------------------------------------------
-
-class Kind:
-    """The values that a setting may have: as text, and as they come from a file.
-
-    `words` stand for special values, such as "all" for 0; a kind is called to parse a
-    text, and works as a type of argparse.
-    """
-
-    expected = metavar = ""
-    words: Mapping[str, Any] = {}
-
-    def parse(self, text: str) -> Any:
-        """Return the value that a text stands for; ValueError where there is none."""
-        return text
-
-    def accepts(self, value: Any) -> bool:
-        """Return True for a value of this kind."""
-        raise NotImplementedError
-
-    def __call__(self, text: str) -> Any:
-        try:
-            value = self.words[text] if text in self.words else self.parse(text)
-        except ValueError:
-            value = None
-        if not self.accepts(value):
-            raise argparse.ArgumentTypeError(f"found {text!r}, expected {self.expected}")
-        return value
-
-    def text(self, value: Any) -> str:
-        """Return the value as its option takes it.
-
-        >>> Sizes().text([64, 32]), Sizes().text([]), POSITIVE.text(0.5)
-        ('64-32', 'none', '0.5')
-        """
-        for word, special in self.words.items():
-            if value == special:
-                return word
-        if isinstance(value, list):
-            return "-".join(map(str, value))
-        short = f"{value:g}" if isinstance(value, float) else ""
-        return short if short and float(short) == value else str(value)
-
-
-class Choice(Kind):
-    """One of several names."""
-
-    def __init__(self, *names: str) -> None:
-        *most, last = names
-        self.names, self.metavar = names, f"{{{','.join(names)}}}"
-        self.expected = f"{', '.join(most)} or {last}" if most else last
-
-    def accepts(self, value: Any) -> bool:
-        """Return True for one of the names."""
-        return value in self.names
-
-
-class Number(Kind):
-    """Numbers in a range: floats where `least` is one, else whole numbers.
-
-    >>> Number("a number from 0 to 1", 0.0, 1)("0.5")
-    0.5
-    """
-
-    def __init__(self, expected: str, least: float, most: float = sys.float_info.max,
-                 words: Mapping[str, int] = {}) -> None:
-        self.expected, self.least, self.most, self.words = expected, least, most, words
-        self.type, self.metavar = type(least), "X" if type(least) is float else "N"
-
-    def parse(self, text: str) -> float:
-        """Return the number; ValueError below the range, where special values are."""
-        value = self.type(text)
-        if value < self.least:
-            raise ValueError
-        return value
-
-    def accepts(self, value: Any) -> bool:
-        """Return True for a number of the range, or one that a word stands for."""
-        if type(value) not in (int, self.type):      # a bool is neither
-            return False
-        return self.least <= value <= self.most or value in self.words.values()
-
-
-class Sizes(Kind):
-    """Sizes of hidden layers.
-
-    >>> Sizes()("64-32"), Sizes()("none")
-    ([64, 32], [])
-    """
-
-    expected, metavar = "sizes such as 128 or 64-32, or none", "N[-N...]"
-    words = {"none": []}
-
-    def parse(self, text: str) -> list[int]:
-        """Return the numbers between the hyphens."""
-        return list(map(int, text.split("-")))
-
-    def accepts(self, value: Any) -> bool:
-        """Return True for a list of whole numbers above 0."""
-        return isinstance(value, list) and all(
-            type(units) is int and units > 0 for units in value)
-
-
-def whole(least: int, most: float = math.inf, **words: int) -> Number:
-    """Whole numbers from `least` up, to `most` if there is one.
-
-    >>> whole(1, all=0)("all")
-    0
-    """
-    end = "up" if most == math.inf else f"to {most}"
-    other = "".join(f", or {word}" for word in words)
-    return Number(f"a whole number from {least} {end}{other}", least, most, words)
-
-
-POSITIVE = Number("a number above 0", math.ulp(0))
-NOT_NEGATIVE = Number("a number from 0 up", 0.0)
-FRACTION = Number("a number from 0 to 1", 0.0, 1)
-BELOW_1 = Number("a number from 0 up to, not including, 1", 0.0, math.nextafter(1, 0))
+# No run has more epochs, images in a step, or images.
+_MOST_EPOCHS = _MOST_IN_STEP = 10 ** 6
+_MOST_IMAGES = 10 ** 9
 
 
 # ---------------------------------------------------------------------------
@@ -158,7 +41,7 @@ GROUPS = {
     "most used": {
         "hidden": Setting([128], Sizes(), "units of each hidden layer, or none"),
         "learning_rate": Setting(0.35, POSITIVE, "length of a step down the gradient"),
-        "epochs": Setting(40, whole(1), "passes over the training images"),
+        "epochs": Setting(40, whole(1, _MOST_EPOCHS), "passes over the training images"),
         "augment": Setting(
             "elastic", Choice("none", "shift", "affine", "elastic"),
             "send each image through a random map: move it by a pixel; rotate, scale "
@@ -175,7 +58,8 @@ GROUPS = {
                            "each image"),
     },
     "steps": {
-        "batch_size": Setting(32, whole(1, all=0), "images in a step, or all"),
+        "batch_size": Setting(32, whole(1, _MOST_IN_STEP, all=0),
+                              "images in a step, or all"),
         "optimizer": Setting("sgd", Choice(*OPTIMIZERS), "step made of a gradient"),
         "momentum": Setting(0.9, BELOW_1, "part of the last step that momentum keeps",
                             needs=("optimizer", Choice("momentum"))),
@@ -185,7 +69,7 @@ GROUPS = {
             "falls in steps, or stays"),
         "decay": Setting(0.8, FRACTION, "multiply the learning rate by X ...",
                          needs=("schedule", Choice("step"))),
-        "decay_every": Setting(5, whole(1), "... each N epochs",
+        "decay_every": Setting(5, whole(1, _MOST_EPOCHS), "... each N epochs",
                                needs=("schedule", Choice("step"))),
     },
     "images": {
@@ -198,18 +82,20 @@ GROUPS = {
             0.1, FRACTION, "the last part X of the epochs has maps half as strong",
             needs=("augment", Choice("affine", "elastic")), old="calm"),
         "grey_levels": Setting(4, whole(2, 256), "round pixels to N levels"),
-        "limit": Setting(0, whole(1, all=0), "train on the first N images only",
-                         varies=False),
+        "limit": Setting(0, whole(1, _MOST_IMAGES, all=0),
+                         "train on the first N images only", varies=False),
         "validation": Setting(
-            0, whole(0), "hold out the last N training images and evaluate on them, "
-            "not on the test set, after each epoch", varies=False),
-        "patience": Setting(0, whole(0, never=0), "stop after N epochs without a better "
-                            "accuracy on the validation images, and take the best"),
+            0, whole(0, _MOST_IMAGES), "hold out the last N training images and "
+            "evaluate on them, not on the test set, after each epoch", varies=False),
+        "patience": Setting(0, whole(0, _MOST_EPOCHS, never=0), "stop after N epochs "
+                            "without a better accuracy on the validation images, and "
+                            "take the best"),
     },
     "the run": {
         "engine": Setting("packed", Choice("packed", "lists"),
                           "a row of a matrix is one integer, or a list of floats"),
-        "seed": Setting(1, whole(0), "of all that is random: weights, order, maps"),
+        "seed": Setting(1, whole(0, 2 ** 63 - 1),
+                        "of all that is random: weights, order, maps"),
         "save_every": Setting(60.0, POSITIVE, "write a checkpoint after X seconds "
                               "within an epoch too", varies=False),
     },
@@ -325,11 +211,8 @@ def with_new_names(saved: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_settings(saved: Mapping[str, Any]) -> None:
     """ValueError where a setting is missing or not what its option would accept."""
-    for name, line in SETTINGS.items():
-        if name not in saved:
-            raise ValueError(f"no {name}")
-        if not line.kind.accepts(saved[name]):
-            raise ValueError(f"{name} is {saved[name]!r:.40}")
+    Record({name: line.kind for name, line in SETTINGS.items()}).check(
+        {name: value for name, value in saved.items() if name in SETTINGS})
 
 
 def optimizer_maker(settings: Mapping[str, Any]) -> Callable:

@@ -2,46 +2,16 @@
 import contextlib
 import io
 import math
-from argparse import ArgumentTypeError
 
 import pytest
 
 import train
 from errors import OptionError
-from learning.settings import (BELOW_1, DEFAULTS, FRACTION, GROUPS, POSITIVE, RECIPES,
-                               SETTINGS, Choice, Sizes, as_options, check_effects,
-                               check_settings, option, whole, with_new_names)
+from learning.settings import (DEFAULTS, GROUPS, RECIPES, SETTINGS, as_options,
+                               check_effects, check_settings, option, with_new_names)
 from network import Network
 
 every_setting = pytest.mark.parametrize("name", SETTINGS)
-
-
-@pytest.mark.parametrize("kind, texts", [
-    (whole(1), {"1": 1, "007": 7, "9" * 30: int("9" * 30)}),
-    (whole(0, 255), {"0": 0, "255": 255}),
-    (whole(1, all=0), {"all": 0, "3": 3}),
-    (POSITIVE, {"1e-300": 1e-300, "3": 3.0}), (FRACTION, {"0": 0, "1": 1, "0.5": 0.5}),
-    (BELOW_1, {"0": 0, "0.999": 0.999}), (Choice("a", "b"), {"a": "a"}),
-    (Sizes(), {"none": [], "8": [8], "64-32": [64, 32]})])
-def test_texts_become_values_and_values_texts(kind, texts):
-    for text, value in texts.items():
-        assert kind(text) == value and kind.accepts(value)
-        assert kind(kind.text(value)) == value
-
-
-@pytest.mark.parametrize("kind, texts, expected", [
-    (whole(1), ["0", "-1", "1.5", "", "x", "nan"], "a whole number from 1 up"),
-    (whole(0, 255), ["256", "-1"], "a whole number from 0 to 255"),
-    (whole(1, all=0), ["0", "ALL"], "a whole number from 1 up, or all"),
-    (POSITIVE, ["0", "-1", "nan", "inf", "x"], "a number above 0"),
-    (BELOW_1, ["1", "1.5", "-0.1"], "a number from 0 up to, not including, 1"),
-    (Choice("a", "b", "c"), ["", "d", "A"], "a, b or c"),
-    (Sizes(), ["", "0", "8-", "8-0", "x", "-8"], "sizes such as 128 or 64-32, or none")])
-def test_other_texts_are_refused_with_what_is_expected(kind, texts, expected):
-    for text in texts:
-        with pytest.raises(ArgumentTypeError) as error:
-            kind(text)
-        assert str(error.value) == f"found {text!r}, expected {expected}"
 
 
 @every_setting
@@ -49,8 +19,6 @@ def test_no_setting_takes_what_json_may_bring_instead(name):
     accepts, default = SETTINGS[name].kind.accepts, DEFAULTS[name]
     for value in (None, True, False, math.nan, math.inf, -1, "many", {}, [None], [True],
                   [0], [[1]], 1 << 2000):
-        if value == 1 << 2000 and accepts(value):
-            continue                            # whole numbers have no end
         assert not accepts(value), value
     assert accepts(default)
 
