@@ -47,7 +47,7 @@ NARROW = Format(24, 16, 32, 24, 10, 10, 5, 2, 3)
 # All else: 64 bits a lane.  Z in Q24.40, activations in UQ8.8, weights in Q32.32.
 WIDE = Format(64, 40, 64, 32, 32, 16, 8, 1, 12)
 # Sigmoid and tanh, within -1..1, have finer activations, with 14 fractional bits.  With
-# dropout their largest is 1 / (1 - p): so they take four bytes, and 2^16 is added, which
+# dropout their largest is 1 / (1 - p): they take four bytes, and 2^16 is added, which
 # makes them positive for all p up to 1 - 2^-16.
 SMOOTH = WIDE._replace(factor_fraction=26, activation_fraction=14, activation_bits=32,
                        offset=1 << 30)
