@@ -28,10 +28,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import chain, repeat
 from operator import mul
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from engine.sparse import SparseMatrix
+from typing import Any
 
 Shape = tuple[int, int]
 Rows = Sequence[Sequence[Any]]
@@ -503,11 +500,11 @@ class Matrix:
     def __rmatmul__(self, other: Any) -> Any:
         return Matrix(other) @ self if isinstance(other, list) else NotImplemented
 
-    def add_matmul(self, a: Matrix | SparseMatrix, b: Matrix, alpha: Any = 1) -> None:
+    def add_matmul(self, a: Matrix, b: Matrix, alpha: Any = 1) -> None:
         """C <- C + alpha A B in place: the step that BLAS calls GEMM.
 
         (m x n) + (m x k)(k x n).  The product is never built: rows of B are added to
-        each row of C, and where A is sparse only those under its numbers.
+        each row of C, and only those under numbers of A where that is a SparseMatrix.
         """
         product_shape = check_inner("add_matmul", a.shape, b.shape)
         check_equal("+=", self.shape, product_shape)

@@ -254,7 +254,7 @@ class LaterLayer:
         self._surplus = (1 << 15) + (1 << 15 + 32)
 
     def forward(self, activations: Sequence[bytes]) -> list[Row]:
-        """Return rows of Z^T: 64-bit lanes of images, `outputs_per_row` outputs in each.
+        """Return rows of Z^T: a lane of 64 bits for each image, with one output or two.
         """
         units = transpose(activations, self.form.activation_bytes)
         ones = lanes_of(len(activations), 64).ones
