@@ -361,7 +361,7 @@ def test_what_makes_no_sense_is_one_line_and_code_2(options, words, run):
 
 @pytest.mark.parametrize("options, words", [
     (["--grid", "hidden=64,x"], "hidden: found 'x', expected sizes such as 128"),
-    (["--grid", "seed=1,,2"], "seed: found '', expected a whole number from 0 up"),
+    (["--grid", "seed=1,,2"], "seed: found '', expected a whole number from 0"),
     (["--grid", "activation=relu,soft"], "found 'soft', expected relu, sigmoid or tanh"),
     (["--grid", "l2=-1"], "found '-1', expected a number from 0 up"),
     (["--grid", "batch_size=32"], "batch-size"), (["--grid", "sure=0.1"], "skip-below")])
