@@ -16,12 +16,11 @@ from data_loader import Dataset
 from errors import DataError, OptionError
 from learning.checkpoint import shown_path
 from learning.kinds import whole
-from learning.live import LiveLine
 from learning.models import Ensemble, Model, find_model, quantized, shift_accuracies
 from learning.settings import option
 from my_math import argmax
 from network import Evaluation
-from show.console import Parser, load_data, path_name, run_command
+from show.console import LiveLine, Parser, load_data, path_name, run_command
 from show.text import (bar_lines, evaluation_lines, evaluation_object, framed,
                        image_object, picture, row_lines, shift_lines, shift_object)
 

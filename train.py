@@ -24,19 +24,21 @@ from engine.files import locked
 from engine.lanes import LaneOverflowError
 from engine.team import WorkerError, check_workers, default_workers, run_team
 from errors import DataError, OptionError
-from learning.checkpoint import MODEL, RUNS, Progress, load_checkpoint, shown_path
-from learning.live import LiveLine
-from learning.search import (FOLDS, GRID, PLAN, Plan, Rows, Trial, deviation,
+from learning.checkpoint import (MODEL, RUNS, RunState, best_row, load_checkpoint,
+                                 shown_path, write_rows)
+from learning.search import (FOLDS, GRID, PLAN, Plan, Trial, deviation,
                              done_before, fold_rows, grid_rows, mean_accuracy,
-                             parse_grid, save_rows, summed_up, train_all)
+                             parse_grid, summed_up, train_all)
 from learning.kinds import whole
 from learning.settings import (DEFAULTS, GROUPS, RECIPES, add_options, as_options,
-                               check_effects, in_words, option, plain, value_text)
+                               check_effects, option, value_text)
 from learning.engines import DivergedError
 from learning.training import check_learnable, new_network, train_network
 from network import Evaluation, Network
 from show import figures
-from show.console import Parser, load_data, path_name, run_command
+from show.console import LiveLine, Parser, load_data, path_name, run_command
+from show.runs import (Printer, fold_lines, plan_line, resume_line, training_note,
+                       trial_line, under_way)
 from show.text import grid_lines
 
 EXAMPLES = """\
@@ -105,10 +107,10 @@ def settings_from(options: argparse.Namespace, grid: Mapping[str, list] = {}
     return settings
 
 
-def refuse_beside_resume(options: argparse.Namespace) -> None:
+def refuse_beside_resume(options: argparse.Namespace, *but_for: str) -> None:
     """OptionError where an option would change a run that is resumed."""
     for name in ("recipe", "output", "grid", "folds", *DEFAULTS):
-        if getattr(options, name) is not None:
+        if getattr(options, name) is not None and name not in but_for:
             raise OptionError(f"{option(name)} cannot be given with --resume: a resumed "
                               "run keeps its settings and its folder")
 
@@ -194,29 +196,37 @@ def check_validation(count: int, train: Dataset) -> None:
 
 
 def check_same_data(network: Network, train: Dataset, settings: dict,
-                    progress: Progress) -> None:
+                    state: RunState) -> None:
     """DataError where a run is resumed on other data than it was begun on."""
-    resting = len(progress.resting) or len(train)
-    if (settings["data"], network.sizes[0], resting) != (
+    images = len(state.skipped) or len(train)
+    if (settings["data"], network.sizes[0], images) != (
             train.name, train.height * train.width, len(train)):
         raise DataError(train.name, f"a run on {settings['data']}",
                         "to resume on the same data", "give its folder by --data")
 
 
-def finish(report: Evaluation, test: Dataset, folder: Path,
-           history: list[dict], draw: bool, data: str | None) -> None:
+def finish(found: Evaluation, test: Dataset, folder: Path, settings: dict,
+           history: list[dict], options: argparse.Namespace) -> None:
     """Print the result on the whole test set and draw the pictures."""
-    model = shown_path(folder / MODEL)
-    print(f"\n{report.accuracy:.2%} of the {len(test):,} test images of {test.name} "
-          f"classified correctly.\nModel: {model}")
-    if draw:
+    model, last = shown_path(folder / MODEL), history[-1]
+    if settings["patience"]:
+        last = best_row(history)
+        print(f"The best epoch is {last['epoch']}, with "
+              f"{last['validation_accuracy']:.2%} of the validation images classified "
+              "correctly.")
+    print(f"\n{found.accuracy:.2%} of the {len(test):,} test images of {test.name} "
+          "classified correctly.")
+    if note := training_note(last, found.accuracy, settings):
+        print(note)
+    print(f"Model: {model}")
+    if not options.no_plots:
         try:
-            names = figures.draw_run(folder, history, report, test)
+            names = figures.draw_run(folder, history, found, test)
             print(f"Pictures: {', '.join(names)}")
         except ImportError as error:
             print(f"No pictures drawn: {error}")
     print(f"Try it: python predict.py --index 42 --model {shlex.quote(model)}"
-          f"{data_option(data)}")
+          f"{data_option(options.data)}")
 
 
 def data_option(data: str | None) -> str:
@@ -244,34 +254,35 @@ def run(options: argparse.Namespace) -> int:
     """Train as the options say, from the start or from a checkpoint; return the exit
     code."""
     if options.resume is not None:
-        refuse_beside_resume(options)
+        refuse_beside_resume(options, "epochs")
         with locked(folder := Path(options.resume)):
-            network, settings, progress = load_checkpoint(folder)
+            network, settings, state = load_checkpoint(folder, options.epochs)
             parts = load_parts(options.data, settings)
-            check_same_data(network, parts["train"], settings, progress)
-            return train_in(folder, network, parts, settings, progress, options)
+            check_same_data(network, parts["train"], settings, state)
+            print(resume_line(state, settings))
+            return train_in(folder, network, parts, settings, state, options)
     settings = settings_from(options)
     parts = load_parts(options.data, settings)
     train = parts["train"]
     settings["data"], settings["class_names"] = train.name, list(train.class_names)
-    network, progress = new_network(settings, train), Progress.none(len(train))
+    network, state = new_network(settings, train), RunState.initial(len(train))
     with new_folder(options.output, settings["recipe"]) as folder:
-        return train_in(folder, network, parts, settings, progress, options)
+        return train_in(folder, network, parts, settings, state, options)
 
 
 def train_in(folder: Path, network: Network, parts: dict[str, Dataset], settings: dict,
-             progress: Progress, options: argparse.Namespace) -> int:
+             state: RunState, options: argparse.Namespace) -> int:
     """Do what is left of a run in its folder; return the exit code."""
     workers = worker_count(options, settings, network.sizes[0])
     print(f"Network: {'-'.join(map(str, network.sizes))}, {network.activation}, "
           f"{network.loss}, {network.parameter_count:,} parameters; "
-          f"batch {settings['batch_size']}, seed {settings['seed']}, "
+          f"batch {value_text('batch_size', settings['batch_size'])}, seed {settings['seed']}, "
           f"{settings['engine']} engine, {workers} "
           f"{'process' if workers == 1 else 'processes'}")
-    history = progress.history
+    history, printer = state.history, Printer(settings["epochs"])
     try:
-        report = run_team(workers, train_network, network, parts, settings, folder,
-                          progress)
+        found = run_team(workers, train_network, network, parts, settings, folder,
+                         state, printer)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_what_is_kept(folder, history, options.data)) from None
     except (DivergedError, LaneOverflowError) as error:
@@ -280,7 +291,9 @@ def train_in(folder: Path, network: Network, parts: dict[str, Dataset], settings
     except WorkerError as error:
         raise OptionError(f"{error}: expected all {workers} to work to the end; "
                           f"{_what_is_kept(folder, history, options.data)}") from None
-    finish(report, parts["test"], folder, history, not options.no_plots, options.data)
+    finally:
+        printer.clear()
+    finish(found, parts["test"], folder, settings, history, options)
     return 0
 
 
@@ -317,51 +330,6 @@ def plan_from(options: argparse.Namespace) -> Plan:
         raise OptionError("--patience cannot be given with --folds: the images that "
                           "say when to stop could not be used again")
     return Plan(settings, grid, options.folds or 0, given, "", 0)
-
-
-def plan_line(plan: Plan, at_once: int) -> str:
-    """What is going to be done, in one line."""
-    varied = [f"{plain(name)} ({', '.join(value_text(name, value) for value in values)})"
-              for name, values in plan.grid.items()]
-    found = [f"{_count(len(plan.combinations), 'combination')} of " + ", ".join(varied)
-             ] * bool(varied) + [f"{plan.folds} folds"] * bool(plan.folds)
-    return (f"Search: {', each by '.join(found)}; {_count(len(plan.trials), 'run')}, "
-            f"{min(at_once, len(plan.trials))} at once")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
-
-
-def fold_lines(plan: Plan, rows: Rows) -> list[str]:
-    """Mean and standard deviation over the folds of each combination."""
-    return [f"{in_words(chosen)}: "
-            + (f"mean {row['validation_accuracy']:.2%}, standard deviation "
-               f"{100 * row['deviation']:.2f} points" if "deviation" in row
-               else row["outcome"])
-            for chosen, row in zip(plan.combinations, rows)]
-
-
-def trial_line(plan: Plan, trial: Trial, result: Mapping[str, Any]) -> str:
-    """The result of one run in one line."""
-    parts = []
-    if plan.grid:
-        count = len(plan.combinations)
-        parts += [f"Run {trial.number:{len(str(count))}}/{count}"]
-    if plan.folds:
-        parts += [f"Fold {trial.fold:{len(str(plan.folds))}}/{plan.folds}"]
-    if plan.grid:
-        parts += [in_words(plan.combinations[trial.number - 1])]
-    if result["outcome"] == "diverged":
-        return " | ".join([*parts, f"diverged: {result['why']}"])
-    return " | ".join([*parts, f"Val Acc: {result['validation_accuracy']:.2%}",
-                       f"epoch {result['epoch']}", f"{result['seconds']:.1f} s"])
-
-
-def under_way(done: int, plan: Plan, epochs: Mapping[str, int]) -> str:
-    """How far a search is, for a live line."""
-    running = ", ".join(f"{name} ({count})" for name, count in epochs.items())
-    return f"{done}/{len(plan.trials)} runs done; epochs of those under way: {running}"
 
 
 def load_images(plan: Plan, data: str | None) -> tuple[Plan, Dataset]:
@@ -451,7 +419,7 @@ def train_the_rest(plan: Plan, images: Dataset, folder: Path, workers: int,
 def report_folds(plan: Plan, results: dict[str, dict], folder: Path) -> None:
     """Write the table of all folds; where there is no grid, print what they say."""
     rows = fold_rows(plan, results)
-    save_rows(folder / FOLDS, rows)
+    write_rows(folder / FOLDS, rows)
     if plan.grid:
         return
     diverged = [row for row in rows if row["outcome"] == "diverged"]
@@ -468,7 +436,7 @@ def report_grid(plan: Plan, results: dict[str, dict], folder: Path,
                 options: argparse.Namespace) -> None:
     """Write and print the table of all combinations, draw it and name the best."""
     rows = grid_rows(plan, results)
-    save_rows(folder / GRID, rows)
+    write_rows(folder / GRID, rows)
     found = summed_up(plan, rows)
     if found is None:
         raise OptionError(f"training diverged in all of {len(rows)} combinations: "

@@ -10,11 +10,11 @@ import csv
 import io
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from engine.files import write_whole
-from errors import DataError
-from learning.settings import (DEFAULTS, check_settings, optimizer_maker,
+from errors import DataError, OptionError
+from learning.settings import (DEFAULTS, check_settings, optimizer_maker, value_text,
                                with_new_names)
 from my_math import Matrix
 from network import Network, all_finite
@@ -23,6 +23,8 @@ RUNS, MODEL = Path(__file__).resolve().parent.parent / "runs", "model.npz"
 HISTORY = "history.csv"
 BEST = "best.npz"       # the best weights so far, where a run may end early
 _PARTS = ("weights", "bias")     # of a layer, and of what an optimizer keeps for it
+_NEW_NAMES = {"resting": "skipped", "part": "epoch_state"}      # in older checkpoints
+_NEW_NAMES_IN_EPOCH = {"right": "correct", "sure": "easy"}
 
 
 def shown_path(path: str | Path) -> str:
@@ -33,29 +35,29 @@ def shown_path(path: str | Path) -> str:
         return str(path)
 
 
-class Part(NamedTuple):
-    """What has been done of an epoch."""
+class EpochState(NamedTuple):
+    """The part of an epoch that is done."""
 
     done: int = 0               # images trained
     loss_sum: int = 0           # over these, in units of 2^-LOSS_BITS
-    right: int = 0              # of these
-    sure: list = []             # which of these the network was sure of
+    correct: int = 0            # of these
+    easy: list = []             # of these, by number
     seconds: float = 0.0
 
 
-class Progress(NamedTuple):
-    """How far a run has come, beside its network."""
+class RunState(NamedTuple):
+    """The state of a run beside its network."""
 
     history: list[dict]         # a row for each epoch done
-    resting: list[int]          # for each image the epochs that it still rests
+    skipped: list[int]          # for each image the epochs for which it is left out yet
     best: Network | None        # the best so far, where the run may end early
-    memory: dict[str, list]     # the optimizer's matrices: kind, layer, part
+    optimizer: dict[str, list]  # its matrices: kind, layer, (weights, bias)
     step_count: int             # its steps so far
-    part: Part = Part()         # of the epoch after those of the history
+    epoch: EpochState = EpochState()    # the one after those of the history
 
     @classmethod
-    def none(cls, images: int) -> Progress:
-        """That of a run on so many images that has not begun."""
+    def initial(cls, images: int) -> RunState:
+        """Return the state of a run that has not begun."""
         return cls([], [0] * images, None, {}, 0)
 
 
@@ -71,7 +73,7 @@ def judged_by(row: dict) -> str:
 
 
 def is_over(history: list[dict], settings: dict) -> bool:
-    """Whether all epochs are done, or so many (`patience`) have brought nothing."""
+    """Return True after the last epoch, or `patience` epochs that were no better."""
     if len(history) >= settings["epochs"]:
         return True
     patience = settings["patience"]
@@ -79,85 +81,110 @@ def is_over(history: list[dict], settings: dict) -> bool:
                 and len(history) - best_row(history)["epoch"] >= patience)
 
 
-def save_checkpoint(folder: Path, network: Network, settings: dict,
-                    progress: Progress) -> None:
-    """Write the network with its settings and history, and the history as CSV too.
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of settings and results as CSV; a row may lack some of the names."""
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: value_text(name, value) for name, value in row.items()})
+    write_whole(path, text.getvalue().encode())
 
-    The model file alone is enough to resume, and it is replaced in one step.  Which
-    images rest, and what the optimizer remembers, matters only to a run that goes on.
+
+def save_checkpoint(folder: Path, network: Network, settings: dict, state: RunState
+                    ) -> None:
+    """Write the network with its settings and state, and the history as CSV too.
+
+    The model file alone is enough to resume, and it is replaced in one step.
     """
-    history, part = progress.history, progress.part
-    state, memory = {**settings, "history": history}, {}
-    if not is_over(history, settings):
-        packed = zlib.compress(bytes(progress.resting))
-        state["resting"] = base64.b64encode(packed).decode()
-        state["part"] = part._asdict()
-        state["optimizer_steps"], memory = progress.step_count, progress.memory
-    there_is_one = (folder / MODEL).exists()
+    history, there_is_one = state.history, (folder / MODEL).exists()
+    skipped = base64.b64encode(zlib.compress(bytes(state.skipped))).decode()
+    saved = {**settings, "history": history, "skipped": skipped,
+             "epoch_state": state.epoch._asdict(), "optimizer_steps": state.step_count}
     try:
-        if settings["patience"] and not part.done and history[-1] is best_row(history):
-            network.save(folder / BEST, state)
-        network.save(folder / MODEL, state, {
+        if (settings["patience"] and not state.epoch.done
+                and history[-1] is best_row(history)):
+            network.save(folder / BEST, saved)
+        network.save(folder / MODEL, saved, {
             f"optimizer.{kind}{number}.{name}": matrix
-            for kind, pairs in memory.items() for number, pair in enumerate(pairs, 1)
+            for kind, pairs in state.optimizer.items()
+            for number, pair in enumerate(pairs, 1)
             for name, matrix in zip(_PARTS, pair)})
         if history:
-            write_whole(folder / HISTORY, _as_csv(history))
+            write_rows(folder / HISTORY, history)
     except OSError as error:
         kept = "the checkpoint before it is kept" if there_is_one else ""
         raise DataError(folder, error.strerror or str(error),
                         "a folder that can be written", kept) from None
 
 
-def _as_csv(rows: list[dict]) -> bytes:
-    """Rows with the same names as the text of a CSV file."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+def load_checkpoint(folder: Path, epochs: int | None = None
+                    ) -> tuple[Network, dict, RunState]:
+    """Return (network, settings, state) of a run, which may go on for more epochs.
 
-
-def load_checkpoint(folder: Path) -> tuple[Network, dict, Progress]:
-    """(network, settings, progress) of a run; DataError where its folder has none."""
+    DataError where the folder has none.
+    """
     path = folder / MODEL
     if not path.exists():
         raise DataError(folder, "no checkpoint", "the folder of a run",
                         "begin the run again with --output")
-    network, saved, others = Network.load_all(path)
-    saved = with_new_names(saved)
+    network, saved, matrices = Network.load_all(path)
+    saved = {_NEW_NAMES.get(name, name): value
+             for name, value in with_new_names(saved).items()}
     if not set(DEFAULTS) <= set(saved) or "history" not in saved:
         raise DataError(path, "a model without the settings of a run",
                         "a checkpoint of train.py")
     try:
         check_settings(saved)
         history = _checked_history(saved.pop("history"))
-        text, part = saved.pop("resting", ""), saved.pop("part", {})
-        resting = list(zlib.decompress(base64.b64decode(text))) if text else []
-        part = _checked_part(part, len(resting))
-        step_count, memory = 0, {}
-        if not is_over(history, saved):
-            step_count = saved.pop("optimizer_steps")
-            memory = _checked_memory(network, saved, others)
-            if type(step_count) is not int or not 0 <= step_count < 1 << 53:
-                raise ValueError(f"optimizer_steps is {step_count!r}")
-        if not (resting or is_over(history, saved)):
-            raise TypeError("nothing about resting images")
+        if epochs:
+            _check_more(path, epochs, history, saved)
+            saved["epochs"] = epochs
+        state = _checked_state(network, saved, matrices, history)
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise DataError(path, f"damaged settings ({error})",
                         "a checkpoint of train.py") from None
-    best = None
     if saved["patience"] and history:
-        best, _ = Network.load(folder / BEST)
-    return network, saved, Progress(history, resting, best, memory, step_count, part)
+        state = state._replace(best=Network.load(folder / BEST)[0])
+    return network, saved, state
 
 
-def _checked_memory(network: Network, saved: dict, arrays: dict[str, Matrix]
-                    ) -> dict[str, list]:
-    """The optimizer's matrices; ValueError where they are others than it has."""
-    memory: dict[str, list] = {}
+def _check_more(path: Path, epochs: int, history: list[dict], saved: dict) -> None:
+    """OptionError or DataError where a run cannot go on for more epochs."""
+    if epochs <= saved["epochs"]:
+        raise OptionError(f"--epochs {epochs}: expected more than the {saved['epochs']} "
+                          "of the run that is resumed")
+    if is_over(history, saved) and "skipped" not in saved:
+        raise DataError(path, "nothing but the weights of a run that has ended",
+                        "its state, to go on for more epochs")
+
+
+def _checked_state(network: Network, saved: dict, matrices: dict[str, Matrix],
+                   history: list[dict]) -> RunState:
+    """Take the state out of what was saved; ValueError or the like where it is damaged.
+
+    A run that is over may lack what only one that goes on needs.
+    """
+    text, epoch = saved.pop("skipped", ""), saved.pop("epoch_state", {})
+    skipped = list(zlib.decompress(base64.b64decode(text))) if text else []
+    step_count = saved.pop("optimizer_steps", None)
+    if is_over(history, saved):
+        return RunState(history, skipped, None, {}, 0)
+    if not skipped:
+        raise TypeError("nothing about skipped images")
+    if type(step_count) is not int or not 0 <= step_count < 1 << 53:
+        raise ValueError(f"optimizer_steps is {step_count!r}")
+    return RunState(history, skipped, None, _checked_matrices(network, saved, matrices),
+                    step_count, _checked_epoch(epoch, len(skipped)))
+
+
+def _checked_matrices(network: Network, saved: dict, arrays: dict[str, Matrix]
+                      ) -> dict[str, list]:
+    """Return the optimizer's matrices; ValueError where they are not those it has."""
+    found: dict[str, list] = {}
     for kind in optimizer_maker(saved)([]).state:
-        memory[kind] = []
+        found[kind] = []
         for number, layer in enumerate(network.layers, 1):
             pair = [arrays.get(f"optimizer.{kind}{number}.{name}") for name in _PARTS]
             for matrix, own in zip(pair, (layer.weights, layer.bias)):
@@ -165,12 +192,12 @@ def _checked_memory(network: Network, saved: dict, arrays: dict[str, Matrix]
                     raise ValueError("other matrices than the optimizer's")
                 if not all_finite(matrix):
                     raise ValueError("an optimizer's numbers that are not finite")
-            memory[kind].append(pair)
-    return memory
+            found[kind].append(pair)
+    return found
 
 
 def _checked_history(history: Any) -> list[dict]:
-    """The history; TypeError where that is no list of epochs."""
+    """Return the history; TypeError where it is no list of epochs."""
     rows = {"epoch", "loss", "train_accuracy", "images", "seconds"}
     if not (isinstance(history, list)
             and all(isinstance(row, dict) and rows <= set(row) for row in history)):
@@ -178,14 +205,15 @@ def _checked_history(history: Any) -> list[dict]:
     return history
 
 
-def _checked_part(saved: Any, images: int) -> Part:
-    """What was done of an epoch over so many images; TypeError where it is nonsense."""
+def _checked_epoch(saved: Any, images: int) -> EpochState:
+    """Return the part that is done of an epoch; TypeError where it is nonsense."""
     if not isinstance(saved, dict):
         raise TypeError("the part that is done of an epoch is none")
-    part = Part(**saved)
-    counts = [part.done, part.right, *part.sure]
+    part = EpochState(**{_NEW_NAMES_IN_EPOCH.get(name, name): value
+                         for name, value in saved.items()})
+    counts = [part.done, part.correct, *part.easy]
     if not (all(isinstance(n, int) and 0 <= n <= images for n in counts)
-            and part.sure == [i for i in part.sure if i < images]
+            and part.easy == [i for i in part.easy if i < images]
             and isinstance(part.loss_sum, int) and isinstance(part.seconds, float)
             and 0 <= part.loss_sum <= images << 64):
         raise TypeError("the part that is done of an epoch is none")

@@ -15,8 +15,6 @@ same for any number of them.  A search has a folder:
 """
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 import math
@@ -28,19 +26,19 @@ import threading
 from argparse import ArgumentTypeError
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Callable, Collection, Mapping, NamedTuple, Sequence, TextIO
+from typing import Any, Callable, Collection, Mapping, NamedTuple, Sequence
 
 from data_loader import Dataset
 from engine.lanes import LaneOverflowError
 from engine.files import write_whole
 from engine.team import Team, WorkerError, begin_helper, ctrl_c_later, run_team
 from errors import DataError, OptionError
-from learning.checkpoint import MODEL, Progress, best_row, load_checkpoint
-from learning.live import LiveLine
+from learning.checkpoint import (MODEL, RunState, best_row, load_checkpoint,
+                                 write_rows)
 from learning.settings import (DEFAULTS, SETTINGS, as_options, option, value_text)
 from learning.survey import Survey, survey
 from learning.engines import DivergedError
-from learning.training import Run, new_network, random_for
+from learning.training import Listener, Run, new_network, random_for
 
 PLAN, RESULT, GRID, FOLDS = "search.json", "result.json", "grid.csv", "folds.csv"
 
@@ -198,17 +196,15 @@ def _read_json(path: Path, expected: str, *names: Collection[str]) -> dict:
 # One run, in a process of its own
 # ---------------------------------------------------------------------------
 
-class QuietRun(Run):
-    """A run that prints nothing and tells how many epochs are done."""
+class _Counter(Listener):
+    """Tells how many epochs are done."""
 
-    def __init__(self, team: Team, *arguments: Any, tell: Callable[[int], None]
-                 ) -> None:
-        super().__init__(team, *arguments)
-        self.live, self._tell = LiveLine(shown=False), tell
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        self._tell = tell
 
-    def say(self, text: str, stream: TextIO | None = None) -> None:
-        """Tell the number of epochs instead."""
-        self._tell(len(self.progress.history))
+    def epoch(self, row: dict[str, Any]) -> None:
+        """Tell the number of this one."""
+        self._tell(row["epoch"])
 
 
 def train_trial(team: Team, trial: Trial, images: Dataset, folder: Path,
@@ -222,14 +218,14 @@ def train_trial(team: Team, trial: Trial, images: Dataset, folder: Path,
     parts = trial.parts(images)
     try:
         if (folder / MODEL).exists():
-            network, settings, progress = load_checkpoint(folder)
+            network, settings, state = load_checkpoint(folder)
         else:
             settings = {**trial.settings, "data": images.name,
                         "class_names": list(images.class_names)}
             network = new_network(settings, parts["train"])
-            progress = Progress.none(len(parts["train"]))
-        QuietRun(team, network, parts, settings, folder, progress, tell=tell).train()
-        result = _result(progress.history, settings)
+            state = RunState.initial(len(parts["train"]))
+        Run(team, network, parts, settings, folder, state, _Counter(tell)).train()
+        result = _result(state.history, settings)
     except (DivergedError, LaneOverflowError) as error:
         result = {"outcome": "diverged", "why": str(error)}
     write_whole(folder / RESULT, json.dumps(result, indent=1).encode())
@@ -426,15 +422,3 @@ def summed_up(plan: Plan, rows: Rows) -> tuple[Survey, dict[str, Any]] | None:
     best = max(sound, key=mean_accuracy)[0]
     varied = [name for name in names if len(plan.grid[name]) > 1] or names[:1]
     return survey([row for group in sound for row in group], varied), {name: best[name] for name in plan.grid}
-
-
-def save_rows(path: Path, rows: Rows) -> None:
-    """Write rows as CSV; a row may lack results, not settings."""
-    names = list(dict.fromkeys(name for row in rows for name in row if name != "why"))
-    names.append(names.pop(names.index("outcome")))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: value_text(name, value) for name, value in row.items()})
-    write_whole(path, text.getvalue().encode())

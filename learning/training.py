@@ -1,20 +1,19 @@
-"""Training: epochs, learning rates, images that rest, checkpoints.
+"""Training: epochs, learning rates, skipping of easy images, checkpoints.
 
 An epoch is one pass over the images in a new random order.  Two things make it short
-without making it worse.  An image whose answers are all within `sure` of right would
-hardly move a weight, so it takes no part in the step; and it is left out of the next
-`rest` epochs altogether.  By the end of a run two images in three rest.
+without making it worse.  An image whose outputs are all within `skip_below` of their
+targets would hardly move a weight, so it takes no part in the step; and it is left out
+of the next `skip_epochs` epochs.  By the end of a run two images in three are skipped.
 """
 from __future__ import annotations
 
 import math
 import random
-import sys
 import time
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Callable, Iterator, Sequence, TextIO
+from typing import Any, Callable, Iterator, Sequence
 
 from data_loader import Dataset
 from engine.packed_network import LOSS_BITS
@@ -22,16 +21,35 @@ from engine.portable import cos
 from engine.team import Team
 from errors import DataError
 from learning.augment import RandomGather, affine_maps, shift_maps
-from learning.checkpoint import (MODEL, Part, Progress, best_row, is_over, judged_by,
-                                 save_checkpoint)
+from learning.checkpoint import (MODEL, EpochState, RunState, best_row, is_over,
+                                 judged_by, save_checkpoint)
 from learning.dropout import Dropout
 from learning.engines import ENGINES, DivergedError, ListEngine, PackedEngine
-from learning.live import LiveLine, rate_text
 from network import Evaluation, Network
 
 ABSURD_LOSS = 100.0     # guessing among ten classes has 2.3
 MAPS = 500      # random maps that images are sent through, made once a run
 _BATCHES_BETWEEN_LOOKS = 50     # at the clock, whether to save
+_BETWEEN_REPORTS = 0.2          # seconds from one word to the listener to the next
+
+
+class Listener:
+    """The one who hears how a run goes; this one does nothing with it.
+
+    Only the process that leads a run has one: sent to another it becomes deaf.
+    """
+
+    def working(self, text: str) -> None:
+        """Take a text that says what is going on, until the next one."""
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """Take the row of the history of an epoch that has ended."""
+
+    def note(self, text: str) -> None:
+        """Take a remark for the user."""
+
+    def __reduce__(self) -> tuple:
+        return Listener, ()
 
 
 def check_learnable(train: Dataset) -> None:
@@ -45,8 +63,7 @@ def check_learnable(train: Dataset) -> None:
 
 
 def advice(history: list[dict], labels: Sequence[int]) -> str:
-    """What to try where the first epoch has brought no more than guessing does; ""
-    where it has.
+    """Return what to try where the first epoch was no better than guessing, else "".
 
     Guessing is to give the commonest label to all images.  The first epoch on a few
     images says nothing.
@@ -57,8 +74,9 @@ def advice(history: list[dict], labels: Sequence[int]) -> str:
     if history[0]["train_accuracy"] > guessing * 1.2:
         return ""
     return (f"After an epoch {history[0]['train_accuracy']:.1%} of the training images "
-            f"are read right, and guessing gives {guessing:.1%}: if the next epochs do "
-            "not change that, try another --learning-rate, first a tenth of it.")
+            f"are classified correctly, and guessing gives {guessing:.1%}: if the next "
+            "epochs do not change that, try another --learning-rate, first a tenth of "
+            "it.")
 
 
 # ---------------------------------------------------------------------------
@@ -66,7 +84,7 @@ def advice(history: list[dict], labels: Sequence[int]) -> str:
 # ---------------------------------------------------------------------------
 
 def learning_rate_at(settings: dict, progress: float) -> float:
-    """The learning rate after a part `progress` (0..1) of the whole run.
+    """Return the learning rate after a part `progress` (0..1) of the whole run.
 
     constant: lr.  linear: lr (1 - progress).  cosine: lr (1 + cos(pi progress)) / 2
     (Loshchilov and Hutter 2017, arXiv 1608.03983).  The last two fall to 0.
@@ -86,7 +104,7 @@ def learning_rate_at(settings: dict, progress: float) -> float:
 
 
 def random_for(settings: dict, purpose: str, epoch: int = 0) -> random.Random:
-    """Random numbers of their own for each purpose and epoch.
+    """Return random numbers of their own for each purpose and epoch.
 
     So an epoch does not depend on how many numbers were drawn before it, and a resumed
     run draws those of an uninterrupted one.
@@ -95,16 +113,16 @@ def random_for(settings: dict, purpose: str, epoch: int = 0) -> random.Random:
 
 
 def augmentation_strength(settings: dict, epoch: int) -> float:
-    """How much images are bent in this epoch: 1, or 1/2 in the last ones.
+    """Return the strength of the maps in an epoch: 1, or 1/2 in the last ones.
 
-    In the last epochs, a part `calm` of all, the network settles on images more like
-    those it will be asked about.
+    In the last epochs, a part `cooldown` of all, the network sees images more like
+    those that it will be asked about.
     """
     return 0.5 if epoch > settings["epochs"] * (1 - settings["cooldown"]) else 1.0
 
 
 def augmentation_maps(settings: dict, strength: float, height: int, width: int) -> list:
-    """The maps that images are sent through; [] for none."""
+    """Return the maps that images are sent through; [] for none."""
     kind = settings["augment"]
     if kind == "none":
         return []
@@ -115,67 +133,67 @@ def augmentation_maps(settings: dict, strength: float, height: int, width: int) 
 
 
 # ---------------------------------------------------------------------------
-# The loop
+# One epoch
 # ---------------------------------------------------------------------------
 
 class Epoch:
     """One pass over the images that are not skipped, shuffled and sent through maps.
 
-    `resting[i]` says for how many more epochs image i is left out.
+    `skipped[i]` counts the epochs for which image i is left out yet.
     """
 
     def __init__(self, number: int, train: Dataset, settings: dict, team: Team,
-                 maps: list, resting: list[int], dropout: Dropout | None) -> None:
+                 maps: list, skipped: list[int], dropout: Dropout | None) -> None:
         self.number, self.settings = number, settings
-        self.team, self.resting, self.dropout = team, resting, dropout
+        self.team, self.skipped, self.dropout = team, skipped, dropout
         self.batch_size = settings["batch_size"] or len(train)
         shuffled = train.order(random_for(settings, "order", number))
-        # Where all would be skipped, as with --sure 1 or very few images, none is.
-        self.order = [i for i in shuffled if not resting[i]] or shuffled
-        resting[:] = [max(0, epochs - 1) for epochs in resting]
+        # Where all would be skipped, as with --skip-below 1 or few images, none is.
+        self.order = [i for i in shuffled if not skipped[i]] or shuffled
+        skipped[:] = [max(0, epochs - 1) for epochs in skipped]
         self._train = train
         self._augment_rng = random_for(settings, "augment", number)
         self._dropout_rng = random_for(settings, "dropout", number)
         self._augment = (RandomGather(maps, self._augment_rng, team.pixels)
                          if maps else None)
 
-    def train(self, engine: ListEngine | PackedEngine, live: LiveLine,
-              part: Part = Part(), save: Callable[[Part], None] | None = None
-              ) -> dict[str, float]:
-        """Train the network; returns the epoch's line of the history.
+    def train(self, engine: ListEngine | PackedEngine,
+              report: Callable[[int, int], None], state: EpochState = EpochState(),
+              save: Callable[[EpochState], None] | None = None) -> dict[str, float]:
+        """Train the network; return the epoch's row of the history.
 
-        Begins after the part that has been done already, and now and then has the
-        part done by then saved.  Loss and accuracy are of the images as they came, each
-        from just before the step that it took part in.
+        Begins after the part that is done already.  Now and then report(images done,
+        images in all) is called, and save(the part done by then).  Loss and accuracy
+        are those of the images as they came, each from just before its step.
         """
-        start, done, sure = time.perf_counter() - part.seconds, part.done, []
-        loss_sum, right, saved = 0, 0, time.perf_counter()
-        batches = self._batches_after(done, engine)
+        start, done, easy = time.perf_counter() - state.seconds, state.done, []
+        loss_sum, correct, saved = 0, 0, time.perf_counter()
+        batches, due = self._batches_from(done, engine), saved
         for number, (x, labels) in enumerate(batches, 1):
             mine, masks = self.team.share(len(labels)), ()
             if self.dropout:
                 masks = self.dropout.draw(len(labels), self._dropout_rng, mine)
-            loss, correct, easy = engine.train_batch(
-                x, labels, self._rate(done, len(labels)), done, masks)
-            loss_sum, right = loss_sum + loss, right + correct
-            sure += [self.order[done + mine.start + place] for place in easy]
+            result = engine.train_batch(x, labels, self._rate(done, len(labels)), done,
+                                        masks)
+            loss_sum, correct = loss_sum + result[0], correct + result[1]
+            easy += [self.order[done + mine.start + place] for place in result[2]]
             done += len(labels)
-            if live.is_due:
-                rate = rate_text(done, len(self.order), time.perf_counter() - start)
-                live.show(f"Epoch {self.number:2}/{self.settings['epochs']}: {rate}")
+            now = time.perf_counter()
+            if now >= due:
+                report(done, len(self.order))
+                due = now + _BETWEEN_REPORTS
             if save and number % _BATCHES_BETWEEN_LOOKS == 0 and self._is_due(saved):
-                save(self._gathered(part, done, loss_sum, right, sure, start))
+                save(self._gathered(state, done, loss_sum, correct, easy, start))
                 saved = time.perf_counter()
-        live.clear()
-        whole = self._gathered(part, done, loss_sum, right, sure, start)
-        for i in whole.sure:
-            self.resting[i] = self.settings["skip_epochs"]
+        whole = self._gathered(state, done, loss_sum, correct, easy, start)
+        for i in whole.easy:
+            self.skipped[i] = self.settings["skip_epochs"]
         return {"epoch": self.number, "loss": whole.loss_sum / (1 << LOSS_BITS) / done,
-                "train_accuracy": whole.right / done, "images": done,
+                "train_accuracy": whole.correct / done, "images": done,
                 "seconds": round(whole.seconds, 3)}
 
-    def _batches_after(self, done: int, engine: ListEngine | PackedEngine) -> Iterator:
-        """The batches that come after so many images."""
+    def _batches_from(self, done: int, engine: ListEngine | PackedEngine) -> Iterator:
+        """Return the batches that are left when `done` images have been trained."""
         for _ in range(done):       # as if these had been drawn for
             self._augment_rng.random()
             for _ in self.settings["hidden"] if self.dropout else ():
@@ -184,7 +202,7 @@ class Epoch:
                               self._augment)
 
     def _rate(self, done: int, images: int) -> float:
-        """The learning rate of a batch of so many images after so many others.
+        """Return the learning rate of a batch that comes after `done` images.
 
         An image of a last, smaller batch moves the weights as far as others.
         """
@@ -192,41 +210,38 @@ class Epoch:
         return learning_rate_at(self.settings, progress) * images / self.batch_size
 
     def _is_due(self, saved: float) -> bool:
-        """Whether the leader finds it time to save again."""
+        """Return True where the leader finds it time to save again."""
         late = time.perf_counter() - saved >= self.settings["save_every"]
         return self.team.gather(late)[0]
 
-    def _gathered(self, part: Part, done: int, loss_sum: int, right: int, sure: list,
-                  start: float) -> Part:
-        """What the whole team has done of the epoch, `part` of it earlier."""
-        losses, rights, sures = zip(*self.team.gather((loss_sum, right, sure)))
-        return Part(done, part.loss_sum + sum(losses), sum(rights, part.right),
-                    [*part.sure, *chain(*sures)], time.perf_counter() - start)
+    def _gathered(self, before: EpochState, done: int, loss_sum: int, correct: int,
+                  easy: list[int], start: float) -> EpochState:
+        """Return the part of the epoch that the whole team has done."""
+        losses, corrects, easies = zip(*self.team.gather((loss_sum, correct, easy)))
+        return EpochState(done, before.loss_sum + sum(losses),
+                          sum(corrects, before.correct), [*before.easy, *chain(*easies)],
+                          time.perf_counter() - start)
 
 
-def epoch_line(row: dict, epochs: int) -> str:
-    """One epoch's results in one line."""
-    judged = judged_by(row)
-    name = {"validation": "Val", "test": "Test"}[judged]
-    accuracy = row[f"{judged}_accuracy"]
-    return (f"Epoch {row['epoch']:2}/{epochs} | Loss: {row['loss']:.4f} | "
-            f"Train Acc: {row['train_accuracy']:.2%} | {name} Acc: {accuracy:.2%} | "
-            f"{row['seconds']:.1f} s")
-
+# ---------------------------------------------------------------------------
+# All epochs
+# ---------------------------------------------------------------------------
 
 class Run:
-    """All epochs of a run, together with the team; the leader prints and saves."""
+    """All epochs of a run, together with the team; the leader tells and saves."""
 
     def __init__(self, team: Team, network: Network, parts: dict[str, Dataset],
-                 settings: dict, folder: Path, progress: Progress) -> None:
+                 settings: dict, folder: Path, state: RunState,
+                 listener: Listener = Listener()) -> None:
         self.team, self.parts, self.settings = team, parts, settings
-        self.folder, self.progress, self.best = folder, progress, progress.best
-        self.live = LiveLine(shown=team.rank == 0)
+        self.folder, self.state, self.best = folder, state, state.best
+        self.listener = listener if team.rank == 0 else Listener()
+        self._begun: tuple[float, float] | None = None      # time, part of the run
         self.judged = "validation" if "validation" in parts else "test"
         self.engine = self._on_engine(network)
-        if progress.memory:
-            self.engine.restore_optimizer(progress.memory)
-        self.engine.optimizer.step_count = progress.step_count
+        if state.optimizer:
+            self.engine.restore_optimizer(state.optimizer)
+        self.engine.optimizer.step_count = state.step_count
         self.dropout = None
         if settings["dropout"]:
             self.dropout = Dropout(settings["dropout"], settings["hidden"],
@@ -234,66 +249,75 @@ class Run:
                                    self.engine.dropout_scale)
 
     def _on_engine(self, network: Network) -> ListEngine | PackedEngine:
-        """The network on its engine, with its optimizer."""
+        """Return the network on its engine, with its optimizer."""
         return ENGINES[self.settings["engine"]](network, self.settings, self.team,
                                                 len(self.parts["train"]))
 
     def train(self) -> Evaluation | None:
         """Train the epochs that are not in the history yet.
 
-        Returns the answers to the test set, if there is one, with the best weights
+        Returns the evaluation on the test set, if there is one, with the best weights
         where the run may end early.
         """
-        settings, history = self.settings, self.progress.history
+        settings, history = self.settings, self.state.history
         train = self.parts["train"]
-        maps, strength, report = [], 0.0, None
+        maps, strength, found = [], 0.0, None
         while not is_over(history, settings):
             number = len(history) + 1
             if strength != augmentation_strength(settings, number):
-                self.live.show("Making maps ...")
+                self.listener.working("Making maps ...")
                 strength = augmentation_strength(settings, number)
                 maps = augmentation_maps(settings, strength, train.height, train.width)
-            rested = self.progress.resting[:]       # as an epoch that goes on needs it
-            epoch = Epoch(number, train, settings, self.team, maps,
-                          self.progress.resting, self.dropout)
-            row = epoch.train(self.engine, self.live, self.progress.part,
-                              partial(self._save, rested))
-            self.progress = self.progress._replace(part=Part())
-            report = self._end_epoch(row)
+            before = self.state.skipped[:]      # as an epoch that goes on needs it
+            epoch = Epoch(number, train, settings, self.team, maps, self.state.skipped,
+                          self.dropout)
+            row = epoch.train(self.engine, partial(self._report, number),
+                              self.state.epoch, partial(self._save, before))
+            self.state = self.state._replace(epoch=EpochState())
+            found = self._end_epoch(row)
         if settings["patience"]:
             self._restore_best()
-        if "test" in self.parts and (report is None or self.judged != "test"):
-            report = self.engine.evaluate(self.parts["test"])
-        return report
+        if "test" in self.parts and (found is None or self.judged != "test"):
+            found = self.engine.evaluate(self.parts["test"])
+        return found
+
+    def _report(self, number: int, done: int, images: int) -> None:
+        """Tell how far an epoch is, and the time left at the pace since the first word.
+        """
+        epochs, now, left = self.settings["epochs"], time.monotonic(), ""
+        progress = (number - 1 + done / images) / epochs
+        start, before = self._begun = self._begun or (now, progress)
+        if progress > before:
+            seconds = round((now - start) / (progress - before) * (1 - progress))
+            left = f", {seconds // 60}:{seconds % 60:02} left"
+        self.listener.working(
+            f"Epoch {number:2}/{epochs}: {done:,} of {images:,} images{left}")
 
     def _end_epoch(self, row: dict) -> Evaluation:
-        """Judge the network, write a checkpoint, print the epoch's line."""
-        history = self.progress.history
+        """Evaluate the network, write a checkpoint, tell the epoch's results."""
+        history = self.state.history
         self._check(row["loss"])
-        self.live.show(f"Testing on {len(self.parts[self.judged]):,} images ...")
-        report = self.engine.evaluate(self.parts[self.judged])
-        self.live.clear()
-        row[f"{self.judged}_loss"] = report.loss
-        row[f"{self.judged}_accuracy"] = report.accuracy
+        self.listener.working(f"Evaluating on {len(self.parts[self.judged]):,} images ...")
+        found = self.engine.evaluate(self.parts[self.judged])
+        row[f"{self.judged}_loss"] = found.loss
+        row[f"{self.judged}_accuracy"] = found.accuracy
         history.append(row)
-        whole = self._save(self.progress.resting, Part())
+        whole = self._save(self.state.skipped, EpochState())
         if self.settings["patience"] and row is best_row(history):
             self.best = whole.copy()
-        if self.team.rank == 0:
-            self.say(epoch_line(row, self.settings["epochs"]))
-            note = advice(history, self.parts["train"].labels)
-            if note:
-                self.say(note, sys.stderr)
-        return report
+        self.listener.epoch(row)
+        if note := advice(history, self.parts["train"].labels):
+            self.listener.note(note)
+        return found
 
-    def _save(self, resting: list[int], part: Part) -> Network:
-        """Have the leader write a checkpoint; returns the network in floats."""
-        if part.done:
-            self._check(part.loss_sum / (1 << LOSS_BITS) / part.done)
-        whole, memory = self.engine.whole(), self.engine.optimizer_state()
+    def _save(self, skipped: list[int], epoch: EpochState) -> Network:
+        """Have the leader write a checkpoint; return the network in floats."""
+        if epoch.done:
+            self._check(epoch.loss_sum / (1 << LOSS_BITS) / epoch.done)
+        whole, matrices = self.engine.whole(), self.engine.optimizer_state()
         if self.team.rank == 0:
-            save_checkpoint(self.folder, whole, self.settings, self.progress._replace(
-                resting=resting, part=part, memory=memory,
+            save_checkpoint(self.folder, whole, self.settings, self.state._replace(
+                skipped=skipped, epoch=epoch, optimizer=matrices,
                 step_count=self.engine.optimizer.step_count))
         return whole
 
@@ -304,29 +328,22 @@ class Run:
 
     def _restore_best(self) -> None:
         """Go back to the weights of the best epoch, in the model file too."""
-        row = best_row(self.progress.history)
         if self.team.rank == 0:
-            self.say(f"The best epoch is {row['epoch']}, with "
-                     f"{row['validation_accuracy']:.2%} of the validation images "
-                     "right.")
+            history = self.state.history
             self.best.save(self.folder / MODEL, {
-                **self.settings, "history": self.progress.history,
-                "best_epoch": row["epoch"]})
+                **self.settings, "history": history,
+                "best_epoch": best_row(history)["epoch"]})
         self.engine = self._on_engine(self.best)
-
-    def say(self, text: str, stream: TextIO | None = None) -> None:
-        """Tell the user how the run goes on: a line on stdout, or on the stream."""
-        print(text, file=stream, flush=True)
 
 
 def new_network(settings: dict, train: Dataset) -> Network:
-    """The network that a run begins with, its weights drawn by the seed."""
+    """Return the network that a run begins with, its weights drawn by the seed."""
     sizes = [train.height * train.width, *settings["hidden"], train.class_count]
     return Network(sizes, settings["activation"], settings["loss"],
                    random_for(settings, "weights"))
 
 
-def train_network(team: Team, network: Network, parts: dict[str, Dataset],
-                  settings: dict, folder: Path, progress: Progress) -> Evaluation:
-    """Do the rest of a run, with the team; returns its answers to the test set."""
-    return Run(team, network, parts, settings, folder, progress).train()
+def train_network(team: Team, *arguments: Any) -> Evaluation:
+    """Do what is left of a run, as a member of the team; the arguments are those of
+    `Run`.  Returns its evaluation on the test set."""
+    return Run(team, *arguments).train()

@@ -5,13 +5,58 @@ import argparse
 import os
 import signal
 import sys
+import time
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, Callable, Iterator, Sequence, TextIO
 
 import data_loader
 from data_loader import PARTS, Dataset
 from errors import DataError, OptionError, one_line
-from learning.live import LiveLine
+
+# --- progress
+
+_REFRESH = 0.2          # seconds from one text to the next on a terminal
+_SILENCE = 10           # seconds without a word where there is no terminal
+
+
+class LiveLine:
+    """Progress on stderr: on a terminal a line that is written over, elsewhere a new
+    line where nothing has been said for a while."""
+
+    def __init__(self) -> None:
+        self._width, self._next = 0, 0.0
+        self.clear()
+
+    def show(self, text: str) -> None:
+        """Replace the line, unless it was replaced a moment ago."""
+        now, stream = time.monotonic(), sys.stderr
+        if now < self._next:
+            return
+        if stream.isatty():
+            text = text[:_columns(stream) - 1]
+            stream.write("\r" + text.ljust(self._width))
+            self._next, self._width = now + _REFRESH, len(text)
+        else:
+            stream.write(text + "\n")
+            self._next = now + _SILENCE
+        stream.flush()
+
+    def clear(self) -> None:
+        """Wipe the line out, so that a result can be printed in its place."""
+        if self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
+        self._width = 0
+        self._next = 0.0 if sys.stderr.isatty() else time.monotonic() + _SILENCE
+
+
+def _columns(stream: TextIO) -> int:
+    """Return the width of a terminal; 80 where it does not tell."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return 80
+
 
 # --- options and errors
 

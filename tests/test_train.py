@@ -13,7 +13,10 @@ import train
 from engine import files
 from engine.packed_network import LOSS_BITS
 from learning import training
+from learning.checkpoint import EpochState, RunState
+from learning.settings import DEFAULTS
 from network import Network
+from show.runs import resume_line, training_note
 
 SAMPLE = str(data_loader.SAMPLE_FOLDER)
 SMALL = ["--data", SAMPLE, "--limit", "200", "--hidden", "8", "--augment", "none",
@@ -93,6 +96,58 @@ def test_resumed_run_ends_with_the_same_weights(small_run, monkeypatch):
     assert weights_of(stopped) == weights_of(whole)
 
 
+@pytest.mark.parametrize("optimizer, rate", [("sgd", "0.1"), ("momentum", "0.02"),
+                                            ("adam", "0.005")])
+def test_a_finished_run_goes_on_for_more_epochs(optimizer, rate, small_run):
+    """Where the schedule does not look at the end, as one that was told so at first."""
+    options = ["--schedule", "constant", "--skip-below", "0.3", "--optimizer", optimizer,
+               "--learning-rate", rate, "--dropout", "0.2"]
+    *_, folder = small_run("--epochs", "2", *options)
+    *_, whole = small_run("--epochs", "5", *options, folder="whole")
+    code, out, err, _ = small_run("--resume", str(folder), "--epochs", "5")
+    assert (code, err) == (0, "") and "Going on with epoch 3 of 5.\n" in out
+    assert "Epoch  3/5" in out and "Epoch  2/5" not in out
+    assert weights_of(folder) == weights_of(whole)
+
+
+def test_a_finished_run_says_so(small_run):
+    *_, folder = small_run("--epochs", "2")
+    before = (folder / "model.npz").read_bytes()
+    code, out, *_ = small_run("--resume", str(folder))
+    assert code == 0 and "The run is finished: all 2 epochs are done" in out
+    assert "Epoch" not in out and (folder / "model.npz").read_bytes() == before
+    for epochs in "12":
+        code, _, err, _ = small_run("--resume", str(folder), "--epochs", epochs)
+        assert code == 2 and "expected more than the 2 of the run" in err
+        assert err.count("\n") == 1
+    assert (folder / "model.npz").read_bytes() == before
+
+
+def test_a_run_that_patience_has_ended_says_so_and_stays(small_run):
+    *_, folder = small_run("--epochs", "30", "--validation", "50", "--patience", "1",
+                           "--learning-rate", "1e-4")
+    code, out, *_ = small_run("--resume", str(folder))
+    assert code == 0 and "The run is finished: no epoch was better than" in out
+    code, _, err, _ = small_run("--resume", str(folder), "--epochs", "40")
+    assert code == 2 and "nothing but the weights" in err and err.count("\n") == 1
+
+
+def test_an_epoch_that_is_half_done_says_where_it_goes_on():
+    state = RunState([{}], [0] * 9, None, {}, 0, EpochState(done=1234))
+    assert resume_line(state, {"epochs": 3, "patience": 0}) == (
+        "Going on with epoch 2 of 3, after 1,234 images.")
+
+
+@pytest.mark.parametrize("settings, words", [
+    ({}, "while the network learns, on augmented images, without the easy ones."),
+    ({"augment": "none", "skip_below": 0.0}, "while the network learns."),
+    ({"augment": "none", "dropout": 0.1}, "learns, without the easy ones, with units")])
+def test_lower_training_accuracy_is_explained(settings, words):
+    row, settings = {"train_accuracy": 0.9}, {**DEFAULTS, **settings}
+    assert words in training_note(row, 0.95, settings)
+    assert training_note(row, 0.9, settings) == ""
+
+
 def files_in(folder: Path) -> list:
     return list(folder.iterdir()) if folder.exists() else []
 
@@ -121,8 +176,8 @@ def test_interrupt_before_the_first_checkpoint_leaves_nothing(run_with_epoch):
 
 
 def test_interrupt_within_the_first_epoch_keeps_the_part_that_was_saved(run_with_epoch):
-    def save_and_stop(epoch, engine, live, part, save):
-        save(part._replace(done=8, loss_sum=20 << LOSS_BITS))
+    def save_and_stop(epoch, engine, report, state, save):
+        save(state._replace(done=8, loss_sum=20 << LOSS_BITS))
         raise KeyboardInterrupt
     code, err, _, folder = run_with_epoch(save_and_stop)
     assert code == 130 and len(err.strip().splitlines()) == 1
@@ -286,7 +341,7 @@ def test_nonsense_options_are_one_line_and_code_2(options, words, capsys):
     (["--data", "no/such/folder"], "no/such/folder"),
     (["--resume", "no/such/run"], "no/such/run"),
     (["--resume", str(Path(__file__).parent)], "tests: found no checkpoint"),
-    (["--resume", "x", "--epochs", "3"], "--epochs cannot be given with --resume"),
+    (["--resume", "x", "--seed", "3"], "--seed cannot be given with --resume"),
     ([*SMALL, "--validation", "200"], "--validation 200"),
     ([*SMALL, "--workers", "33"], "--workers 33: "),
     ([*SMALL, "--output", __file__], "test_train.py"),

@@ -23,7 +23,7 @@ from network import Network
 
 KILLS = 20
 
-# Every kind of state that a run has: augmentation, images that rest, dropout, the
+# Every kind of state that a run has: augmentation, skipped images, dropout, the
 # optimizer's own matrices, L2; and checkpoints in the midst of epochs.
 OPTIONS = [
     "--data", str(ROOT / "data" / "sample"), "--hidden", "12", "--limit", "900",
@@ -83,8 +83,8 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(uninterrupted, tmp_
         if killed_after(wait, [*where, "--workers", str(1 + kills % 3)]):
             kills += 1
             if (folder / "model.npz").exists():
-                _, settings, progress = checkpoint.load_checkpoint(folder)    # whole
-                in_midst += progress.part.done > 0
+                _, settings, state = checkpoint.load_checkpoint(folder)    # whole
+                in_midst += state.epoch.done > 0
             else:
                 shutil.rmtree(folder, ignore_errors=True)
         else:
@@ -105,8 +105,8 @@ def test_killed_in_the_middle_of_a_write_the_checkpoint_before_is_whole(
     row = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3,
            "seconds": 0.5, "test_accuracy": 0.125}
     nets = [Network([4, 3, 2], rng=random.Random(seed)) for seed in (1, 2)]
-    progress = checkpoint.Progress([row], [0, 2, 1], None, {}, 0)
-    checkpoint.save_checkpoint(tmp_path, nets[0], settings, progress)
+    state = checkpoint.RunState([row], [0, 2, 1], None, {}, 0)
+    checkpoint.save_checkpoint(tmp_path, nets[0], settings, state)
 
     class Killed(BaseException):
         """Stands for SIGKILL: nothing catches it."""
@@ -117,9 +117,9 @@ def test_killed_in_the_middle_of_a_write_the_checkpoint_before_is_whole(
         with monkeypatch.context() as patch:
             patch.setattr(os, name, dying)
             with pytest.raises(Killed):
-                checkpoint.save_checkpoint(tmp_path, nets[1], settings, progress)
+                checkpoint.save_checkpoint(tmp_path, nets[1], settings, state)
         kept, _, found = checkpoint.load_checkpoint(tmp_path)
-        assert digest.digest(kept) == digest.digest(nets[0]) and found == progress
+        assert digest.digest(kept) == digest.digest(nets[0]) and found == state
 
 
 # --- what stands in the way of a checkpoint: one line, and the good file is kept
@@ -133,8 +133,7 @@ def half_run(tmp_path):
     assert done.returncode == 0, done.stderr
     matrices, settings = npz.read_npz(folder / "model.npz")
     settings["history"] = settings["history"][:1]
-    settings["optimizer_steps"] = 0
-    settings["resting"] = base64.b64encode(zlib.compress(bytes(100))).decode()
+    settings["skipped"] = base64.b64encode(zlib.compress(bytes(100))).decode()
     npz.write_npz(folder / "model.npz", matrices, settings)
     return folder
 
@@ -155,9 +154,9 @@ def test_a_checkpoint_cut_in_half_is_refused(half_run):
 
 @pytest.mark.parametrize("name, value", [
     ("epochs", "many"), ("hidden", 12), ("batch_size", None), ("schedule", 3),
-    ("history", {}), ("history", [1]), ("part", {"done": -1}),
-    ("part", {"skip_below": [500]}), ("part", {"loss_sum": 2.5}),
-    ("part", 7), ("resting", "?"), ("resting", ""), ("optimizer_steps", -1)])
+    ("history", {}), ("history", [1]), ("epoch_state", {"done": -1}),
+    ("epoch_state", {"easy": [500]}), ("epoch_state", {"loss_sum": 2.5}),
+    ("epoch_state", 7), ("skipped", "?"), ("skipped", ""), ("optimizer_steps", -1)])
 def test_nonsense_in_the_settings_is_refused(name, value, half_run):
     matrices, settings = npz.read_npz(half_run / "model.npz")
     settings = json.loads(json.dumps({**settings, name: value}))

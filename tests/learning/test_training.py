@@ -1,6 +1,7 @@
-"""training: learning rates, random numbers, images that rest, checkpoints."""
+"""training: learning rates, random numbers, skipped images, checkpoints."""
 import json
 import math
+import pickle
 import random
 
 import pytest
@@ -11,13 +12,12 @@ from engine.packed_network import LOSS_BITS
 from engine.team import Team
 from errors import DataError
 from learning import checkpoint, engines, training
-from learning.checkpoint import Part, Progress
+from learning.checkpoint import EpochState, RunState
 from learning.dropout import Dropout
 from learning.engines import ENGINES, PackedEngine
-from learning.live import LiveLine
 from learning.optimizers import OPTIMIZERS
 from learning.settings import DEFAULTS, optimizer_maker
-from learning.training import Epoch, learning_rate_at
+from learning.training import Epoch, Listener, learning_rate_at
 from my_math import Matrix
 from network import Network
 
@@ -63,17 +63,17 @@ def test_each_augmentation_has_its_maps(kind, count, monkeypatch):
     assert maps == training.augmentation_maps(settings, 1.0, 28, 28)
 
 
-# --- images that rest
+# --- skipping of easy images
 
 @pytest.fixture
 def one_epoch():
-    """one_epoch(number, resting) trains ten images on a network that is sure of the
-    even ones; returns (labels seen, learning rates, line of the history)."""
+    """one_epoch(number, skipped) trains ten images on a network for which the even ones
+    are easy; returns (labels seen, learning rates, row of the history)."""
     data = Dataset("ten", bytes(range(40)), bytes(range(10)), 2, 2)
     settings = {**DEFAULTS, "batch_size": 4, "skip_epochs": 2, "epochs": 5,
                 "schedule": "constant"}
 
-    def run(number, resting):
+    def run(number, skipped):
         seen, rates = [], []
 
         class Engine:
@@ -89,22 +89,22 @@ def one_epoch():
                 rates.append(rate)
                 even = [place for place, label in enumerate(labels) if label % 2 == 0]
                 return len(labels) * 3 << LOSS_BITS - 1, 1, even
-        row = Epoch(number, data, settings, Team(), [], resting, None).train(
-            Engine(), LiveLine(shown=False))
+        row = Epoch(number, data, settings, Team(), [], skipped, None).train(
+            Engine(), lambda done, images: None)
         return seen, rates, row
     return run
 
 
-def test_images_that_the_network_is_sure_of_rest(one_epoch):
-    resting = [0] * 10
-    seen, _, row = one_epoch(1, resting)
+def test_easy_images_are_skipped(one_epoch):
+    skipped = [0] * 10
+    seen, _, row = one_epoch(1, skipped)
     assert sorted(seen) == list(range(10)) and seen != sorted(seen)
-    assert resting == [2, 0] * 5 and row["images"] == 10
+    assert skipped == [2, 0] * 5 and row["images"] == 10
     for number, left in ((2, 1), (3, 0)):
-        seen, _, row = one_epoch(number, resting)
-        assert sorted(seen) == [1, 3, 5, 7, 9] and resting == [left, 0] * 5
+        seen, _, row = one_epoch(number, skipped)
+        assert sorted(seen) == [1, 3, 5, 7, 9] and skipped == [left, 0] * 5
         assert row["images"] == 5
-    seen, *_ = one_epoch(4, resting)
+    seen, *_ = one_epoch(4, skipped)
     assert sorted(seen) == list(range(10))
 
 
@@ -115,8 +115,8 @@ def test_every_image_steps_equally_far_even_in_a_last_smaller_batch(one_epoch):
     assert row["loss"] == 1.5 and row["train_accuracy"] == 0.3
 
 
-def test_an_epoch_in_which_all_would_rest(one_epoch):
-    """Then none does: an epoch without images has no mean loss."""
+def test_an_epoch_in_which_all_would_be_skipped(one_epoch):
+    """Then none is: an epoch without images has no mean loss."""
     seen, _, row = one_epoch(1, [2] * 10)
     assert sorted(seen) == list(range(10)) and row["images"] == 10
 
@@ -272,15 +272,15 @@ ROW = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3, "seconds": 
 
 
 def test_a_checkpoint_comes_back_whole(tmp_path, rng):
-    net, resting = Network([4, 3, 2], rng=rng), [0, 2, 1]
+    net, skipped = Network([4, 3, 2], rng=rng), [0, 2, 1]
     momentum = {**SETTINGS, "optimizer": "momentum"}
-    memory = {"target": [[layer.weights * 0.1, layer.bias - 0.1]
-                         for layer in net.layers]}
-    part = Part(2, (1 << 60) + 1, 1, [0, 2], 0.25)
-    progress = Progress([ROW], resting, None, memory, 7, part)
-    checkpoint.save_checkpoint(tmp_path, net, momentum, progress)
+    matrices = {"target": [[layer.weights * 0.1, layer.bias - 0.1]
+                           for layer in net.layers]}
+    epoch = EpochState(2, (1 << 60) + 1, 1, [0, 2], 0.25)
+    state = RunState([ROW], skipped, None, matrices, 7, epoch)
+    checkpoint.save_checkpoint(tmp_path, net, momentum, state)
     loaded, settings, found = checkpoint.load_checkpoint(tmp_path)
-    assert found == progress
+    assert found == state
     assert settings == json.loads(json.dumps(momentum))
     assert [layer.weights for layer in loaded.layers] == [
         layer.weights for layer in net.layers]
@@ -289,17 +289,33 @@ def test_a_checkpoint_comes_back_whole(tmp_path, rng):
         "1,2.5,0.25,3,0.5,0.125\n")
 
 
+def test_a_checkpoint_with_the_names_of_old_is_read(tmp_path, rng):
+    """Of settings and of the state."""
+    state = RunState([ROW], [0, 2, 1], None, {}, 7, EpochState(2, 5, 1, [0, 2], 0.25))
+    settings = {**SETTINGS, "skip_below": 0.125, "skip_epochs": 3, "cooldown": 0.25}
+    checkpoint.save_checkpoint(tmp_path, Network([4, 3, 2], rng=rng), settings, state)
+    matrices, saved = read_npz(tmp_path / "model.npz")
+    for old, new in {"sure": "skip_below", "rest": "skip_epochs", "calm": "cooldown",
+                     "resting": "skipped", "part": "epoch_state"}.items():
+        saved[old] = saved.pop(new)
+    for old, new in {"right": "correct", "sure": "easy"}.items():
+        saved["part"][old] = saved["part"].pop(new)
+    write_npz(tmp_path / "model.npz", matrices, saved)
+    _, found, again = checkpoint.load_checkpoint(tmp_path)
+    assert again == state and found == json.loads(json.dumps(settings))
+
+
 @pytest.mark.parametrize("text", ["?", "YWJj", 7, "", "eJw=", "é"])
-def test_a_damaged_list_of_resting_images_is_refused(text, tmp_path):
+def test_a_damaged_list_of_skipped_images_is_refused(text, tmp_path):
     Network([4, 2]).save(tmp_path / "model.npz",
-                         {**SETTINGS, "history": [ROW], "resting": text})
+                         {**SETTINGS, "history": [ROW], "skipped": text})
     with pytest.raises(DataError, match="damaged settings"):
         checkpoint.load_checkpoint(tmp_path)
 
 
-def test_a_run_that_is_over_needs_no_list_of_resting_images(tmp_path):
+def test_a_run_that_is_over_needs_no_list_of_skipped_images(tmp_path):
     Network([4, 2]).save(tmp_path / "model.npz", {**SETTINGS, "history": [ROW] * 3})
-    assert checkpoint.load_checkpoint(tmp_path)[2].resting == []
+    assert checkpoint.load_checkpoint(tmp_path)[2].skipped == []
 
 
 @pytest.mark.parametrize("left_out", ["seed", "history", "grey_levels"])
@@ -364,18 +380,19 @@ def early(tmp_path_factory):
     train, validation = loaded[0].head(240).split(40)
     parts = {"train": train, "validation": validation, "test": loaded[1].head(30)}
 
-    def run(patience, folder=None, **more):
+    def run(patience, folder=None, listener=Listener(), **more):
         settings = {**DEFAULTS, "hidden": [16], "augment": "none", "skip_below": 0.0,
                     "schedule": "constant", "batch_size": 20, "learning_rate": 0.3,
                     "epochs": 16, "recipe": "default", "data": "sample",
                     "patience": patience, **more}
         network = Network([784, *settings["hidden"], 10],
                           rng=training.random_for(settings, "weights"))
-        progress = Progress.none(len(train))
+        state = RunState.initial(len(train))
         if folder:
-            network, settings, progress = checkpoint.load_checkpoint(folder)
+            network, settings, state = checkpoint.load_checkpoint(folder)
         folder = folder or tmp_path_factory.mktemp("early")
-        training.train_network(Team(), network, parts, settings, folder, progress)
+        training.train_network(Team(), network, parts, settings, folder, state,
+                               listener)
         return folder, parts
     return run
 
@@ -385,15 +402,14 @@ def parameters(net):
 
 
 @pytest.mark.parametrize("patience", [1, 2])
-def test_a_run_that_gets_no_better_stops_and_keeps_the_best(patience, early, capsys):
+def test_a_run_that_gets_no_better_stops_and_keeps_the_best(patience, early):
     """The weights are those of a run that was told to end with that epoch."""
     folder, parts = early(patience)
-    net, settings, progress = checkpoint.load_checkpoint(folder)
-    best, history = settings["best_epoch"], progress.history
+    net, settings, state = checkpoint.load_checkpoint(folder)
+    best, history = settings["best_epoch"], state.history
     assert 1 < best == len(history) - patience < 16 - patience
     assert best == checkpoint.best_row(history)["epoch"]
     right = history[best - 1]["validation_accuracy"]
-    assert f"The best epoch is {best}, with {right:.2%}" in capsys.readouterr().out
     same, _, _ = checkpoint.load_checkpoint(early(0, epochs=best)[0])
     assert parameters(net) == parameters(same)
     engine = PackedEngine(net, settings, Team(), 200)
@@ -404,15 +420,75 @@ def test_a_run_that_gets_no_better_stops_and_keeps_the_best(patience, early, cap
     assert parameters(net) != parameters(last)
 
 
-def test_a_run_that_has_stopped_does_not_go_on_when_it_is_resumed(early, capsys):
+class Recorder(Listener):
+    """Keeps what it hears."""
+
+    def __init__(self):
+        self.heard = []
+        for name in ("working", "epoch", "note"):
+            setattr(self, name, lambda what, name=name: self.heard.append((name, what)))
+
+    def all(self, name):
+        return [what for said, what in self.heard if said == name]
+
+
+def test_a_run_that_has_stopped_does_not_go_on_when_it_is_resumed(early):
     folder, _ = early(1)
-    before, settings, progress = checkpoint.load_checkpoint(folder)
-    capsys.readouterr()
-    early(1, folder)
+    before, settings, state = checkpoint.load_checkpoint(folder)
+    early(1, folder, listener := Recorder())
     after, again, same = checkpoint.load_checkpoint(folder)
-    assert again == settings and same.history == progress.history
+    assert again == settings and same.history == state.history
     assert parameters(after) == parameters(before)
-    assert "Epoch" not in capsys.readouterr().out
+    assert not listener.all("epoch")
+
+
+# --- listeners
+
+def test_a_run_tells_its_listener_how_it_goes_and_prints_nothing(early, capsys,
+                                                                 monkeypatch):
+    """A minute between two looks at the clock: the time left is at that pace."""
+    minutes = iter(range(1000))
+    monkeypatch.setattr(training.time, "monotonic", lambda: 60 * next(minutes))
+    monkeypatch.setattr(training, "_BETWEEN_REPORTS", 0)
+    folder, _ = early(0, listener=(listener := Recorder()), epochs=2, augment="affine")
+    rows = checkpoint.load_checkpoint(folder)[2].history
+    assert listener.all("epoch") == rows and len(rows) == 2
+    said = listener.all("working")
+    assert said[:4] == ["Making maps ...", "Epoch  1/2: 20 of 200 images",
+                        "Epoch  1/2: 40 of 200 images, 18:00 left",
+                        "Epoch  1/2: 60 of 200 images, 17:00 left"]
+    assert "Evaluating on 40 images ..." in said
+    assert said[-2] == "Epoch  2/2: 200 of 200 images, 0:00 left"
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_time_left_of_a_resumed_run_is_that_of_what_is_left(early, monkeypatch):
+    folder, _ = early(0, epochs=2)
+    network, settings, state = checkpoint.load_checkpoint(folder, epochs=4)
+    minutes = iter(range(1000))
+    monkeypatch.setattr(training.time, "monotonic", lambda: 60 * next(minutes))
+    train = load(SAMPLE_FOLDER)[0].head(200)
+    run = training.Run(Team(), network, {"train": train, "test": train}, settings,
+                       folder, state, listener := Recorder())
+    for images in (50, 100, 200):
+        run._report(3, images, 200)
+    assert [text.partition(", ")[2] for text in listener.all("working")] == [
+        "", "6:00 left", "2:40 left"]
+
+
+def test_a_listener_sent_to_another_process_is_deaf():
+    listener = pickle.loads(pickle.dumps(Recorder()))
+    listener.working("loud"), listener.epoch({}), listener.note("!")
+    assert type(listener) is Listener and not vars(listener)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_only_the_process_that_leads_has_a_listener(rank, early, tmp_path):
+    settings = {**DEFAULTS, "hidden": []}
+    run = training.Run(Team(rank, [None, None]), Network([784, 10]),
+                       {"train": load(SAMPLE_FOLDER)[0], "test": None}, settings,
+                       tmp_path, RunState.initial(9), listener := Recorder())
+    assert (run.listener is listener) == (rank == 0)
 
 
 @pytest.mark.parametrize("optimizer, engine, rate, after_best", [
@@ -423,9 +499,9 @@ def test_a_run_that_may_end_early_is_resumed_with_the_same_bits(
     """Stopped right after the best epoch, one later, or one before it."""
     more = {"optimizer": optimizer, "engine": engine, "learning_rate": rate,
             "dropout": 0.1, "hidden": [4]}
-    whole, settings, progress = checkpoint.load_checkpoint(early(2, **more)[0])
+    whole, settings, state = checkpoint.load_checkpoint(early(2, **more)[0])
     stop = settings["best_epoch"] + after_best
-    assert 0 < stop < len(progress.history)
+    assert 0 < stop < len(state.history)
     real = training.Run._end_epoch
 
     def interrupted(run, row):
@@ -459,7 +535,7 @@ def half_run(folder, optimizer, change=None):
     engine.train_batch(images, [0, 1, 1], 0.01, 0)
     state, step_count = engine.optimizer_state(), engine.optimizer.step_count
     SAVE(folder, engine.whole(), settings,
-         Progress([ROW], [0, 2, 1], None, state, step_count))
+         RunState([ROW], [0, 2, 1], None, state, step_count))
     if change:
         matrices, saved = read_npz(folder / "model.npz")
         change(matrices, saved)
@@ -468,10 +544,10 @@ def half_run(folder, optimizer, change=None):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_what_an_optimizer_remembers_comes_back_exactly(optimizer, tmp_path):
+def test_the_state_of_an_optimizer_comes_back_exactly(optimizer, tmp_path):
     state, step_count = half_run(tmp_path, optimizer)
     _, _, found = checkpoint.load_checkpoint(tmp_path)
-    assert found.memory == state and found.step_count == step_count
+    assert found.optimizer == state and found.step_count == step_count
     assert step_count == (optimizer == "adam")
     assert all(m.norm() for layers in state.values() for pair in layers for m in pair)
 
@@ -501,7 +577,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("optimizer", NAME)
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_memory_of_the_optimizer_is_refused(damage, optimizer, tmp_path):
+def test_a_damaged_state_of_the_optimizer_is_refused(damage, optimizer, tmp_path):
     half_run(tmp_path, optimizer,
              lambda *parts: DAMAGE[damage](NAME[optimizer], *parts))
     with pytest.raises(DataError, match="optimizer.*, expected a checkpoint"):

@@ -9,8 +9,9 @@ import pytest
 from conftest import ROOT
 
 from data_loader import SAMPLE_FOLDER
-from learning.live import LiveLine
 from network import Network
+from show import console
+from show.console import LiveLine
 
 fcntl = pytest.importorskip("fcntl", reason="uses shells and terminals")
 pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
@@ -107,13 +108,32 @@ def test_a_training_outlives_its_terminal(terminal, tmp_path):
     assert epochs_in(tmp_path / "run") == 30
 
 
-def test_a_live_line_is_cut_to_its_terminal(terminal):
+def test_a_live_line_is_cut_to_its_terminal(terminal, monkeypatch):
     """A longer one would go on in the next line, where \\r does not reach it."""
     ours, theirs = terminal
     with open(theirs, "w", closefd=False) as stream:
-        LiveLine(stream).show("x" * 100)
-    assert os.read(ours, 1000) == b"\r" + 39 * b"x"
+        monkeypatch.setattr(sys, "stderr", stream)
+        live = LiveLine()
+        live.show("x" * 100)
+        assert os.read(ours, 1000) == b"\r" + 39 * b"x"
+        live.show("too early")
+        live.clear()
+    assert os.read(ours, 1000) == b"\r" + 39 * b" " + b"\r"
     os.close(ours)
+
+
+def test_without_a_terminal_there_is_a_line_after_ten_silent_seconds(capsys, monkeypatch):
+    """What is printed meanwhile, as each epoch's line, is no silence."""
+    now = [100.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    live, said = LiveLine(), []
+    for second in range(1, 40):
+        now[0] = 100.0 + second
+        live.show(f"second {second}")
+        if second == 25:
+            live.clear()
+        said += [(second, line) for line in capsys.readouterr().err.splitlines()]
+    assert said == [(10, "second 10"), (20, "second 20"), (35, "second 35")]
 
 
 # --- Ctrl-C

@@ -6,11 +6,9 @@ prints a line for each run named, or for all.  It needs nothing but Python, so t
 every Python that there is can be asked; test_team.py holds the expected answers.
 """
 import hashlib
-import io
 import struct
 import sys
 import tempfile
-from contextlib import redirect_stdout
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,12 +78,10 @@ def train(settings, workers, folder):
     """
     folder = Path(folder)
     network, parts = begin(settings)
-    progress = checkpoint.Progress.none(len(parts["train"]))
+    state = checkpoint.RunState.initial(len(parts["train"]))
     if (folder / "model.npz").exists():
-        network, settings, progress = checkpoint.load_checkpoint(folder)
-    with redirect_stdout(io.StringIO()):
-        run_team(workers, train_with_few_maps, network, parts, settings, folder,
-                 progress)
+        network, settings, state = checkpoint.load_checkpoint(folder)
+    run_team(workers, train_with_few_maps, network, parts, settings, folder, state)
     return digest(Network.load(folder / "model.npz")[0])
 
 

@@ -56,7 +56,7 @@ NOT_RUN = {"-m pytest": "would run the tests within the tests",
 THIRD_PARTY = ("numpy", "torch")
 MASKS = [(r"\d+\.\d s\b", "# s"), (r"\b\d+ process(es)?\b", "# processes"),
          (r"(http://127\.0\.0\.1:)\d+", r"\1#")]
-NOT_EVERYWHERE = ("math.sumprod", "NumPy", "No module")
+NOT_EVERYWHERE = ("math.sumprod", "NumPy", "No module", " left")
 
 
 class Item(NamedTuple):

@@ -1,0 +1,115 @@
+"""The progress and the results of runs and searches, as lines of text."""
+from __future__ import annotations
+
+import sys
+from typing import Any, Mapping
+
+from learning.checkpoint import RunState, best_row, is_over, judged_by
+from learning.search import Plan, Rows, Trial
+from learning.settings import in_words, plain, value_text
+from learning.training import Listener
+from show.console import LiveLine
+
+# ---------------------------------------------------------------------------
+# A run
+# ---------------------------------------------------------------------------
+
+def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
+    """The results of an epoch in one line."""
+    judged = judged_by(row)
+    name = {"validation": "Val", "test": "Test"}[judged]
+    return (f"Epoch {row['epoch']:2}/{epochs} | Loss: {row['loss']:.4f} | "
+            f"Train Acc: {row['train_accuracy']:.2%} | "
+            f"{name} Acc: {row[f'{judged}_accuracy']:.2%} | {row['seconds']:.1f} s")
+
+
+class Printer(Listener):
+    """Prints how a run goes: results on stdout, all else on stderr."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs, self._live = epochs, LiveLine()
+        self.working, self.clear = self._live.show, self._live.clear
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        """Print a line."""
+        self.clear()
+        print(epoch_line(row, self._epochs), flush=True)
+
+    def note(self, text: str) -> None:
+        """Print the text."""
+        self.clear()
+        print(text, file=sys.stderr, flush=True)
+
+
+def resume_line(state: RunState, settings: dict) -> str:
+    """Where a resumed run goes on, or that it is finished."""
+    done, epochs = len(state.history), settings["epochs"]
+    if done >= epochs:
+        return (f"The run is finished: all {epochs} epochs are done (--epochs N with a "
+                "larger N goes on).")
+    if is_over(state.history, settings):
+        return ("The run is finished: no epoch was better than epoch "
+                f"{best_row(state.history)['epoch']} (--patience {settings['patience']}).")
+    part = f", after {state.epoch.done:,} images" * bool(state.epoch.done)
+    return f"Going on with epoch {done + 1} of {epochs}{part}."
+
+
+def training_note(row: Mapping[str, Any], accuracy: float, settings: dict) -> str:
+    """Why training accuracy lies below test accuracy, where it does; else ""."""
+    if row["train_accuracy"] >= accuracy:
+        return ""
+    why = (["on augmented images"] * (settings["augment"] != "none")
+           + ["without the easy ones"]
+           * bool(settings["skip_below"] and settings["skip_epochs"])
+           + ["with units left out"] * bool(settings["dropout"]))
+    return ("Training accuracy is lower: it is measured while the network learns"
+            + "".join(f", {reason}" for reason in why) + ".")
+
+
+# ---------------------------------------------------------------------------
+# A search
+# ---------------------------------------------------------------------------
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def plan_line(plan: Plan, at_once: int) -> str:
+    """What is going to be done, in one line."""
+    varied = [f"{plain(name)} ({', '.join(value_text(name, value) for value in values)})"
+              for name, values in plan.grid.items()]
+    found = [f"{_count(len(plan.combinations), 'combination')} of " + ", ".join(varied)
+             ] * bool(varied) + [f"{plan.folds} folds"] * bool(plan.folds)
+    return (f"Search: {', each by '.join(found)}; {_count(len(plan.trials), 'run')}, "
+            f"{min(at_once, len(plan.trials))} at once")
+
+
+def trial_line(plan: Plan, trial: Trial, result: Mapping[str, Any]) -> str:
+    """The result of one run in one line."""
+    parts = []
+    if plan.grid:
+        count = len(plan.combinations)
+        parts += [f"Run {trial.number:{len(str(count))}}/{count}"]
+    if plan.folds:
+        parts += [f"Fold {trial.fold:{len(str(plan.folds))}}/{plan.folds}"]
+    if plan.grid:
+        parts += [in_words(plan.combinations[trial.number - 1])]
+    if result["outcome"] == "diverged":
+        return " | ".join([*parts, f"diverged: {result['why']}"])
+    return " | ".join([*parts, f"Val Acc: {result['validation_accuracy']:.2%}",
+                       f"epoch {result['epoch']}", f"{result['seconds']:.1f} s"])
+
+
+def under_way(done: int, plan: Plan, epochs: Mapping[str, int]) -> str:
+    """How far a search is, for a live line."""
+    running = ", ".join(f"{name} ({count})" for name, count in epochs.items())
+    return f"{done}/{len(plan.trials)} runs done; epochs of those under way: {running}"
+
+
+def fold_lines(plan: Plan, rows: Rows) -> list[str]:
+    """Mean and standard deviation over the folds of each combination."""
+    return [f"{in_words(chosen)}: "
+            + (f"mean {row['validation_accuracy']:.2%}, standard deviation "
+               f"{100 * row['deviation']:.2f} points" if "deviation" in row
+               else row["outcome"])
+            for chosen, row in zip(plan.combinations, rows)]
