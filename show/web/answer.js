@@ -27,8 +27,9 @@ function showAnswer() {
     logit.textContent = now ? fixed(now.logits[k]) : "";
     track.firstChild.style.width = `${100 * output}%`;
     portion.textContent = now ? percent(output) : "";
-    row.setAttribute("aria-label", now ? `${about.classes[k]}: logit `
-      + `${fixed(now.logits[k])}, ${percent(output)}` : about.classes[k]);
+    row.setAttribute("aria-label", about.classes[k] + (now ? `: logit `
+      + `${fixed(now.logits[k])}, ${percent(output)}` : "")
+      + (row.className ? ", the answer" : ""));
   });
   showNotes(now);
   const text = $("result").textContent.replace(/\s+/g, " ").trim();

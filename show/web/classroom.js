@@ -54,8 +54,9 @@ function showTally() {
   });
 }
 
-// The drawing for `predict.py --image`: the pixels that are sent, black on white.
-function save() {
+// The drawing as a PNG file for `predict.py --image`: the pixels that are sent, black
+// on white, so that it finds and answers what the page does.
+function png() {
   const sheet = document.createElement("canvas");
   sheet.width = sheet.height = INK;
   const context = sheet.getContext("2d");
@@ -63,9 +64,12 @@ function save() {
   context.fillRect(0, 0, INK, INK);
   context.globalCompositeOperation = "difference";
   context.drawImage(ink, 0, 0);
+  return sheet.toDataURL("image/png");
+}
+
+function save() {
   const now = current();
-  const link = make("a", document.body, {
-    href: sheet.toDataURL("image/png"), hidden: true,
+  const link = make("a", document.body, {href: png(), hidden: true,
     download: `drawing-${now ? named(now) : "empty"}.png`});
   link.click();
   link.remove();

@@ -46,8 +46,7 @@ function makeLayers() {
                         {role: "option"});
       points(tile, {layer, unit});
     }
-    // Smaller squares for more units, so that 800 need no more than twice the place.
-    grid.style.setProperty("--tile", count > 400 ? "0.9rem" : "");
+    grid.classList.toggle("many", count > 400);
     roving(grid);
     grids.push(grid);
   });

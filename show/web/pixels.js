@@ -129,8 +129,10 @@ async function changeFewest() {
     for (const [at, grey] of pixels) { changed[at] = grey; }
     change({picture: changed, marks: new Set(pixels.map(([at]) => at))});
     const inked = pixels.filter(([, grey]) => grey).length;
-    $("fewest-text").textContent = `It read ${named(now)} (${share(now)}). Marked are `
-      + `${inked} inked and ${pixels.length - inked} wiped, found one pixel at a time.`;
+    const what = [[inked, "inked"], [pixels.length - inked, "wiped"]]
+      .filter(([count]) => count).map(([count, how]) => `${count} ${how}`);
+    $("fewest-text").textContent = `It read ${named(now)} (${share(now)}). Marked: `
+      + `${what.join(" and ")}, found one pixel at a time.`;
   } catch (error) {
     $("fewest-text").textContent = "";
     complain(error.message);

@@ -17,6 +17,7 @@ function describe() {
   const known = digits ? "" : ` It knows ${about.classes.join(", ")}.`;
   const title = digits ? "Draw a digit" : "Draw for the network";
   $("title").textContent = document.title = title;
+  document.documentElement.classList.toggle("named", !digits);
   $("about").textContent = `A network of ${sizes} units reads it as you draw: nothing `
     + `leaves this computer.${known}`;
   $("form").textContent = "784 numbers: your drawing, sized and centred"

@@ -5,7 +5,8 @@
 const weightsOf = new Map();    // number of a unit -> {weights, bias}
 let shown = null;               // {layer, unit} or null
 
-// What is looked at, else the unit that decided most, else none.
+// What is looked at, else the unit that decided most, else none.  Where the deciding
+// units are those of a later layer, which see no pixels, the most active of the first.
 function unitToShow() {
   for (const what of [pointed, pinned]) {
     if (what && what.unit !== undefined) { return what; }
@@ -13,7 +14,8 @@ function unitToShow() {
   }
   const now = current();
   if (!now) { return null; }
-  return grids.length ? decisive : {layer: 0, unit: best(now)};
+  if (!grids.length) { return {layer: 0, unit: best(now)}; }
+  return last() ? {layer: 0, unit: ranking(now.hidden[0].map(Math.abs))[0]} : decisive;
 }
 
 function showUnit() {
@@ -24,6 +26,7 @@ function showUnit() {
     ? `Unit ${shown.unit} at work` : `The output ${about.classes[shown.unit]} at work`;
   for (const id of ["product", "chain"]) {
     $(id).classList.toggle("blank", !hasWeights);
+    $(id).hidden = Boolean(shown && shown.layer);
   }
   $("switch").classList.toggle("blank", !shown || !grids.length);
   $("switch").textContent = shown && off.has(key(shown)) ? "Switch this unit on"
@@ -69,7 +72,8 @@ function link(number, what, colour = "") {
 
 function unitText(now, what) {
   if (!what) { return "Point at a unit to see its weights; click to keep it."; }
-  if (!now || !grids.length) { return ""; }
+  if (!grids.length) { return `Point at a ${thing()} to see its weights.`; }
+  if (!now) { return ""; }
   const a = now.hidden[what.layer][what.unit];
   const where = what.layer ? "Its weights belong to the units of the layer before it, "
     + `not to pixels. Its activation is ${fixed(a)}. ` : "";

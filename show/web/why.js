@@ -110,8 +110,9 @@ function showSums(a, b, image) {
       + `${signed(bias)} from the biases. ${agree(sum(units) + bias)}`);
   }
   if (about.activation === "relu" || !units.length) {
+    const way = units.length ? " on their way through the active units" : "";
     tell(`Pixel by pixel: ${signed(ink)} from the ink, ${signed(offset)} from the `
-      + `biases on their way through the active units. ${agree(ink + offset)}`);
+      + `biases${way}. ${agree(ink + offset)}`);
   } else {
     tell(`Pixel by pixel there is no exact sum, as ${about.activation} is curved: the `
       + "colours hold for small changes of the ink.");

@@ -1,30 +1,33 @@
 """Draw a set of digits in the page, save each as a picture, count what is read right.
 
-    python tests/tools/draw_set.py FOLDER [--model FILE] [--quick]
+    python tests/tools/draw_set.py FOLDER [--model FILE] [--quick | --random N]
 
 A Chromium draws every digit in several styles with thin, middle and thick lines, at
-several sizes, places and slants, by a hand that is not quite steady.  FOLDER gets a PNG
-file of each drawing, such as 7-thin-2.png, for
-
-    python predict.py --image FOLDER/*.png
-
-The last line is the share of drawings that the page itself has read right.
+several sizes, places and slants, by a hand that is not quite steady.  FOLDER gets a
+screenshot of each drawing, such as 7-thin-2.png, and saved/7-thin-2.png, which the page
+itself saves.  Printed is how many the page reads right, how many `predict.py --image`
+does, and how long a stroke takes until it is answered.
 """
 import argparse
+import base64
 import math
 import random
 import sys
 import tempfile
 import threading
 from pathlib import Path
+from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from browser import NAMES, Browser, find_chromium
 
+from errors import DataError
 from learning.models import Model, find_model
+from pictures.digit import find_digits, read_picture
 from show import page
 
+SOURCES = "the page", "--image, saved by the page", "--image, a screenshot"
 BRUSHES = {"thin": 6, "middle": 12, "thick": 20}
 # Scale, slant (right at the top) and where the middle is; the paper is 1 wide and high.
 PLACES = [(0.72, 0.0, 0.5, 0.5), (0.45, 0.15, 0.3, 0.35), (0.6, -0.1, 0.62, 0.6),
@@ -108,30 +111,101 @@ def dense(points, count=3):
 
 
 def drawings(quick=False):
-    """(digit, file name, brush, strokes) of each drawing of the set."""
+    """(file name, digit, brush, strokes) of each drawing of the set."""
     rng = random.Random(10)
     for digit, styles in STYLES.items():
         for brush, width in BRUSHES.items():
-            number = 0
-            for style in styles:
-                for place in PLACES[:1] if quick else PLACES:
-                    number += 1
-                    yield (digit, f"{digit}-{brush}-{number}.png", width,
-                           strokes(style, place, rng))
+            places = [(style, place) for style in styles
+                      for place in (PLACES[:1] if quick else PLACES)]
+            for number, (style, place) in enumerate(places, 1):
+                yield (f"{digit}-{brush}-{number}.png", digit, width,
+                       strokes(style, place, rng))
 
 
-def draw_all(browser, url, folder, quick):
-    """Draw the set, save the pictures; yield (digit, file name, what the page says)."""
+def random_drawings(count):
+    """The same for digits of sizes 0.15 to 0.92 and brushes 4 to 26, anywhere."""
+    rng = random.Random(17)
+    for number in range(count):
+        digit, scale = number % 10, rng.uniform(0.15, 0.92)
+        reach = 0.5 * (1 - scale) * 0.9
+        place = (scale, rng.uniform(-0.15, 0.15), 0.5 + rng.uniform(-reach, reach),
+                 0.5 + rng.uniform(-reach, reach))
+        style = STYLES[digit][rng.randrange(len(STYLES[digit]))]
+        yield (f"{digit}-any-{number + 1}.png", digit, rng.randint(4, 26),
+               strokes(style, place, rng))
+
+
+# In the page: how long each stroke takes from the pen to the picture of its answer, and
+# what the answer is.
+SETUP = """
+const delays = [];
+(() => {
+  const real = show;
+  let first = null;         // when the earliest event came that is not shown yet
+  for (const kind of ["pointerdown", "pointermove"]) {
+    paper.addEventListener(kind, (event) => { first = first || event.timeStamp; });
+  }
+  show = () => {
+    const since = first;
+    first = null;
+    real();
+    if (since) {
+      requestAnimationFrame(() => setTimeout(() =>
+        delays.push(performance.now() - since)));
+    }
+  };
+  paper.style.borderRadius = 0;
+})();
+const answer = () => found.remark || found.digits.map((steps) => named(steps[0])).join("");
+"""
+
+
+def draw_all(browser, url, folder, wanted):
+    """Draw all; yield (file name, digit, what the page answers).
+
+    The folder gets a screenshot of each, and in saved/ what the page itself saves.
+    """
+    (folder / "saved").mkdir(parents=True, exist_ok=True)
     browser.look(1280, 800)
     browser.open(url, "about")
-    browser.ask("document.querySelector('#paper').style.borderRadius = 0")
-    for digit, name, width, lines in drawings(quick):
-        browser.ask(f"document.querySelector('#brush').value = {width}; "
-                    "document.querySelector('#clear').click()")
+    browser.ask(SETUP)
+    for name, digit, width, lines in wanted:
+        browser.ask(f"(clearPaper(), $('brush').value = {width})")
+        browser.wait("!jobs")
         browser.draw("#paper", lines)
-        browser.wait("!asking && !askAgain")
+        browser.wait("!jobs && found")
         browser.screenshot(folder / name, "#paper")
-        yield digit, name, browser.ask("document.querySelector('#digit').textContent")
+        saved = base64.b64decode(browser.ask("png()").partition(",")[2])
+        (folder / "saved" / name).write_bytes(saved)
+        yield name, digit, browser.ask("answer()")
+
+
+def answer_to_file(model, path):
+    """What predict.py --image answers to a picture file: digits, or what it found."""
+    try:
+        pictures = find_digits(read_picture(path), path)
+    except DataError as error:
+        return error.found
+    outputs = map(model.predict, pictures)
+    return "".join(model.names[row.index(max(row))] for row in outputs)
+
+
+def report(found):
+    """Print what is read right of `found`, rows of a file name, the digit and three
+    answers: of the page, to the saved picture and to the screenshot."""
+    for name, digit, *answers in found:
+        if set(answers) != {digit}:
+            print(f"{name}: " + ", ".join(f"{source} {answer}" for source, answer
+                                          in zip(SOURCES, answers)))
+    brushes = {name.split("-")[1]: None for name, *_ in found}
+    for brush in [*brushes, ""] if len(brushes) > 1 else [""]:
+        some = [row for row in found if brush in row[0]]
+        print(f"{brush or 'all'}, {len(some)} drawings:")
+        for k, source in enumerate(SOURCES, 2):
+            right = sum(row[k] == row[1] for row in some)
+            same = sum(row[k] == row[2] for row in some)
+            print(f"  {source}: {right} right, {right / len(some):.1%}"
+                  + (f"; the same answer as the page's to {same}" if k > 2 else ""))
 
 
 def main():
@@ -140,31 +214,33 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", help="model.npz of a run (default: as predict.py)")
     parser.add_argument("--quick", action="store_true", help="only one place and size")
+    parser.add_argument("--random", type=int, metavar="N", help="N drawings of any size "
+                        "from 0.15 to 0.92 and any brush instead of the set")
     options = parser.parse_args()
     chromium = find_chromium()
     if not chromium:
         parser.exit(2, f"no browser: none of {', '.join(NAMES)} is installed\n")
-    options.folder.mkdir(parents=True, exist_ok=True)
     model = Model.load(options.model or find_model())
+    wanted = (random_drawings(options.random) if options.random
+              else drawings(options.quick))
     found = []
     with page.make_server(model.network, model.levels, model.names) as server, \
             tempfile.TemporaryDirectory() as profile:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser = Browser(chromium, profile)
         try:
-            for digit, name, answer in draw_all(browser, server.url, options.folder,
-                                                options.quick):
-                found.append((name, answer == str(digit)))
-                if answer != str(digit):
-                    print(f"{name} read as {answer}")
+            for name, digit, answer in draw_all(browser, server.url, options.folder,
+                                                wanted):
+                found.append((name, str(digit), answer, *(
+                    answer_to_file(model, options.folder / part / name)
+                    for part in ("saved", "."))))
+            delays = browser.ask("delays")
         finally:
             browser.close()
             server.shutdown()
-    for brush in BRUSHES:
-        right = [good for name, good in found if f"-{brush}-" in name]
-        print(f"{brush}: {sum(right)} of {len(right)} right")
-    right = sum(good for _, good in found)
-    print(f"all: {right} of {len(found)} right, {right / len(found):.1%}")
+    report(found)
+    print(f"{len(delays)} answers shown, in the median {median(delays):.1f} ms after the "
+          "pen")
 
 
 if __name__ == "__main__":
