@@ -50,7 +50,7 @@ function showResult(now) {
     const button = make("button", $("digit"), {
       type: "button", textContent: named(readings[Math.min(step, readings.length - 1)]),
       onclick: () => { which = k; show(); $("digit").children[k].focus(); }});
-    button.setAttribute("aria-pressed", k === which);
+    button.setAttribute("aria-pressed", k === looked());
     button.setAttribute("aria-label", `digit ${k + 1} of ${found.digits.length}: `
       + button.textContent);
   });
@@ -63,7 +63,7 @@ function shareText(now) {
   }
   const perhaps = now.perhaps === null ? ""
     : `, perhaps ${about.classes[now.perhaps]}`;
-  return found.digits.length > 1 ? `digit ${which + 1} is ${named(now)}${perhaps} `
+  return found.digits.length > 1 ? `digit ${looked() + 1} is ${named(now)}${perhaps} `
     + `(${share(now)})` : share(now) + perhaps;
 }
 

@@ -35,6 +35,7 @@ const ranking = (numbers) =>
 
 // --- Questions to the server ---------------------------------------------------------
 
+class Refused extends Error {}          // with a line that says why
 class Unanswered extends Error {}       // asking again may help
 
 // What the server says to a question, within PATIENCE.
@@ -47,7 +48,7 @@ async function fetched(path, options = {}) {
     throw new Unanswered(error.name === "TimeoutError"
       ? `no answer within ${PATIENCE / 1000} seconds` : "no connection");
   }
-  if (!response.ok) { throw new Error(text.trim()); }
+  if (!response.ok) { throw new Refused(text.trim()); }
   return JSON.parse(text);
 }
 
@@ -71,9 +72,14 @@ function latest(job) {
         complain("");
       } catch (error) {
         complain(error.message, error instanceof Unanswered);
-        if (!(error instanceof Unanswered)) { continue; }
-        await pause(1000);
-        again = true;
+        if (error instanceof Unanswered) {
+          await pause(1000);
+          again = true;
+        } else if (!(error instanceof Refused)) {
+          again = running = false;
+          jobs -= 1;
+          throw error;                  // a fault of the page: the console has it
+        }
       }
     }
     running = false;

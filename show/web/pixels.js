@@ -58,8 +58,16 @@ function cellAt(event) {
           inside((event.clientY - box.top) / box.height)];
 }
 
+// A finger that moves scrolls the page, so only its tap counts.
+let isTouch = false;
+picture.onclick = (event) => {
+  if (!isTouch || !about) { return; }
+  const [x, y] = cellAt(event);
+  setPixel(x, y, greyAt(x, y) < 128 ? 255 : 0, true);
+};
 picture.onpointerdown = (event) => {
-  if (event.button !== 0 || !about) { return; }
+  isTouch = event.pointerType === "touch";
+  if (event.button !== 0 || !about || isTouch) { return; }
   [cell.x, cell.y] = cellAt(event);
   wiping = greyAt(cell.x, cell.y) < 128 ? 255 : 0;
   picture.setPointerCapture(event.pointerId);
@@ -135,6 +143,7 @@ async function changeFewest() {
       + `${what.join(" and ")}, found one pixel at a time.`;
   } catch (error) {
     $("fewest-text").textContent = "";
+    if (!(error instanceof Refused || error instanceof Unanswered)) { throw error; }
     complain(error.message);
   }
 }

@@ -526,6 +526,21 @@ def test_pixels_are_inked_and_wiped(page):
     assert text(browser, "#spoken") == "Row 11, column 21: ink."
 
 
+def test_a_finger_inks_with_a_tap_and_scrolls_otherwise(page):
+    browser = page(360, 740, phone=True)
+    browser.ask("$('picture').scrollIntoView({block: 'end'})")
+    left, top, width, height = browser.box("#picture")
+    at = {"x": left + 10.5 / 28 * width, "y": top + 20.5 / 28 * height}
+    browser.send("Input.dispatchTouchEvent", type="touchStart", touchPoints=[at])
+    browser.send("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    browser.wait("current() && bytes(current().picture)[20 * 28 + 10] === 255")
+    settle(browser)
+    before = browser.ask("window.scrollY")
+    browser.send("Input.synthesizeScrollGesture", **at, yDistance=-150)
+    assert browser.ask("window.scrollY") > before
+    assert browser.ask("bytes(current().picture).filter(Boolean).length") == 1
+
+
 def test_pixels_of_a_damaged_picture_are_changed_as_they_are_seen(page):
     browser = page()
     draw_and_wait_for_why(browser)
