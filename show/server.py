@@ -49,8 +49,8 @@ class Question(NamedTuple):
 # The page
 # ---------------------------------------------------------------------------
 
-_PARTS = {"style": re.compile('<link rel="stylesheet" href="([a-z]+[.]css)">'),
-          "script": re.compile('<script src="([a-z]+[.]js)"></script>')}
+_PARTS = {"style": re.compile('<link rel="stylesheet" href="([a-z-]+[.]css)">'),
+          "script": re.compile('<script src="([a-z-]+[.]js)"></script>')}
 
 
 def assemble(path: Path) -> str:
@@ -285,7 +285,7 @@ class Server(ThreadingHTTPServer):
         text = assemble(page)
         self.page, self.policy = text.encode("utf-8"), content_policy(text)
         self.questions = questions
-        self.longest = max(question.length for question in questions.values())
+        self.longest = max((q.length for q in questions.values()), default=0)
         try:
             super().__init__(("127.0.0.1", port), _Handler)
         except OSError as error:
