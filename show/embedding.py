@@ -133,8 +133,8 @@ def neighbour_weights(distances: Sequence[float], perplexity: float) -> list[flo
 
         p_{j|i} = exp(-b d_j) / sum_k exp(-b d_k),    sum_j p_{j|i} = 1
 
-    with the b >= 0 for which 2^(entropy in bits) is the perplexity, the effective number
-    of neighbours.  The entropy falls as b grows, so b is found by bisection.
+    with the b >= 0 for which 2^(entropy in bits) is the perplexity, the number of
+    neighbours that count.  The entropy falls as b grows: bisection finds b.
     Equal samples, which no b tells apart, get equal weights.
     """
     nearest, target = min(distances), math.log(perplexity)
