@@ -22,7 +22,8 @@ from my_math import argmax
 from network import Evaluation
 from show.console import LiveLine, Parser, load_data, path_name, run_command
 from show.text import (bar_lines, evaluation_lines, evaluation_object, framed,
-                       image_object, picture, row_lines, shift_lines, shift_object)
+                       image_object, models_text, picture, row_lines, shift_lines,
+                       shift_object)
 
 SIDE = 28           # pixels of a side of what a picture is turned into
 
@@ -141,7 +142,8 @@ def show_index(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -
     image, label = test.image(index), test.label(index)
     answers = ensemble.predict(image)
     if options.json:
-        print_json(image_object(answers, names, index=index, label=label))
+        print_json(image_object(answers, names, ensemble.models, index=index,
+                                label=label))
         return
     verdict = "right" if argmax(answers) == label else f"wrong, it is {names[label]}"
     middle = "\n".join(bar_lines(answers, names))
@@ -150,7 +152,7 @@ def show_index(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -
     print(f"Test image {index} of {test.name}\n")
     print(*picture(image, test.width), sep="\n")
     print(f"\n{middle}\n\nAnswer: {names[argmax(answers)]} ({max(answers):.2%}), "
-          f"{verdict}\n{ensemble}")
+          f"{verdict}\n{models_text(ensemble.models)}")
 
 
 def show_files(ensemble: Ensemble, options: argparse.Namespace) -> int:
@@ -169,11 +171,12 @@ def show_files(ensemble: Ensemble, options: argparse.Namespace) -> int:
         if options.json:
             for i, row in enumerate(answers):
                 place = {"position": i} if len(digits) > 1 else {}
-                print_json(image_object(row, ensemble.names, file=path, **place))
+                print_json(image_object(row, ensemble.names, ensemble.models,
+                                        file=path, **place))
         else:
             show_digits(ensemble, path, digits, answers, options)
     if answered and not options.json:
-        print(ensemble)
+        print(models_text(ensemble.models))
     return code
 
 
@@ -219,14 +222,14 @@ def show_test(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) ->
     """Print the evaluation of the whole test set, or draw it, or both."""
     evaluation = evaluate(ensemble, test)
     if options.json:
-        print_json(evaluation_object(evaluation, test, ensemble.paths))
+        print_json(evaluation_object(evaluation, test, ensemble.models))
         return
     if options.test:
         columns = shutil.get_terminal_size().columns
         print(*evaluation_lines(evaluation, test, columns), sep="\n")
     if options.pictures:
         draw_pictures(Path(options.pictures), ensemble.models[0], test, evaluation)
-    print(ensemble)
+    print(models_text(ensemble.models))
 
 
 def draw_pictures(folder: Path, model: Model, test: Dataset, evaluation: Evaluation
@@ -254,9 +257,9 @@ def show_shifts(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) 
             live.show(f"Model {number}: reading {done:,}/{total:,} images"))))
     live.clear()
     if options.json:
-        print_json(shift_object(columns, test, ensemble.paths))
+        print_json(shift_object(columns, test, ensemble.models))
     else:
-        print(*shift_lines(columns, test, ensemble.paths), sep="\n")
+        print(*shift_lines(columns, test), models_text(ensemble.models), sep="\n")
 
 
 # ---------------------------------------------------------------------------
@@ -269,7 +272,7 @@ def serve(ensemble: Ensemble, options: argparse.Namespace) -> int:
     model = ensemble.models[0]
     page.serve(model.network, model.levels, model.names, port=options.port or 0,
                open_browser=not options.no_browser, ready=lambda url: print(
-                   f"{ensemble}\nDraw on {url} (Ctrl-C ends)", flush=True))
+                   f"{models_text([model])}\nDraw on {url} (Ctrl-C ends)", flush=True))
     return 0
 
 

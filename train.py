@@ -37,9 +37,9 @@ from learning.training import check_learnable, new_network, train_network
 from network import Evaluation, Network
 from show import figures
 from show.console import LiveLine, Parser, load_data, path_name, run_command
-from show.runs import (Printer, fold_lines, plan_line, resume_line, training_note,
-                       trial_line, under_way)
-from show.text import grid_lines
+from show.runs import (Printer, fold_lines, grid_lines, plan_line, resume_line,
+                       training_note, trial_line, under_way)
+from show.text import accuracy_text
 
 EXAMPLES = """\
 examples:
@@ -214,8 +214,7 @@ def finish(found: Evaluation, test: Dataset, folder: Path, settings: dict,
         print(f"The best epoch is {last['epoch']}, with "
               f"{last['validation_accuracy']:.2%} of the validation images classified "
               "correctly.")
-    print(f"\n{found.accuracy:.2%} of the {len(test):,} test images of {test.name} "
-          "classified correctly.")
+    print(f"\n{accuracy_text(found.accuracy, len(test), test.name)}.")
     if note := training_note(last, found.accuracy, settings):
         print(note)
     print(f"Model: {model}")

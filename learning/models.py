@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 from itertools import chain
 from pathlib import Path
-from typing import Callable, NamedTuple, Sequence
+from typing import Any, Callable, NamedTuple, Sequence
 
 from data_loader import Dataset
 from engine.formats import WIDE
@@ -13,7 +13,8 @@ from engine.packed import PackedMatrix
 from engine.sparse import SparseMatrix, grey_table
 from errors import DataError
 from learning.augment import gather, shift_map
-from learning.checkpoint import MODEL, RUNS, shown_path
+from learning.checkpoint import MODEL, RUNS, best_row, judged_by, shown_path
+from learning.kinds import FRACTION
 from my_math import Matrix
 from network import Dense, Evaluation, Network
 
@@ -75,6 +76,22 @@ def bound_of_sums(network: Network) -> float:
     return bound
 
 
+def _training(settings: dict[str, Any]) -> tuple[str, int, float | None, str]:
+    """Return (data, limit, accuracy, judged_by) of a model from its settings, which
+    are anybody's where it was not trained here: then ("", 0, None, "")."""
+    try:
+        history = settings["history"]
+        row = best_row(history) if settings["patience"] else history[-1]
+        judged = judged_by(row)
+        accuracy = row[f"{judged}_accuracy"]
+        known = (isinstance(settings["data"], str) and type(settings["limit"]) is int
+                 and FRACTION.accepts(accuracy))
+    except (AttributeError, IndexError, KeyError, TypeError):
+        known = False
+    return (settings["data"], settings["limit"], accuracy, judged) if known else (
+        "", 0, None, "")
+
+
 class Model(NamedTuple):
     """A network, the file it came from and what its settings say about its images."""
 
@@ -82,6 +99,10 @@ class Model(NamedTuple):
     network: Network
     levels: int                # grey levels that it wants its images rounded to
     names: Sequence[str]       # of its classes
+    data: str = ""             # the set that it was trained on; this and below if known
+    limit: int = 0             # the number of its images, where it was not all of them
+    accuracy: float | None = None
+    judged_by: str = ""        # the images with this accuracy: "test" or "validation"
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
@@ -101,7 +122,7 @@ class Model(NamedTuple):
         if not isinstance(names, list) or list(map(type, names)) != [str] * count:
             raise DataError(path, f"class_names {names!r:.40} in the settings",
                             f"a list of {count} names")
-        return cls(Path(path), network, levels, names)
+        return cls(Path(path), network, levels, names, *_training(settings))
 
     @property
     def form(self) -> tuple[int, int]:
@@ -207,11 +228,6 @@ class Ensemble:
         for model in self.models:
             model.check_form(form, of_what)
 
-    @property
-    def paths(self) -> list[str]:
-        """The files, as short as they can be written."""
-        return [shown_path(model.path) for model in self.models]
-
     def predict(self, image: bytes) -> list[float]:
         """Return the outputs for one image."""
         return _mean([model.predict(image) for model in self.models])
@@ -223,12 +239,6 @@ class Ensemble:
                                progress(before + done)).outputs
                 for place, model in enumerate(self.models)]
         return Evaluation(list(map(_mean, zip(*each))), dataset.labels)
-
-    def __str__(self) -> str:
-        paths = ", ".join(self.paths)
-        if len(self.models) == 1:
-            return f"Model: {paths}"
-        return f"Models: {paths} (the mean of their {len(self.models)} outputs)"
 
 
 def _mean(rows: Sequence[Sequence[float]]) -> list[float]:

@@ -19,7 +19,8 @@ from learning.models import Model
 from learning.settings import plain
 from learning.survey import Survey
 from network import Evaluation
-from show.text import accuracy_text, best_line, class_scores, over
+from show.runs import best_line, over
+from show.text import accuracy_text, class_scores
 
 Figure = Axes = Image = Any     # classes of matplotlib, which is imported late
 Progress = Callable[[str], None]

@@ -7,8 +7,10 @@ from typing import Any, Mapping
 from learning.checkpoint import RunState, best_row, is_over, judged_by
 from learning.search import Plan, Rows, Trial
 from learning.settings import in_words, plain, value_text
+from learning.survey import Survey
 from learning.training import Listener
 from show.console import LiveLine
+from show.text import table
 
 # ---------------------------------------------------------------------------
 # A run
@@ -113,3 +115,35 @@ def fold_lines(plan: Plan, rows: Rows) -> list[str]:
                f"{100 * row['deviation']:.2f} points" if "deviation" in row
                else row["outcome"])
             for chosen, row in zip(plan.combinations, rows)]
+
+
+def best_line(found: Survey) -> str:
+    """Return the best settings in words: "best: 97.00% with hidden 64, epochs 5"."""
+    chosen = ", ".join(f"{plain(name)} {value}" for name, value in found.best.items())
+    return f"best: {found.cells[found.best_cell]:.2%} with {chosen}"
+
+
+def over(found: Survey) -> str:
+    """Return the settings that vary unseen, a score being the best of them; or ""."""
+    others = ", ".join(map(plain, found.others))
+    return f"the best over {others}" if others else ""
+
+
+def grid_lines(found: Survey) -> list[str]:
+    """Return a table of the scores in per cent, the best in brackets, and words."""
+    def cell(*key: str) -> str:
+        """Return one score; nothing where this pair has none."""
+        score = f"{100 * found.cells[key]:.2f}" if key in found.cells else ""
+        return f"[{score}]" if key == found.best_cell else score + " "
+
+    first, *second = map(plain, found.names)
+    if not second:
+        rows = [[first, plain(found.score) + ", %"],
+                *([value, cell(value)] for value in found.values[0])]
+        return [*table(rows), "", best_line(found)]
+    down, across = found.values
+    rows = [["", *(f"{value} " for value in across)],
+            *([y, *(cell(y, x) for x in across)] for y in down)]
+    return [f"{plain(found.score)}, %; down: {first}, across: {second[0]}"
+            + f"; {over(found)}" * bool(found.others), "", *table(rows), "",
+            best_line(found)]

@@ -9,8 +9,8 @@ from itertools import zip_longest
 from typing import Any, Iterator, NamedTuple, Sequence, TextIO
 
 from data_loader import Dataset
-from learning.settings import plain
-from learning.survey import Survey
+from learning.checkpoint import shown_path
+from learning.models import Model
 from my_math import argmax
 from network import Evaluation
 
@@ -124,6 +124,37 @@ def side_by_side(blocks: Sequence[list[str]], columns: int, gap: int = 4) -> lis
 
 
 # ---------------------------------------------------------------------------
+# The models that answer
+# ---------------------------------------------------------------------------
+
+def model_text(model: Model) -> str:
+    """Return a model's file, what it was trained on and how accurate it is, if known.
+    """
+    path = shown_path(model.path)
+    if model.accuracy is None:
+        return path
+    trained = f"{model.limit:,} images of " * bool(model.limit) + model.data
+    return (f"{path}, trained on {trained}: {model.accuracy:.2%} of its "
+            f"{model.judged_by} images classified correctly")
+
+
+def models_text(models: Sequence[Model]) -> str:
+    """Return a line on one model, or a line on each of several."""
+    if len(models) == 1:
+        return f"Model: {model_text(models[0])}"
+    return "\n".join([f"The mean of the outputs of {len(models)} models:",
+                      *(f"Model {i}: {model_text(model)}"
+                        for i, model in enumerate(models, 1))])
+
+
+def model_object(model: Model) -> dict[str, Any]:
+    """Return the object of --json for a model: null stands for what is not known."""
+    return {"file": shown_path(model.path), "trained_on": model.data or None,
+            "limit": model.limit or None, "accuracy": model.accuracy,
+            "judged_by": model.judged_by or None}
+
+
+# ---------------------------------------------------------------------------
 # One image
 # ---------------------------------------------------------------------------
 
@@ -157,7 +188,8 @@ def row_lines(several: Sequence[Sequence[float]], names: Sequence[str]) -> list[
     return table([["%", *names, "answer"], *rows])
 
 
-def image_object(outputs: Sequence[float], names: Sequence[str], **known: Any) -> dict:
+def image_object(outputs: Sequence[float], names: Sequence[str],
+                 models: Sequence[Model], **known: Any) -> dict[str, Any]:
     """Return the object of --json for an image: null stands for what is not known.
 
     `digit` is the number of the class with the largest output; a class that is called
@@ -166,7 +198,8 @@ def image_object(outputs: Sequence[float], names: Sequence[str], **known: Any) -
     digit = argmax(outputs)
     named = {} if names[digit] == str(digit) else {"name": names[digit]}
     return {"file": None, "index": None, "digit": digit,
-            "probabilities": list(outputs), "label": None, **named, **known}
+            "probabilities": list(outputs), "label": None, **named, **known,
+            "models": list(map(model_object, models))}
 
 
 # ---------------------------------------------------------------------------
@@ -247,16 +280,16 @@ def error_lines(evaluation: Evaluation, test: Dataset, index: int) -> list[str]:
             *(row[margin:].rstrip() for row in rows), ""]
 
 
-def evaluation_object(evaluation: Evaluation, test: Dataset, models: Sequence[str]
-                      ) -> dict:
+def evaluation_object(evaluation: Evaluation, test: Dataset, models: Sequence[Model]
+                      ) -> dict[str, Any]:
     """Return the object of --test --json, with the confusion matrix and all classes."""
     counts = evaluation.confusion()
     classes = [{"name": test.class_names[i], "images": sum(row), "right": row[i],
                 **scores._asdict()}
                for i, (row, scores) in enumerate(zip(counts, class_scores(counts)))]
-    return {"data": test.name, "models": list(models), "images": len(test),
-            "right": evaluation.correct, "accuracy": evaluation.accuracy,
-            "classes": classes, "confusion": counts,
+    return {"data": test.name, "models": list(map(model_object, models)),
+            "images": len(test), "right": evaluation.correct,
+            "accuracy": evaluation.accuracy, "classes": classes, "confusion": counts,
             "worst": evaluation.worst_errors(WORST)}
 
 
@@ -264,60 +297,22 @@ def evaluation_object(evaluation: Evaluation, test: Dataset, models: Sequence[st
 # A test set with its images moved
 # ---------------------------------------------------------------------------
 
-def shift_lines(accuracies: Sequence[Sequence[float]], test: Dataset,
-                models: Sequence[str]) -> Iterator[str]:
+def shift_lines(accuracies: Sequence[Sequence[float]], test: Dataset) -> Iterator[str]:
     """Yield a line for each number of pixels, a column of accuracies for each model."""
     yield (f"Accuracy on the {len(test):,} test images of {test.name}, each moved by "
            "some pixels:")
     yield from ["the mean of moves to the left, to the right, up and down", ""]
-    width = max(8, 40 // len(models))
-    heads = [f"model {i}".ljust(width + 10) for i in range(1, len(models) + 1)]
+    width = max(8, 40 // len(accuracies))
+    heads = [f"model {i}".ljust(width + 10) for i in range(1, len(accuracies) + 1)]
     rows = [[pixels, *(f"|{bar(x, width)}| {x:7.2%}" for x in row)]
             for pixels, row in enumerate(zip(*accuracies))]
     yield from table([["pixels", *heads], *rows])
     yield ""
-    yield from (f"Model {i}: {path}" for i, path in enumerate(models, 1))
 
 
 def shift_object(accuracies: Sequence[Sequence[float]], test: Dataset,
-                 models: Sequence[str]) -> dict:
+                 models: Sequence[Model]) -> dict[str, Any]:
     """Return the object of --test --shift --json: each model's list of accuracies."""
-    return {"data": test.name, "models": list(models), "images": len(test),
-            "shifts": list(range(len(accuracies[0]))),
+    return {"data": test.name, "models": list(map(model_object, models)),
+            "images": len(test), "shifts": list(range(len(accuracies[0]))),
             "accuracies": list(map(list, accuracies))}
-
-
-# ---------------------------------------------------------------------------
-# A search over settings
-# ---------------------------------------------------------------------------
-
-def best_line(found: Survey) -> str:
-    """Return the best settings in words: "best: 97.00% with hidden 64, epochs 5"."""
-    chosen = ", ".join(f"{plain(name)} {value}" for name, value in found.best.items())
-    return f"best: {found.cells[found.best_cell]:.2%} with {chosen}"
-
-
-def over(found: Survey) -> str:
-    """Return the settings that vary unseen, a score being the best of them; or ""."""
-    others = ", ".join(map(plain, found.others))
-    return f"the best over {others}" if others else ""
-
-
-def grid_lines(found: Survey) -> list[str]:
-    """Return a table of the scores in per cent, the best in brackets, and words."""
-    def cell(*key: str) -> str:
-        """Return one score; nothing where this pair has none."""
-        score = f"{100 * found.cells[key]:.2f}" if key in found.cells else ""
-        return f"[{score}]" if key == found.best_cell else score + " "
-
-    first, *second = map(plain, found.names)
-    if not second:
-        rows = [[first, plain(found.score) + ", %"],
-                *([value, cell(value)] for value in found.values[0])]
-        return [*table(rows), "", best_line(found)]
-    down, across = found.values
-    rows = [["", *(f"{value} " for value in across)],
-            *([y, *(cell(y, x) for x in across)] for y in down)]
-    return [f"{plain(found.score)}, %; down: {first}, across: {second[0]}"
-            + f"; {over(found)}" * bool(found.others), "", *table(rows), "",
-            best_line(found)]
