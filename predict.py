@@ -284,8 +284,7 @@ def run(options: argparse.Namespace) -> int:
                             f"for pictures of {SIDE} x {SIDE} pixels")
         return (serve if options.draw else show_files)(ensemble, options)
     test, = load_data(options.data, parts=("t10k",))
-    ensemble.check_form((test.height * test.width, test.class_count),
-                        f"for {test.name}")
+    test = ensemble.named(test)
     if options.index is not None:
         show_index(ensemble, test, options)
     elif options.shift:

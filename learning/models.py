@@ -228,6 +228,20 @@ class Ensemble:
         for model in self.models:
             model.check_form(form, of_what)
 
+    def named(self, dataset: Dataset) -> Dataset:
+        """Return a data set with a name for each class of the models.
+
+        A part of a set may lack images of the last classes.  DataError where images or
+        labels are not those of the models.
+        """
+        classes, largest = len(self.names), max(dataset.labels)
+        self.check_form((dataset.height * dataset.width, max(classes, largest + 1)),
+                        f"for {dataset.name}")
+        if dataset.class_count == classes:
+            return dataset
+        return Dataset(dataset.name, dataset.images, dataset.labels, dataset.height,
+                       dataset.width, self.names)
+
     def predict(self, image: bytes) -> list[float]:
         """Return the outputs for one image."""
         return _mean([model.predict(image) for model in self.models])

@@ -43,17 +43,22 @@ def model(tmp_path_factory):
     return folder / "model.npz"
 
 
+def write_set(folder, images, labels):
+    """Write images of 28 x 28 and their labels as all four files of a data set."""
+    for part in data_loader.PARTS:
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(
+            struct.pack(">4I", 2051, len(labels), 28, 28) + images)
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(
+            struct.pack(">2I", 2049, len(labels)) + labels)
+
+
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
     """A folder with 150 of the sample's test images, to save time."""
     folder = tmp_path_factory.mktemp("data") / "few"
     folder.mkdir()
     _, test = data_loader.load(SAMPLE)
-    for part in data_loader.PARTS:
-        (folder / f"{part}-images-idx3-ubyte").write_bytes(
-            struct.pack(">4I", 2051, 150, 28, 28) + test.head(150).images)
-        (folder / f"{part}-labels-idx1-ubyte").write_bytes(
-            struct.pack(">2I", 2049, 150) + test.head(150).labels)
+    write_set(folder, test.head(150).images, test.head(150).labels)
     return folder
 
 
@@ -345,6 +350,23 @@ def test_a_class_with_a_name_of_its_own_says_so():
 
 
 # --- the model that answers
+
+def test_a_part_of_a_set_may_lack_the_last_classes(ask, tmp_path, rng):
+    """Twelve classes, of which only the first eleven have test images."""
+    folder = tmp_path / "emnist"
+    folder.mkdir()
+    write_set(folder, bytes(11 * 784), bytes(range(11)))
+    path = tmp_path / "model.npz"
+    Network([784, 12], rng=rng).save(path, {"class_names": list("abcdefghijkl")})
+    code, out, _ = ask("--test", use=path, data=folder)
+    assert code == 0 and "a b c d e f g h i j k l".split() in map(
+        str.split, out.splitlines())
+    assert ask("--index", "10", use=path, data=folder)[0] == 0
+    Network([784, 10], rng=rng).save(path)
+    code, _, err = ask("--test", use=path, data=folder)
+    assert code == 2 and "10 classes, expected 784 and 11 for" in err
+
+
 
 def saved(path, settings, rng):
     Network([784, 10], rng=rng).save(path, settings)
