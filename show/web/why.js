@@ -23,6 +23,7 @@ const askWhy = latest(async () => {
   if (why && why.wanted === wanted) { return; }
   why = {wanted, now, ...query, ...await post("/why", bytes(now.picture), query)};
   showWhy();
+  await pause(100);         // the pen's strokes come first: they ask the server as well
 });
 
 function makeWhy() {

@@ -201,8 +201,11 @@ class Browser:
             return [box.left + element.clientLeft, box.top + element.clientTop,
                     element.clientWidth, element.clientHeight]; }})()""")
 
-    def draw(self, selector, strokes):
-        """Draw strokes, lists of (x, y) from 0 to 1, over an element with the mouse."""
+    def draw(self, selector, strokes, pause=0.0):
+        """Draw strokes, lists of (x, y) from 0 to 1, over an element with the mouse.
+
+        With so many seconds of `pause` between the points.
+        """
         left, top, width, height = self.box(selector)
         numbers = []
         for stroke in strokes:
@@ -211,6 +214,7 @@ class Browser:
                 numbers.append(self.post(
                     "Input.dispatchMouseEvent", type=kind, x=left + x * width,
                     y=top + y * height, button="left", buttons=1, clickCount=1))
+                time.sleep(pause)
         for number in numbers:
             self.result(number)
 
