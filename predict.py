@@ -209,18 +209,12 @@ def show_digits(ensemble: Ensemble, path: str, digits: Sequence[bytes],
 # The test set
 # ---------------------------------------------------------------------------
 
-def evaluate(ensemble: Ensemble, test: Dataset) -> Evaluation:
-    """Return the outputs for the test set; a live line tells how far it is."""
+def show_test(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -> None:
+    """Print the evaluation of the whole test set, or draw it, or both."""
     live, total = LiveLine(), len(test) * len(ensemble.models)
     evaluation = ensemble.evaluate(test, lambda done: live.show(
         f"Reading {done:,}/{total:,} images"))
     live.clear()
-    return evaluation
-
-
-def show_test(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -> None:
-    """Print the evaluation of the whole test set, or draw it, or both."""
-    evaluation = evaluate(ensemble, test)
     if options.json:
         print_json(evaluation_object(evaluation, test, ensemble.models))
         return

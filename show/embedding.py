@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
+import string
 from itertools import accumulate, chain, zip_longest
 from pathlib import Path
 from typing import Callable, NamedTuple, Sequence
@@ -28,6 +29,7 @@ Steps = Callable[[int, int], None]          # called with steps done, steps in a
 
 MAPPED = 1000           # images on a page
 COMPONENTS = 20         # principal components whose share is shown
+CLASS_KEYS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 # Dark enough to be read as small characters on white: a contrast of 5 or more.
 CLASS_COLOURS = ("#1b1b1b", "#8a5000", "#00705a", "#b01560", "#4b2fa0", "#c0101c",
                  "#5c6000", "#00668a", "#5f6570", "#8f35a8")
@@ -326,33 +328,22 @@ def tsne_page(points: Matrix, labels: Sequence[int], names: Sequence[str], title
     return figure
 
 
-def class_keys(names: Sequence[str]) -> list[str]:
-    """Return a character for each class: its name where all are one, else A, B, C, ...
-    """
-    if all(len(name) == 1 for name in names):
-        return list(names)
-    letters = [chr(code) for code in (*range(65, 91), *range(97, 123), *range(192, 448))
-               if chr(code) not in "IOl"]        # too much like one another and digits
-    return letters[:len(names)]
-
-
 def _draw_points(axes: Axes, points: Rows, labels: Sequence[int], names: Sequence[str]
                  ) -> None:
     """Draw each point as the character of its class, and a large one in their middle.
 
-    Where the character is not the name itself, a legend has both.
+    Where a character is not the name itself, a legend has both.
     """
-    keys = class_keys(names)
     for label in sorted(set(labels)):
-        colour = CLASS_COLOURS[label % len(CLASS_COLOURS)]
+        key, colour = CLASS_KEYS[label], CLASS_COLOURS[label % len(CLASS_COLOURS)]
         xs, ys = zip(*(point for point, own in zip(points, labels) if own == label))
-        axes.scatter(xs, ys, marker=rf"$\mathrm{{{keys[label]}}}$", s=42, color=colour,
+        axes.scatter(xs, ys, marker=rf"$\mathrm{{{key}}}$", s=42, color=colour,
                      linewidths=0.2, label=names[label])
-        axes.text(statistics.median(xs), statistics.median(ys), keys[label],
-                  ha="center", va="center", fontsize=22, fontweight="bold",
-                  color=colour, bbox={"boxstyle": "round,pad=0.1", "alpha": 0.7,
-                                      "facecolor": "white", "edgecolor": "none"})
-    if keys != list(names):
+        axes.text(statistics.median(xs), statistics.median(ys), key, ha="center",
+                  va="center", fontsize=22, fontweight="bold", color=colour,
+                  bbox={"boxstyle": "round,pad=0.1", "alpha": 0.7, "facecolor": "white",
+                        "edgecolor": "none"})
+    if any(names[label] != CLASS_KEYS[label] for label in labels):
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.6)
 
 

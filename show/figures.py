@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import textwrap
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
@@ -240,7 +241,9 @@ def right_and_wrong(evaluation: Evaluation, test: Dataset, foot: str, rows: int 
                  if (guess == labels[i]) == correct]
         axes.set_title(f"{len(every):,} classified correctly" if correct else
                        f"{len(every):,} errors (image: label → prediction)")
-        chosen = _classes_in_turn(every, labels)[:rows * columns]
+        turns = zip_longest(*([i for i in every if labels[i] == label]
+                              for label in range(test.class_count)))
+        chosen = [i for turn in turns for i in turn if i is not None][:rows * columns]
         texts = [names[labels[i]] if correct else
                  f"{i}: {names[labels[i]]} → {names[guesses[i]]}" for i in chosen]
         texts = [text if len(text) < 16 else text.replace(" →", "\n→")
@@ -250,20 +253,6 @@ def right_and_wrong(evaluation: Evaluation, test: Dataset, foot: str, rows: int 
             draw_tiles(axes, [rows_of(test.image(i), test.width) for i in chosen],
                        texts, columns, rows, **INK)
     return figure
-
-
-def _classes_in_turn(indices: Sequence[int], labels: Sequence[int]) -> list[int]:
-    """Return the indices so that each class comes once before any comes again.
-
-    >>> _classes_in_turn([0, 1, 2, 3, 4, 5], [2, 2, 1, 1, 2, 0])
-    [5, 2, 0, 3, 1, 4]
-    """
-    seen: dict[int, int] = {}
-    turns = []
-    for i in indices:
-        seen[labels[i]] = seen.get(labels[i], 0) + 1
-        turns.append((seen[labels[i]], labels[i], i))
-    return [i for *_, i in sorted(turns)]
 
 
 # ---------------------------------------------------------------------------

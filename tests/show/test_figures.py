@@ -183,7 +183,7 @@ def test_right_and_wrong_are_side_by_side(drawn, report, test_set):
     right, wrong = figures.right_and_wrong(report, test_set, FOOT).axes
     assert right.get_title() == "45 classified correctly"
     assert wrong.get_title() == "15 errors (image: label → prediction)"
-    assert texts(right)[:6] == NAMES * 2
+    assert texts(right)[:6] == NAMES * 2        # the classes in turn
     assert texts(wrong)[:2] == ["0: no → yes", "4: yes\n→ T-shirt/top"]
     assert bytes(wrong.images[1].get_array().ravel().tolist()) == test_set.image(4)
 
