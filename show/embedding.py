@@ -248,25 +248,23 @@ class _Axis:
         self.places = [place - mean for place in moved]
 
 
-def tsne(samples: Matrix, rng: random.Random, perplexity: float = 30.0,
-         iterations: int = 200, start: Matrix | None = None,
+def tsne(samples: Matrix, start: Matrix, perplexity: float, iterations: int = 200,
          progress: Steps = lambda done, total: None) -> Matrix:
     """Return points on a page (n x 2) with the neighbours of the samples (n x d).
 
     Steepest descent of KL(P || Q) with momentum and gains.  The points begin within
     1e-4 of one another, as in `start` (n x 2; the first principal components keep the
-    large picture, Kobak and Berens 2019), else at random.  For a fifth of the time
-    p_ij is exaggerated; the learning rate is n / exaggeration (Belkina et al. 2019), n
-    without.  `progress` is told of each row of P and each step.  The same samples and
-    the same seed, or start, give the same page; Python 3.12 adds floats in another way,
-    and its pages differ.  1,000 points take a minute on one core, CPython 3.11.
+    large picture, Kobak and Berens 2019).  For a fifth of the time p_ij is exaggerated;
+    the learning rate is n / exaggeration (Belkina et al. 2019), n without.  `progress`
+    is told of each row of P and each step.  Python 3.12 adds floats in another way than
+    those before, and its pages differ.  1,000 points take a minute on one core, CPython
+    3.11.
 
     Neighbours on the page are alike.  Distances between clusters, and how large they
     are, mean little.
     """
     n, total = len(samples), len(samples) + iterations
     near = affinities(samples, perplexity, lambda done, _: progress(done, total))
-    start = Matrix.random_normal(n, 2, rng) if start is None else start
     spread = start.norm() / math.sqrt(n) or 1.0
     axes = [_Axis(column) for column in (start * (1e-4 / spread)).T]
     for step in range(iterations):
@@ -359,8 +357,8 @@ def draw_hidden_layer(folder: Path, model: Model, test: Dataset, foot: str,
     units, names = hidden.shape[1], test.class_names
     found = pca(hidden, min(units, COMPONENTS))
     start = Matrix((row + [0.0])[:2] for row in found.scores)
-    points = tsne(hidden, random.Random(0), min(30.0, (len(labels) - 1) / 3),
-                  start=start, progress=lambda done, total: progress(
+    points = tsne(hidden, start, min(30.0, (len(labels) - 1) / 3),
+                  progress=lambda done, total: progress(
                       f"t-SNE of {len(labels):,} images: {done / total:.0%}"))
     title = f"the {units} hidden units for {len(labels):,} test images"
     return draw_all(folder, {
