@@ -115,9 +115,10 @@ function line(box, from, to, width, colour) {
   const [a, b] = [from, to].map((element) => element.getBoundingClientRect());
   const x = a.left + a.width / 2 - box.left, y = a.top + a.height / 2 - box.top;
   const endX = b.left - box.left, endY = b.top + b.height / 2 - box.top;
+  const grid = grids[last()].getBoundingClientRect();
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", x < endX ? across(x, y, endX, endY)
-    : around(x, y, endX, endY, grids[last()].getBoundingClientRect().top - box.top));
+  path.setAttribute("d", grid.right < b.left ? across(x, y, endX, endY)
+    : around(x, y, endX, endY, grid.top - box.top));
   path.setAttribute("class", colour);
   path.setAttribute("stroke-width", width.toFixed(2));
   $("lines").append(path);

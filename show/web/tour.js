@@ -25,7 +25,7 @@ function tourTo(at) {
   if (stop < 0) { $("tour-start").focus(); return; }
   const [id, text] = STOPS[stop];
   $(id).classList.add("lit");
-  $(id).scrollIntoView({block: "center"});
+  $(id).scrollIntoView({block: "start"});
   $("tour-text").textContent = `${stop + 1} of ${STOPS.length}: ${text()}`;
   $("tour-back").disabled = !stop;
   $("tour-next").textContent = stop === STOPS.length - 1 ? "Finish" : "Next";
