@@ -58,6 +58,7 @@ const ask = latest(async () => {
   }
 });
 
+// What each answer changes; why, and the unit that decided, follow when they are known.
 function show() {
   showAnswer();
   showPicture();

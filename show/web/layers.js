@@ -68,7 +68,7 @@ function showUnits() {
                         `unit ${unit}: ${isOff ? "switched off" : fixed(value)}`);
     });
   });
-  showPointed();
+  showLines();
 }
 
 function showPointed() {
