@@ -478,6 +478,14 @@ def _chosen(sets: Sequence[Dataset], parts: Sequence[str]) -> tuple[Dataset, ...
     return tuple(data for part, data in zip(PARTS, sets) if part in parts)
 
 
+def folder_in_use(folder=None) -> Path:
+    """Return the folder, or the CSV file, from which `load_or_sample` has read."""
+    chosen = folder or os.environ.get("MNIST_DIR")
+    if not chosen and len(_list_files(MNIST_FOLDER)) < len(FILE_NAMES):
+        return SAMPLE_FOLDER
+    return Path(chosen or MNIST_FOLDER)
+
+
 def load(folder=None, parts: Sequence[str] = PARTS) -> tuple[Dataset, ...]:
     """Train and test set from `folder`, else from $MNIST_DIR, else from data/mnist/.
 

@@ -19,16 +19,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
-from data_loader import Dataset
+from data_loader import Dataset, folder_in_use
 from engine.files import locked
 from engine.lanes import LaneOverflowError
 from engine.team import WorkerError, check_workers, default_workers, run_team
 from errors import DataError, OptionError
 from learning.checkpoint import (MODEL, RUNS, RunState, best_row, load_checkpoint,
-                                 shown_path, write_rows)
-from learning.search import (FOLDS, GRID, PLAN, Plan, Trial, deviation,
-                             done_before, fold_rows, grid_rows, mean_accuracy,
-                             parse_grid, summed_up, train_all)
+                                 shown_path)
+from learning.search import (PLAN, Plan, Trial, done_before, epochs_under_way,
+                             parse_grid, train_all)
 from learning.kinds import whole
 from learning.settings import (DEFAULTS, GROUPS, RECIPES, add_options, as_options,
                                check_effects, option, value_text)
@@ -37,7 +36,7 @@ from learning.training import check_learnable, new_network, train_network
 from network import Evaluation, Network
 from show import figures
 from show.console import LiveLine, Parser, load_data, path_name, run_command
-from show.runs import (Printer, fold_lines, grid_lines, plan_line, resume_line,
+from show.runs import (Printer, plan_line, report_folds, report_grid, resume_line,
                        training_note, trial_line, under_way)
 from show.text import accuracy_text
 
@@ -305,7 +304,7 @@ def _what_is_kept(folder: Path, history: list[dict], data: str | None) -> str:
             f"{_how_to_go_on(folder, data)}")
 
 
-def _how_to_go_on(folder: Path, data: str | None) -> str:
+def _how_to_go_on(folder: Path, data: str | None = None) -> str:
     return (f"go on with: python train.py --resume {shlex.quote(shown_path(folder))}"
             f"{data_option(data)}")
 
@@ -328,13 +327,16 @@ def plan_from(options: argparse.Namespace) -> Plan:
     if options.folds and (settings["patience"] or "patience" in grid):
         raise OptionError("--patience cannot be given with --folds: the images that "
                           "say when to stop could not be used again")
-    return Plan(settings, grid, options.folds or 0, given, "", 0)
+    return Plan(settings, grid, options.folds or 0, given)
 
 
-def load_images(plan: Plan, data: str | None) -> tuple[Plan, Dataset]:
-    """(the plan with its data, the images of all runs); the test set is not loaded."""
-    images, = load_data(data, parts=("train",))
-    settings = plan.settings
+def with_data(plan: Plan, data: str | None) -> Plan:
+    """Return the plan with its data; the test set is not loaded.
+
+    A search that is resumed remembers the folder of its data.
+    """
+    images, = load_data(data or plan.folder, parts=("train",))
+    settings, folder = plan.settings, folder_in_use(data or plan.folder)
     if settings["limit"]:
         images = images.head(settings["limit"])
     if plan.images and (plan.data, plan.images) != (images.name, len(images)):
@@ -345,17 +347,17 @@ def load_images(plan: Plan, data: str | None) -> tuple[Plan, Dataset]:
     if plan.folds > len(images):
         raise OptionError(f"--folds {plan.folds}: expected no more than the "
                           f"{len(images):,} training images")
-    judged_by = f"in {plan.folds} parts"
+    use = f"in {plan.folds} parts"
     if not plan.folds:
         count = settings["validation"] or max(1, len(images) // 6)
         check_validation(count, images)
-        judged_by = f"{len(images) - count:,} to train on, {count:,} to validate on"
+        use = f"{len(images) - count:,} to train on, {count:,} to validate on"
         if not settings["validation"]:
-            judged_by += " (the last sixth, as no --validation is given)"
+            use += " (the last sixth, as no --validation is given)"
         settings = {**settings, "validation": count}
-    print(f"Data: {images.name}, {len(images):,} training images, {judged_by}")
-    plan = plan._replace(settings=settings, data=images.name, images=len(images))
-    return plan, images
+    print(f"Data: {images.name}, {len(images):,} training images, {use}")
+    return plan._replace(settings=settings, data=images.name, images=len(images),
+                         folder=str(folder.resolve()))
 
 
 def run_search(options: argparse.Namespace) -> int:
@@ -364,16 +366,15 @@ def run_search(options: argparse.Namespace) -> int:
     if options.resume is not None:
         refuse_beside_resume(options)
         with locked(folder := Path(options.resume)):
-            plan, images = load_images(Plan.load(folder), options.data)
-            return search_in(folder, plan, images, options)
-    plan, images = load_images(plan_from(options), options.data)
+            plan = with_data(Plan.load(folder), options.data)
+            return search_in(folder, plan, options)
+    plan = with_data(plan_from(options), options.data)
     with new_folder(options.output, "grid" if plan.grid else "folds") as folder:
         plan.save(folder)
-        return search_in(folder, plan, images, options)
+        return search_in(folder, plan, options)
 
 
-def search_in(folder: Path, plan: Plan, images: Dataset, options: argparse.Namespace
-              ) -> int:
+def search_in(folder: Path, plan: Plan, options: argparse.Namespace) -> int:
     """Do what is left of a search in its folder; return the exit code."""
     workers = options.workers or default_workers()
     results = done_before(plan, folder)
@@ -381,79 +382,45 @@ def search_in(folder: Path, plan: Plan, images: Dataset, options: argparse.Names
     if results:
         print(f"{len(results)} of them were done before.")
     try:
-        train_the_rest(plan, images, folder, workers, results)
+        train_the_rest(plan, folder, workers, results)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{len(results)} of {len(plan.trials)} runs are done; "
-                                f"{_how_to_go_on(folder, options.data)}") from None
+                                f"{_how_to_go_on(folder)}") from None
     except WorkerError as error:
         raise OptionError(f"{error}: expected each run to end by itself; "
-                          f"{_how_to_go_on(folder, options.data)}") from None
+                          f"{_how_to_go_on(folder)}") from None
     if plan.folds:
         report_folds(plan, results, folder)
     if plan.grid:
-        report_grid(plan, results, folder, options)
+        best = report_grid(plan, results, folder,
+                           None if options.no_plots else figures.draw_search)
+        is_default = folder_in_use().resolve() == Path(plan.folder)
+        data = options.data or (None if is_default else shown_path(plan.folder))
+        print(f"Train the best: {plan.command(best)}{data_option(data)}")
     return 0
 
 
-def train_the_rest(plan: Plan, images: Dataset, folder: Path, workers: int,
-                   results: dict[str, dict]) -> None:
+def train_the_rest(plan: Plan, folder: Path, workers: int, results: dict[str, dict]
+                   ) -> None:
     """Train what has no result yet, print a line as each run ends, add its result."""
     live = LiveLine()
+    left = [trial for trial in plan.trials if trial.name not in results]
 
     def done(trial: Trial, result: dict) -> None:
-        """Take up a result."""
+        """Add a result."""
         results[trial.name] = result
         live.clear()
         print(trial_line(plan, trial, result), flush=True)
 
+    def look() -> None:
+        """Show how far the runs are."""
+        running = [trial for trial in left if trial.name not in results]
+        live.show(under_way(plan, results, epochs_under_way(folder, running)))
+
     try:
-        train_all([trial for trial in plan.trials if trial.name not in results], images,
-                  folder, workers,
-                  lambda epochs: live.show(
-                      under_way(len(results), plan, epochs)), done)
+        train_all(left, plan.folder, folder, workers, done, look)
     finally:
         live.clear()
-
-
-def report_folds(plan: Plan, results: dict[str, dict], folder: Path) -> None:
-    """Write the table of all folds; where there is no grid, print what they say."""
-    rows = fold_rows(plan, results)
-    write_rows(folder / FOLDS, rows)
-    if plan.grid:
-        return
-    diverged = [row for row in rows if row["outcome"] == "diverged"]
-    if diverged:
-        raise OptionError(f"training diverged in {len(diverged)} of {plan.folds} folds "
-                          f"({diverged[0]['why']}): expected the loss to fall; lower "
-                          "--learning-rate")
-    mean = mean_accuracy(rows)
-    print(f"\nMean of {plan.folds} folds: {mean:.2%}, standard deviation "
-          f"{100 * deviation(rows):.2f} points\nTable: {shown_path(folder / FOLDS)}")
-
-
-def report_grid(plan: Plan, results: dict[str, dict], folder: Path,
-                options: argparse.Namespace) -> None:
-    """Write and print the table of all combinations, draw it and name the best."""
-    rows = grid_rows(plan, results)
-    write_rows(folder / GRID, rows)
-    found = summed_up(plan, rows)
-    if found is None:
-        raise OptionError(f"training diverged in all of {len(rows)} combinations: "
-                          "expected the loss to fall; lower --learning-rate")
-    if plan.folds:
-        print("", *fold_lines(plan, rows), sep="\n")
-    print("", *grid_lines(found[0]), "", sep="\n")
-    diverged = sum(row["outcome"] == "diverged" for row in rows)
-    if diverged:
-        print(f"Not in it: {diverged} of {len(rows)} combinations, which diverged")
-    tables = [GRID] + [FOLDS] * bool(plan.folds)
-    print("Table:", ", ".join(shown_path(folder / name) for name in tables))
-    if not options.no_plots:
-        try:
-            print("Picture:", *figures.draw_search(folder, found[0]))
-        except ImportError as error:
-            print(f"No picture drawn: {error}")
-    print(f"Train the best: {plan.command(found[1])}{data_option(options.data)}")
 
 
 def follow(options: argparse.Namespace) -> int:

@@ -1,17 +1,17 @@
-"""Searches: many runs judged alike, side by side in processes of their own.
+"""Searches: many runs evaluated alike, side by side in processes of their own.
 
-    grid        every combination of the values given for some settings, each judged on
-                the same validation images
+    grid        every combination of the values given for some settings, each evaluated
+                on the same validation images
     folds       k-fold cross-validation (Stone 1974): the images in k parts, k networks
-                each judged on the part that it has not seen
-    both        every combination judged by k folds
+                each evaluated on the part that it has not seen
+    both        every combination evaluated by k folds
 
 The test set takes no part.  A run is trained by one process, so the results are the
 same for any number of them.  A search has a folder:
 
     search.json                     what it tries; enough to go on with it
     grid.csv, folds.csv             its results
-    run-1/, run-2-fold-1/, ...      a folder for each run, with result.json at its end
+    run-1/, run-2-fold-1/, ...      a folder for each run, from which its result is read
 """
 from __future__ import annotations
 
@@ -24,33 +24,35 @@ import signal
 import sys
 import threading
 from argparse import ArgumentTypeError
-from multiprocessing.connection import Connection, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
+from multiprocessing import connection
 from pathlib import Path
-from typing import Any, Callable, Collection, Mapping, NamedTuple, Sequence
+from statistics import fmean, stdev
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
+import data_loader
 from data_loader import Dataset
-from engine.lanes import LaneOverflowError
 from engine.files import write_whole
+from engine.lanes import LaneOverflowError
 from engine.team import Team, WorkerError, begin_helper, ctrl_c_later, run_team
 from errors import DataError, OptionError
-from learning.checkpoint import (MODEL, RunState, best_row, load_checkpoint,
-                                 write_rows)
-from learning.settings import (DEFAULTS, SETTINGS, as_options, option, value_text)
-from learning.survey import Survey, survey
+from learning.checkpoint import (HISTORY, MODEL, RunState, best_row, is_over,
+                                 load_checkpoint)
 from learning.engines import DivergedError
-from learning.training import Listener, Run, new_network, random_for
+from learning.kinds import Choice, ListOf, Record, Text, whole
+from learning.settings import SETTINGS, as_options, option, value_text, with_new_names
+from learning.survey import Survey, survey
+from learning.training import Run, new_network, random_for
 
-PLAN, RESULT, GRID, FOLDS = "search.json", "result.json", "grid.csv", "folds.csv"
-
-# What result.json has: of a run that has learnt, of one that has diverged.
-_RESULTS = ({"epochs_run", "best_epoch", "epoch", "validation_accuracy",
-             "validation_loss", "seconds", "outcome"}, {"outcome", "why"})
+PLAN, GRID, FOLDS = "search.json", "grid.csv", "folds.csv"
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 # ---------------------------------------------------------------------------
-# Settings as text
+# What is tried
 # ---------------------------------------------------------------------------
 
 def parse_grid(texts: Sequence[str]) -> dict[str, list]:
@@ -78,13 +80,9 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list]:
     return grid
 
 
-# ---------------------------------------------------------------------------
-# What is tried
-# ---------------------------------------------------------------------------
-
 class Trial(NamedTuple):
     """One run of a search: combination `number` from 1, fold `fold` of `folds` from 1;
-    no folds where validation images judge."""
+    without folds it is evaluated on validation images."""
 
     number: int
     settings: dict[str, Any]
@@ -94,17 +92,18 @@ class Trial(NamedTuple):
 
     @property
     def name(self) -> str:
-        """That of its folder."""
+        """The name of its folder."""
         parts = [f"run-{self.number}"] * self.grid + [f"fold-{self.fold}"] * bool(
             self.folds)
         return "-".join(parts)
 
     def parts(self, images: Dataset) -> dict[str, Dataset]:
-        """The images to train on and those to judge by, as a run wants them."""
+        """Return the images to train on and those to evaluate on, as a run wants them.
+        """
         if self.folds:
             order = images.order(random_for(self.settings, "folds"))
-            train, judged = fold_parts(order, self.fold, self.folds)
-            train, validation = images.pick(train), images.pick(judged)
+            train, validation = map(images.pick,
+                                    fold_parts(order, self.fold, self.folds))
         else:
             train, validation = images.split(self.settings["validation"])
         return {"train": train, "validation": validation}
@@ -112,8 +111,8 @@ class Trial(NamedTuple):
 
 def fold_parts(order: Sequence[int], fold: int, folds: int
                ) -> tuple[list[int], list[int]]:
-    """(indices to train on, indices to judge by) of a fold from 1; the sizes of all
-    parts differ by 1 at most.
+    """Return (indices to train on, indices to evaluate on) of a fold from 1; the sizes
+    of all parts differ by 1 at most.
 
     >>> [fold_parts([3, 0, 2, 1, 4], fold, 2)[1] for fold in (1, 2)]
     [[3, 0], [2, 1, 4]]
@@ -123,18 +122,19 @@ def fold_parts(order: Sequence[int], fold: int, folds: int
 
 
 class Plan(NamedTuple):
-    """What a search tries.
+    """The combinations and folds that a search tries, and its data.
 
     `given` names the settings that were asked for beside the recipe; `images` counts
-    those of the data set `data`, both parts together.
+    those of the data set `data`, both parts together, from `folder`.
     """
 
     settings: dict[str, Any]        # of all runs, but for those that the grid varies
     grid: dict[str, list]           # the values of each setting that is varied
-    folds: int                      # 0: validation images judge
+    folds: int                      # 0: evaluated on validation images
     given: list[str]
-    data: str
-    images: int
+    data: str = ""
+    images: int = 0
+    folder: str = ""
 
     @property
     def combinations(self) -> list[dict[str, Any]]:
@@ -151,14 +151,15 @@ class Plan(NamedTuple):
                 for fold in (range(1, self.folds + 1) if self.folds else [0])]
 
     def command(self, chosen: Mapping[str, Any]) -> str:
-        """The options that train this combination on all images; with validation images
-        only where they say when to stop."""
-        whole = {**self.settings, **chosen}
-        names = set(self.given) | set(chosen)
-        names = names | {"validation"} if whole["patience"] else names - {"validation"}
-        recipe = [f"--recipe {whole['recipe']}"] * (whole["recipe"] != "default")
+        """Return the command that trains this combination on all images; with
+        validation images only where they say when to stop."""
+        settings = {**self.settings, **chosen}
+        names = {*self.given, *chosen, "validation"}
+        if not settings["patience"]:
+            names.remove("validation")
+        recipe = [f"--recipe {settings['recipe']}"] * (settings["recipe"] != "default")
         return " ".join(["python train.py", *recipe, *as_options(
-            {name: whole[name] for name in names})])
+            {name: settings[name] for name in names})])
 
     def save(self, folder: Path) -> None:
         """Write it into the folder of the search."""
@@ -166,87 +167,78 @@ class Plan(NamedTuple):
 
     @classmethod
     def load(cls, folder: Path) -> Plan:
-        """That of a search begun earlier; DataError where there is none."""
+        """Return the plan of a search begun earlier; DataError where there is none."""
         path, expected = folder / PLAN, "the plan of a search"
-        plan = cls(**_read_json(path, expected, cls._fields))
-        kinds = dict, dict, int, list, str, int
-        if not (all(map(isinstance, plan, kinds))
-                and {*DEFAULTS, "recipe"} <= set(plan.settings)
-                and set(plan.grid) <= set(DEFAULTS)
-                and all(isinstance(v, list) and v for v in plan.grid.values())):
-            raise DataError(path, "damaged settings", expected)
-        return plan
+        try:
+            saved = json.loads(path.read_bytes())
+            if isinstance(saved, dict):
+                saved = {name: with_new_names(value) for name, value in saved.items()}
+            Record(_PLAN, {"folder": Text()}).check(saved, "plan")
+        except OSError as error:
+            raise DataError(path, error.strerror or str(error), expected) from None
+        except (TypeError, ValueError) as error:
+            raise DataError(path, f"damaged settings ({error})", expected) from None
+        return cls(**saved)
 
 
-def _read_json(path: Path, expected: str, *names: Collection[str]) -> dict:
-    """The object in a JSON file, which has one of these sets of names."""
+_KINDS = {name: line.kind for name, line in SETTINGS.items()}
+_PLAN = {"settings": Record({**_KINDS, "recipe": Text()}),
+         "grid": Record({}, {name: ListOf(kind, 1) for name, kind in _KINDS.items()}),
+         "folds": whole(2, 10 ** 9, none=0), "given": ListOf(Choice(*SETTINGS)),
+         "data": Text(), "images": whole(1, 10 ** 9)}
+
+
+# ---------------------------------------------------------------------------
+# One run
+# ---------------------------------------------------------------------------
+
+def train_trial(team: Team, trial: Trial, images: Dataset, folder: Path) -> str:
+    """Do what is left of a run in its folder; return "", or why it has diverged."""
+    folder.mkdir(exist_ok=True)
+    parts = trial.parts(images)
+    if (folder / MODEL).exists():
+        network, settings, state = load_checkpoint(folder)
+    else:
+        settings = {**trial.settings, "data": images.name,
+                    "class_names": list(images.class_names)}
+        network = new_network(settings, parts["train"])
+        state = RunState.initial(len(parts["train"]))
     try:
-        found = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(path, error.strerror or str(error), expected) from None
-    except ValueError:
-        raise DataError(path, "a damaged file", expected) from None
-    if not isinstance(found, dict) or not any(
-            set(found) == set(some) for some in names):
-        raise DataError(path, f"{found!r:.40}", expected)
-    return found
+        Run(team, network, parts, settings, folder, state).train()
+    except (DivergedError, LaneOverflowError) as error:
+        return str(error)
+    return ""
 
 
-# ---------------------------------------------------------------------------
-# One run, in a process of its own
-# ---------------------------------------------------------------------------
-
-class _Counter(Listener):
-    """Tells how many epochs are done."""
-
-    def __init__(self, tell: Callable[[int], None]) -> None:
-        self._tell = tell
-
-    def epoch(self, row: dict[str, Any]) -> None:
-        """Tell the number of this one."""
-        self._tell(row["epoch"])
-
-
-def train_trial(team: Team, trial: Trial, images: Dataset, folder: Path,
-                tell: Callable[[int], None] = lambda epochs: None) -> dict[str, Any]:
-    """Do what is left of a run in its folder; returns its result and writes it there.
+def result_in(folder: Path) -> dict[str, Any] | None:
+    """Return the result of the run in a folder; None where it is not over.
 
     Accuracy and loss are those of the weights kept: of the last epoch, or the best one
     (`epoch`) where a run may end early.
     """
-    folder.mkdir(exist_ok=True)
-    parts = trial.parts(images)
-    try:
-        if (folder / MODEL).exists():
-            network, settings, state = load_checkpoint(folder)
-        else:
-            settings = {**trial.settings, "data": images.name,
-                        "class_names": list(images.class_names)}
-            network = new_network(settings, parts["train"])
-            state = RunState.initial(len(parts["train"]))
-        Run(team, network, parts, settings, folder, state, _Counter(tell)).train()
-        result = _result(state.history, settings)
-    except (DivergedError, LaneOverflowError) as error:
-        result = {"outcome": "diverged", "why": str(error)}
-    write_whole(folder / RESULT, json.dumps(result, indent=1).encode())
-    return result
-
-
-def _result(history: list[dict], settings: Mapping[str, Any]) -> dict[str, Any]:
+    if not (folder / MODEL).exists():
+        return None
+    _, settings, (history, *_) = load_checkpoint(folder)
+    if not is_over(history, settings):
+        return None
     best = best_row(history)
     kept = best if settings["patience"] else history[-1]
-    return {"epochs_run": len(history), "best_epoch": best["epoch"],
-            "epoch": kept["epoch"],
-            "validation_accuracy": kept["validation_accuracy"],
+    return {"outcome": "done", "epochs_run": len(history), "best_epoch": best["epoch"],
+            "epoch": kept["epoch"], "validation_accuracy": kept["validation_accuracy"],
             "validation_loss": kept["validation_loss"],
-            "seconds": round(math.fsum(row["seconds"] for row in history), 3),
-            "outcome": "done"}
+            "seconds": round(math.fsum(row["seconds"] for row in history), 3)}
 
 
 def done_before(plan: Plan, folder: Path) -> dict[str, dict]:
-    """The results that are in the folder of a search already, by the runs' names."""
-    paths = {trial.name: folder / trial.name / RESULT for trial in plan.trials}
-    return {name: _read_json(path, "the result of a run", *_RESULTS)
+    """Return the results that are in the folder of a search, by the runs' names."""
+    found = {trial.name: result_in(folder / trial.name) for trial in plan.trials}
+    return {name: result for name, result in found.items() if result}
+
+
+def epochs_under_way(folder: Path, trials: Sequence[Trial]) -> dict[str, int]:
+    """Return how many epochs the runs that have begun have done, by their names."""
+    paths = {trial.name: folder / trial.name / HISTORY for trial in trials}
+    return {name: path.read_bytes().count(b"\n") - 1
             for name, path in paths.items() if path.exists()}
 
 
@@ -254,101 +246,67 @@ def done_before(plan: Plan, folder: Path) -> dict[str, dict]:
 # Many runs, each in a process
 # ---------------------------------------------------------------------------
 
-class _Job:
-    """A run in a process, seen from the one that started it."""
-
-    def __init__(self, trial: Trial, images: Dataset, folder: Path) -> None:
-        self.trial, self.epochs = trial, 0
-        self.connection, far_end = multiprocessing.Pipe(duplex=False)
-        self._process = multiprocessing.Process(
-            target=_work, args=(far_end, trial, images, folder / trial.name),
-            daemon=True)
-        self._process.start()
-        far_end.close()             # so that a process that ends closes the pipe
-
-    def end(self) -> None:
-        """Wait for the process a moment, then no longer."""
-        self._process.join(5)
-        if self._process.is_alive():
-            self._process.kill()
-        self.connection.close()
-
-    def stop(self) -> None:
-        """Ask the process to end at once."""
-        self._process.terminate()
-
-
-def _work(connection: Connection, trial: Trial, images: Dataset, folder: Path) -> None:
-    """The life of a process: one run, and word of it."""
+def _begin() -> None:
+    """Begin the life of a process of a search: it ends with the one that leads."""
     begin_helper()
     # Ended so, it still removes a file that it has only half written.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        connection.send(_outcome(connection, trial, images, folder))
-    except BrokenPipeError:
-        sys.exit(1)                 # nobody listens any more
-
-
-def _outcome(connection: Connection, trial: Trial, images: Dataset, folder: Path
-             ) -> tuple[str, Any]:
-    """("done", the result of the run) or ("failed", the error that stopped it)."""
-    try:
-        return "done", run_team(1, train_trial, trial, images, folder,
-                                lambda epochs: connection.send(("epochs", epochs)))
-    except BrokenPipeError:
-        raise
-    except (DataError, OSError, MemoryError) as error:
-        return "failed", error
 
 
 def _end_with_parent() -> None:
     """End this process when the one that leads the search has gone."""
-    wait([multiprocessing.parent_process().sentinel])
+    connection.wait([multiprocessing.parent_process().sentinel])
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def train_all(trials: Sequence[Trial], images: Dataset, folder: Path, at_once: int,
-              show: Callable[[dict[str, int]], None],
-              done: Callable[[Trial, dict], None]) -> None:
-    """Train all these runs, at most `at_once` at a time.
+@lru_cache(maxsize=1)
+def _images_in(folder: str, limit: int) -> Dataset:
+    """Return the training images of a search; each process reads them once."""
+    images, = data_loader.load(folder, parts=("train",))
+    return images.head(limit) if limit else images
 
-    done(trial, result) is called as each ends, and show({name: epochs done}) whenever
-    one of those under way has got on.  Whatever ends this ends the processes too.
-    Raises what stopped a run, DataError or OSError; WorkerError where a process was
-    ended from outside.
+
+def _work(trial: Trial, data: str, folder: Path) -> str:
+    """Train a run in a process of the pool."""
+    try:
+        images = _images_in(data, trial.settings["limit"])
+        return run_team(1, train_trial, trial, images, folder)
+    except SystemExit:      # SIGTERM; the pool would go on with the next run
+        os._exit(1)
+
+
+def train_all(trials: Sequence[Trial], data: str, folder: Path, at_once: int,
+              done: Callable[[Trial, dict], None], look: Callable[[], None]) -> None:
+    """Train all these runs on the images in `data`, at most `at_once` at a time.
+
+    done(trial, result) is called as each ends, and look() once a second meanwhile.
+    Whatever ends this ends the processes too.  Raises what stopped a run, DataError or
+    OSError; WorkerError where a process was ended from outside.
     """
-    waiting, jobs = list(reversed(trials)), {}
+    others, jobs = set(multiprocessing.active_children()), {}
+    size = min(at_once, max(1, len(trials)), 61)        # 61: all that Windows allows
+    pool = ProcessPoolExecutor(size, initializer=_begin)
     try:
-        while waiting or jobs:
-            while waiting and len(jobs) < at_once:
-                with ctrl_c_later():
-                    job = _Job(waiting.pop(), images, folder)
-                    jobs[job.connection] = job
-            show({job.trial.name: job.epochs for job in jobs.values()})
-            for connection in wait(list(jobs)):
-                word, value = _hear(jobs[connection])
-                if word == "epochs":
-                    jobs[connection].epochs = value
-                else:
-                    job = jobs.pop(connection)
-                    job.end()
-                    done(job.trial, value)
+        with ctrl_c_later():
+            for trial in trials:
+                jobs[pool.submit(_work, trial, data, folder / trial.name)] = trial
+        waiting = set(jobs)
+        while waiting:
+            ended, waiting = wait(waiting, 1, FIRST_COMPLETED)
+            for job in sorted(ended, key=lambda job: jobs[job].name):
+                why = job.result()
+                done(jobs[job], {"outcome": "diverged", "why": why} if why
+                     else result_in(folder / jobs[job].name))
+            look()
+    except BrokenProcessPool:
+        raise WorkerError("the process of a run has ended early") from None
     finally:
-        for act in (_Job.stop, _Job.end):
-            for job in jobs.values():
-                act(job)
-
-
-def _hear(job: _Job) -> tuple[str, Any]:
-    """What the process of a job has to tell."""
-    try:
-        word, value = job.connection.recv()
-    except EOFError:
-        raise WorkerError(f"the process of {job.trial.name} has ended early") from None
-    if word == "failed":
-        raise value
-    return word, value
+        if not all(map(Future.done, jobs)):
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+        pool.shutdown()
 
 
 # ---------------------------------------------------------------------------
@@ -356,7 +314,7 @@ def _hear(job: _Job) -> tuple[str, Any]:
 # ---------------------------------------------------------------------------
 
 def fold_rows(plan: Plan, results: Mapping[str, dict]) -> list[dict]:
-    """A row for each fold of each combination: what was varied, and its result."""
+    """Return a row for each fold of each combination: its settings, its result."""
     chosen = plan.combinations
     return [{**({"number": trial.number} if plan.grid else {}),
              **chosen[trial.number - 1], "fold": trial.fold, **results[trial.name]}
@@ -364,7 +322,7 @@ def fold_rows(plan: Plan, results: Mapping[str, dict]) -> list[dict]:
 
 
 def grid_rows(plan: Plan, results: Mapping[str, dict]) -> list[dict]:
-    """A row for each combination: what was varied, and its result.
+    """Return a row for each combination: its settings, its result.
 
     Over folds it is the mean, with the standard `deviation` of the accuracies, and the
     sum of the seconds.
@@ -380,45 +338,36 @@ def _over_folds(results: list[dict]) -> dict[str, Any]:
     diverged = [result for result in results if result["outcome"] == "diverged"]
     if diverged or len(results) == 1:
         return (diverged or results)[0]
-
-    return {"epochs_run": results[0]["epochs_run"], "epoch": results[0]["epoch"],
-            "validation_accuracy": mean_accuracy(results),
-            "deviation": deviation(results),
-            "validation_loss": _mean([row["validation_loss"] for row in results]),
-            "seconds": round(math.fsum(row["seconds"] for row in results), 3),
-            "outcome": "done"}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+    mean, deviation = mean_and_deviation(results)
+    return {"outcome": "done", "epochs_run": results[0]["epochs_run"],
+            "epoch": results[0]["epoch"], "validation_accuracy": mean,
+            "deviation": deviation,
+            "validation_loss": fmean(row["validation_loss"] for row in results),
+            "seconds": round(math.fsum(row["seconds"] for row in results), 3)}
 
 
-def mean_accuracy(rows: Rows) -> float:
-    """The mean of their accuracies."""
-    return _mean([row["validation_accuracy"] for row in rows])
-
-
-def deviation(rows: Rows) -> float:
-    """Their standard deviation, sqrt(sum (accuracy_i - mean)^2 / (k - 1))."""
-    mean = mean_accuracy(rows)
-    return math.sqrt(math.fsum((row["validation_accuracy"] - mean) ** 2
-                               for row in rows) / (len(rows) - 1))
+def mean_and_deviation(rows: Rows) -> tuple[float, float]:
+    """Return mean and standard deviation of their accuracies."""
+    accuracies = [row["validation_accuracy"] for row in rows]
+    return fmean(accuracies), stdev(accuracies)
 
 
 def summed_up(plan: Plan, rows: Rows) -> tuple[Survey, dict[str, Any]] | None:
-    """(what a grid found, the best combination by the mean over its seeds).
+    """Return (what a grid found, the best combination by the mean over its seeds).
 
     What diverged with any seed is left out; None where nothing is left.
     """
     names = [name for name in plan.grid if name != "seed"] or ["seed"]
-    groups: dict[tuple, list] = {}
-    for row in rows:
-        groups.setdefault(tuple(value_text(name, row[name]) for name in names),
-                          []).append(row)
-    sound = [group for group in groups.values()
-             if all(row["outcome"] == "done" for row in group)]
+    varied = [name for name in names if len(plan.grid[name]) > 1] or names[:1]
+
+    def key(row: Mapping[str, Any]) -> dict[str, str]:
+        """The values that are varied, as text."""
+        return {name: value_text(name, row[name]) for name in varied}
+
+    diverged = [key(row) for row in rows if row["outcome"] == "diverged"]
+    sound = [row for row in rows if key(row) not in diverged]
     if not sound:
         return None
-    best = max(sound, key=mean_accuracy)[0]
-    varied = [name for name in names if len(plan.grid[name]) > 1] or names[:1]
-    return survey([row for group in sound for row in group], varied), {name: best[name] for name in plan.grid}
+    found = survey(sound, varied)
+    best = next(row for row in sound if key(row) == found.best)
+    return found, {name: best[name] for name in plan.grid}

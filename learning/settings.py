@@ -204,9 +204,15 @@ def check_effects(settings: Mapping[str, Any], given: Collection[str],
                                   f"expected {option(other)} to be {kind.expected}")
 
 
-def with_new_names(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was read from a file, with the names that settings have today."""
-    return {_NEW_NAMES.get(name, name): value for name, value in saved.items()}
+def with_new_names(saved: Any) -> Any:
+    """Return an object or a list of names, as read from a file, with the names that
+    settings have today."""
+    if isinstance(saved, dict):
+        return {_NEW_NAMES.get(name, name): value for name, value in saved.items()}
+    if isinstance(saved, list):
+        return [_NEW_NAMES.get(name, name) if isinstance(name, str) else name
+                for name in saved]
+    return saved
 
 
 def check_settings(saved: Mapping[str, Any]) -> None:

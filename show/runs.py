@@ -2,10 +2,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Mapping
+from pathlib import Path
+from typing import Any, Callable, Mapping
 
-from learning.checkpoint import RunState, best_row, is_over, judged_by
-from learning.search import Plan, Rows, Trial
+from errors import OptionError
+from learning.checkpoint import (RunState, best_row, is_over, judged_by, shown_path,
+                                 write_rows)
+from learning.search import (FOLDS, GRID, Plan, Rows, Trial, fold_rows, grid_rows,
+                             mean_and_deviation, summed_up)
 from learning.settings import in_words, plain, value_text
 from learning.survey import Survey
 from learning.training import Listener
@@ -102,10 +106,10 @@ def trial_line(plan: Plan, trial: Trial, result: Mapping[str, Any]) -> str:
                        f"epoch {result['epoch']}", f"{result['seconds']:.1f} s"])
 
 
-def under_way(done: int, plan: Plan, epochs: Mapping[str, int]) -> str:
-    """How far a search is, for a live line."""
+def under_way(plan: Plan, results: Mapping[str, dict], epochs: Mapping[str, int]) -> str:
+    """The progress of a search, for a live line."""
     running = ", ".join(f"{name} ({count})" for name, count in epochs.items())
-    return f"{done}/{len(plan.trials)} runs done; epochs of those under way: {running}"
+    return f"{len(results)}/{len(plan.trials)} runs done; epochs of those under way: {running}"
 
 
 def fold_lines(plan: Plan, rows: Rows) -> list[str]:
@@ -147,3 +151,44 @@ def grid_lines(found: Survey) -> list[str]:
     return [f"{plain(found.score)}, %; down: {first}, across: {second[0]}"
             + f"; {over(found)}" * bool(found.others), "", *table(rows), "",
             best_line(found)]
+
+
+def report_folds(plan: Plan, results: dict[str, dict], folder: Path) -> None:
+    """Write the table of all folds; where there is no grid, print what they say."""
+    rows = fold_rows(plan, results)
+    write_rows(folder / FOLDS, rows)
+    if plan.grid:
+        return
+    diverged = [row for row in rows if row["outcome"] == "diverged"]
+    if diverged:
+        raise OptionError(f"training diverged in {len(diverged)} of {plan.folds} folds "
+                          f"({diverged[0]['why']}): expected the loss to fall; lower "
+                          "--learning-rate")
+    mean, deviation = mean_and_deviation(rows)
+    print(f"\nMean of {plan.folds} folds: {mean:.2%}, standard deviation "
+          f"{100 * deviation:.2f} points\nTable: {shown_path(folder / FOLDS)}")
+
+
+def report_grid(plan: Plan, results: dict[str, dict], folder: Path,
+                draw: Callable[[Path, Survey], list[str]] | None) -> dict[str, Any]:
+    """Write, print and draw the table of all combinations; return the best one."""
+    rows = grid_rows(plan, results)
+    write_rows(folder / GRID, rows)
+    found = summed_up(plan, rows)
+    if found is None:
+        raise OptionError(f"training diverged in all of {len(rows)} combinations: "
+                          "expected the loss to fall; lower --learning-rate")
+    if plan.folds:
+        print("", *fold_lines(plan, rows), sep="\n")
+    print("", *grid_lines(found[0]), "", sep="\n")
+    diverged = sum(row["outcome"] == "diverged" for row in rows)
+    if diverged:
+        print(f"Not in it: {diverged} of {len(rows)} combinations, which diverged")
+    tables = [GRID] + [FOLDS] * bool(plan.folds)
+    print("Table:", ", ".join(shown_path(folder / name) for name in tables))
+    if draw:
+        try:
+            print("Picture:", *draw(folder, found[0]))
+        except ImportError as error:
+            print(f"No picture drawn: {error}")
+    return found[1]

@@ -251,7 +251,8 @@ def rows_of_search(*settings):
 
 
 def test_a_search_over_two_settings_is_a_map_with_the_best_framed(drawn, tmp_path):
-    found = survey(rows_of_search((64, 1, 0), (64, 2, 0), (128, 1, 5), (64, 1, 9)))
+    found = survey(rows_of_search((64, 1, 0), (64, 2, 0), (128, 1, 5), (64, 1, 9)),
+                   ["hidden", "rate", "dropout"])
     figure = figures.search_map(found, "Search x")
     axes, scale = figure.axes
     assert texts(axes) == ["7.40", "6.60", "13.40\nbest", "diverged"]
@@ -265,7 +266,7 @@ def test_a_search_over_two_settings_is_a_map_with_the_best_framed(drawn, tmp_pat
 
 @pytest.mark.parametrize("hidden", [[64], [64, 128, 32]])
 def test_a_search_over_one_setting_is_a_map_of_one_row(drawn, hidden):
-    found = survey(rows_of_search(*((units, 1) for units in hidden)))
+    found = survey(rows_of_search(*((units, 1) for units in hidden)), ["hidden"])
     axes = figures.search_map(found, "Search x").axes[0]
     assert labels_of(axes.get_xticklabels()) == [str(n) for n in sorted(hidden)]
     assert labels_of(axes.get_yticklabels()) == []
@@ -308,7 +309,7 @@ def test_a_model_is_drawn_and_says_how_far_it_is(drawn, tmp_path, good_report,
 
 
 def test_a_search_is_drawn_into_its_folder(drawn, tmp_path):
-    found = survey(rows_of_search((64, 1), (32, 1)))
+    found = survey(rows_of_search((64, 1), (32, 1)), ["hidden"])
     assert figures.draw_search(tmp_path, found) == ["heatmap.png"]
     assert min(size_of(tmp_path / "heatmap.png")) > 200
 
