@@ -1,6 +1,4 @@
 """runs: what a search found, as a table and in words."""
-import pytest
-
 from learning.survey import survey
 from show.runs import grid_lines
 
