@@ -79,7 +79,8 @@ def add_more(source: Callable, form: Callable) -> None:
          help="with --image: print each digit as the network sees it")
     form("--shift", type=whole(1, 27), metavar="N",
          help="with --test: accuracy on images moved by 0, 1, ... N pixels")
-    form("--json", action="store_true", help="one object a picture and line")
+    form("--json", action="store_true", help="one object a picture and line, with the "
+         "models that answer")
     form("--pictures", type=path_name, metavar="DIR", help="draw what the model has "
          "learnt and how it does on the test set, alone or with --test; takes minutes, "
          "needs matplotlib")
