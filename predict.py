@@ -43,7 +43,7 @@ examples:
 
 
 def build_parser() -> Parser:
-    """Return the parser of the command's options."""
+    """Return the parser of the options."""
     parser = Parser(prog="predict.py", epilog=EXAMPLES, usage="%(prog)s "
                     "(--index N | --image FILE... | --test | --draw | --pictures DIR) "
                     "[more options]",
@@ -59,18 +59,13 @@ def build_parser() -> Parser:
     only.add_argument("--test", action="store_true", help="the whole test set")
     only.add_argument("--draw", action="store_true",
                       help="what you draw on a page in the browser, until Ctrl-C")
-    add_more(parser.add_argument_group("with which model and data").add_argument,
-             parser.add_argument_group("in what form").add_argument)
-    return parser
-
-
-def add_more(source: Callable, form: Callable) -> None:
-    """Add the options that say with which model, and in which form."""
+    source = parser.add_argument_group("with which model and data").add_argument
     source("--model", type=path_name, nargs="+", metavar="FILE", help="model.npz of a "
            "run, or several, whose answers are averaged (default: the newest in runs/, "
            "else data/model.npz)")
     source("--data", type=path_name, metavar="DIR", help="folder with the four IDX "
            "files, or a .csv file (default: $MNIST_DIR, else data/mnist)")
+    form = parser.add_argument_group("in what form").add_argument
     form("--explain", action="store_true", help="with --index or --image: the way "
          "through the network and back in numbers and shapes")
     form("--unit", type=whole(0), metavar="N", help="with --explain: write out "
@@ -88,29 +83,32 @@ def add_more(source: Callable, form: Callable) -> None:
          help="with --draw: the page's port (default: any that is free)")
     form("--no-browser", action="store_true",
          help="with --draw: print the page's address, open nothing")
+    return parser
 
 
-def find_conflict(options: argparse.Namespace) -> str:
-    """Return why options make no sense together, else an empty text."""
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options; OptionError where they make no sense together."""
+    parser = build_parser()
+    options = parser.parse_args(argv)
     given = {name for name, value in vars(options).items()
              if value is not None and value is not False}
     if not given & {"index", "image", "test", "draw", "pictures"}:
-        return "expected one of --index, --image, --test, --draw, --pictures"
-    needs = {"explain": ["index", "image"], "unit": ["explain"], "show": ["image"],
-             "shift": ["test"], "port": ["draw"], "no_browser": ["draw"],
-             "data": ["index", "test", "pictures"]}
-    for name, others in needs.items():
+        parser.error("expected one of --index, --image, --test, --draw, --pictures")
+    for name, others in {
+            "explain": ["index", "image"], "unit": ["explain"], "show": ["image"],
+            "shift": ["test"], "port": ["draw"], "no_browser": ["draw"],
+            "data": ["index", "test", "pictures"]}.items():
         if name in given and not given & set(others):
-            return f"{option(name)} goes with {' or '.join(map(option, others))} only"
+            parser.error(f"{option(name)} goes with "
+                         f"{' or '.join(map(option, others))} only")
     for name, others in {"json": ["explain", "show", "draw", "pictures"],
                          "pictures": ["index", "image", "draw", "shift"]}.items():
-        for other in others:
-            if {name, other} <= given:
-                return f"{option(name)} does not go with {option(other)}"
-    for name in ("explain", "draw", "pictures"):
-        if name in given and len(options.model or []) > 1:
-            return f"{option(name)} takes one model, found {len(options.model)}"
-    return ""
+        for other in given & set(others) if name in given else ():
+            parser.error(f"{option(name)} does not go with {option(other)}")
+    for name in {"explain", "draw", "pictures"} & given:
+        if len(options.model or []) > 1:
+            parser.error(f"{option(name)} takes one model, found {len(options.model)}")
+    return options
 
 
 # ---------------------------------------------------------------------------
@@ -233,7 +231,8 @@ def draw_pictures(folder: Path, model: Model, test: Dataset, evaluation: Evaluat
     from show import embedding, figures
     live = LiveLine()
     try:
-        names = figures.draw_model(folder, model, test, evaluation, live.show)
+        names = figures.draw_model(folder, model, test, evaluation,
+                                   progress=live.show)
         names += embedding.draw_hidden_layer(
             folder, model, test, figures.foot_of(model, evaluation, test), live.show)
     except ImportError as error:
@@ -287,16 +286,6 @@ def run(options: argparse.Namespace) -> int:
     else:
         show_test(ensemble, test, options)
     return 0
-
-
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options; OptionError where they make no sense together."""
-    parser = build_parser()
-    options = parser.parse_args(argv)
-    conflict = find_conflict(options)
-    if conflict:
-        parser.error(conflict)
-    return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -26,6 +26,7 @@ from engine.team import WorkerError, check_workers, default_workers, run_team
 from errors import DataError, OptionError
 from learning.checkpoint import (MODEL, RUNS, RunState, best_row, load_checkpoint,
                                  shown_path)
+from learning.models import Model
 from learning.search import (PLAN, Plan, Trial, done_before, epochs_under_way,
                              parse_grid, train_all)
 from learning.kinds import whole
@@ -219,7 +220,8 @@ def finish(found: Evaluation, test: Dataset, folder: Path, settings: dict,
     print(f"Model: {model}")
     if not options.no_plots:
         try:
-            names = figures.draw_run(folder, history, found, test)
+            names = figures.draw_model(folder, Model.load(folder / MODEL), test, found,
+                                       history)
             print(f"Pictures: {', '.join(names)}")
         except ImportError as error:
             print(f"No pictures drawn: {error}")

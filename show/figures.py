@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 from data_loader import Dataset
-from learning.checkpoint import MODEL, best_row, judged_by, shown_path
+from learning.checkpoint import best_row, judged_by, shown_path
 from learning.models import Model
 from learning.settings import plain
 from learning.survey import Survey
@@ -169,7 +169,8 @@ def confusion_matrix(evaluation: Evaluation, test: Dataset, foot: str) -> Figure
                 vmax=most)
     heads = [side + 0.4 + 1.4 * j for j in range(3)]
     for i, (row, scores) in enumerate(zip(counts, class_scores(counts))):
-        texts = [*(str(n or "") for n in row), *(f"{score:.1%}" for score in scores)]
+        texts = [*(str(n or "") for n in row),
+                 *(f"{score:.1%}" for score in scores.values())]
         for j, (x, text) in enumerate(zip([*range(side), *heads], texts)):
             axes.text(x, i, text, ha="center", va="center", fontsize=9,
                       fontweight="bold" if i == j else "normal")
@@ -350,27 +351,18 @@ def foot_of(model: Model, evaluation: Evaluation, test: Dataset) -> str:
             + accuracy_text(evaluation.accuracy, len(test), test.name))
 
 
-def draw_run(folder: Path, history: History, evaluation: Evaluation, test: Dataset
-             ) -> list[str]:
-    """Draw the pictures of a finished run into its folder; returns the files' names."""
-    model = Model.load(folder / MODEL)
-    foot = foot_of(model, evaluation, test)
-    return draw_all(folder, {
-        "curves.png": lambda: training_curves(history, foot),
-        "confusion.png": lambda: confusion_matrix(evaluation, test, foot),
-        "errors.png": lambda: worst_errors(evaluation, test, foot),
-        "weights.png": lambda: weight_tiles(model, test.width, foot)})
-
-
 def draw_model(folder: Path, model: Model, test: Dataset, evaluation: Evaluation,
-               progress: Progress = lambda text: None) -> list[str]:
-    """Draw the pictures of a trained model into a folder; returns the files' names.
+               history: History = (), progress: Progress = lambda text: None
+               ) -> list[str]:
+    """Draw the pictures of a trained model into a folder, those of its training too if
+    its history is given; returns the files' names.
 
     `progress` is told in words what is under way.
     """
     foot = foot_of(model, evaluation, test)
+    curves = {"curves.png": lambda: training_curves(history, foot)} if history else {}
     return draw_all(folder, {
-        "confusion.png": lambda: confusion_matrix(evaluation, test, foot),
+        **curves, "confusion.png": lambda: confusion_matrix(evaluation, test, foot),
         "errors.png": lambda: worst_errors(evaluation, test, foot),
         "right_and_wrong.png": lambda: right_and_wrong(evaluation, test, foot),
         "weights.png": lambda: weight_tiles(model, test.width, foot)}, progress)

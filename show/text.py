@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from itertools import zip_longest
-from typing import Any, Iterator, NamedTuple, Sequence, TextIO
+from typing import Any, Iterator, Sequence
 
 from data_loader import Dataset
 from learning.checkpoint import shown_path
@@ -22,11 +22,10 @@ _BLOCKS, _ASCII = " ░▒▓█", " .:*#"
 # Tables and pictures
 # ---------------------------------------------------------------------------
 
-def can_print(characters: str, stream: TextIO | None = None) -> bool:
-    """Return True if the encoding of a stream (stdout unless given) has them all."""
-    stream = sys.stdout if stream is None else stream
+def can_print(characters: str) -> bool:
+    """Return True if the encoding of stdout has them all."""
     try:
-        characters.encode(stream.encoding or "ascii")
+        characters.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return False
     return True
@@ -206,15 +205,7 @@ def image_object(outputs: Sequence[float], names: Sequence[str],
 # A test set
 # ---------------------------------------------------------------------------
 
-class Scores(NamedTuple):
-    """Precision, recall and F1 of one class, each 0..1."""
-
-    precision: float
-    recall: float
-    f1: float
-
-
-def class_scores(counts: Sequence[Sequence[int]]) -> list[Scores]:
+def class_scores(counts: Sequence[Sequence[int]]) -> list[dict[str, float]]:
     """Return the scores of each class, from the counts of the confusion matrix.
 
         precision = correct / predicted     of those predicted as the class
@@ -224,13 +215,14 @@ def class_scores(counts: Sequence[Sequence[int]]) -> list[Scores]:
     (van Rijsbergen 1979.)  0 / 0 counts as 0: the precision of a class that is never
     predicted, the recall of one that is absent, the F1 of one that is both.
 
-    >>> class_scores([[1, 1], [0, 2]])[0]
-    Scores(precision=1.0, recall=0.5, f1=0.6666666666666666)
+    >>> class_scores([[3, 1], [3, 2]])[0]
+    {'precision': 0.5, 'recall': 0.75, 'f1': 0.6}
     """
     predicted, present = map(sum, zip(*counts)), map(sum, counts)
-    return [Scores(correct / (p or 1), correct / (q or 1), 2 * correct / (p + q or 1))
-            for correct, p, q in zip((row[i] for i, row in enumerate(counts)),
-                                     predicted, present)]
+    correct = (row[i] for i, row in enumerate(counts))
+    return [{"precision": n / (p or 1), "recall": n / (q or 1),
+             "f1": 2 * n / (p + q or 1)}
+            for n, p, q in zip(correct, predicted, present)]
 
 
 def accuracy_text(accuracy: float, images: int, data: str) -> str:
@@ -260,7 +252,7 @@ def evaluation_lines(evaluation: Evaluation, test: Dataset, columns: int
     rows = [["", "images", "correct", "precision", "recall", "F1"]]
     for i, scores in enumerate(class_scores(counts)):
         rows.append([names[i], sum(counts[i]), counts[i][i],
-                     *(f"{score:.2%}" for score in scores)])
+                     *(f"{score:.2%}" for score in scores.values())])
     yield from table(rows)
     worst = evaluation.worst_errors(WORST)
     if worst:
@@ -285,7 +277,7 @@ def evaluation_object(evaluation: Evaluation, test: Dataset, models: Sequence[Mo
     """Return the object of --test --json, with the confusion matrix and all classes."""
     counts = evaluation.confusion()
     classes = [{"name": test.class_names[i], "images": sum(row), "right": row[i],
-                **scores._asdict()}
+                **scores}
                for i, (row, scores) in enumerate(zip(counts, class_scores(counts)))]
     return {"data": test.name, "models": list(map(model_object, models)),
             "images": len(test), "right": evaluation.correct,

@@ -673,7 +673,7 @@ def test_pictures_are_drawn_into_a_new_folder(ask, few, tmp_path, monkeypatch):
     code, out, err = ask("--pictures", str(folder), data=few)
     assert (code, err) == (0, "") and "confident errors" not in out
     assert "a.png, b.png" in out and str(folder) in out
-    place, model, test, report, _ = draw.call_args[0]
+    place, model, test, report = draw.call_args[0]
     assert (place, model.network.sizes, model.levels) == (folder, [784, 16, 10], 4)
     assert report.labels == test.labels and len(report.outputs) == 150
     assert f"{report.accuracy:.2%} of the 150 test images" in pages.call_args[0][3]

@@ -278,34 +278,32 @@ def test_a_search_over_one_setting_is_a_map_of_one_row(drawn, hidden):
 
 # --- whole sets
 
-def test_each_sheet_of_a_run_names_the_model_and_its_accuracy(
+def test_each_sheet_of_a_model_names_it_and_its_accuracy(
         drawn, tmp_path, good_report, test_set, monkeypatch):
-    model, sheets = a_model([36, 4, 3]), []
-    model.network.save(tmp_path / "model.npz", {"class_names": NAMES})
-    monkeypatch.chdir(tmp_path)
-    draw = figures.new_figure
+    sheets, said, draw = [], [], figures.new_figure
 
     def spy(*arguments):
         sheets.append(draw(*arguments))
         return sheets[-1]
 
     monkeypatch.setattr(figures, "new_figure", spy)
-    names = figures.draw_run(tmp_path, history(2), good_report, test_set)
-    assert names == ["curves.png", "confusion.png", "errors.png", "weights.png"]
-    assert all(min(size_of(tmp_path / name)) > 200 for name in names)
-    assert {sheet.get_supxlabel().replace("\n", " ") for sheet in sheets} == {
-        "Model model.npz: 96.67% of the 60 test images of tiny classified correctly"}
-    assert len(sheets) == 4
+    names = figures.draw_model(tmp_path / "new", a_model([36, 4, 3]), test_set,
+                               good_report, history(2), said.append)
+    assert names == ["curves.png", "confusion.png", "errors.png", "right_and_wrong.png",
+                     "weights.png"]
+    assert all(min(size_of(tmp_path / "new" / name)) > 200 for name in names)
+    assert said == [f"Drawing {name} ..." for name in names]
+    assert [sheet.get_supxlabel().replace("\n", " ") for sheet in sheets] == 5 * [
+        "Model runs/x-1/model.npz: 96.67% of the 60 test images of tiny classified "
+        "correctly"]
 
 
-def test_a_model_is_drawn_and_says_how_far_it_is(drawn, tmp_path, good_report,
-                                                 test_set):
-    said = []
-    names = figures.draw_model(tmp_path, a_model([36, 4, 3]), test_set, good_report,
-                               said.append)
+def test_without_a_history_there_are_no_curves(tmp_path, good_report, test_set,
+                                               monkeypatch):
+    monkeypatch.setattr(figures, "draw_all", lambda folder, pictures, _: list(pictures))
+    names = figures.draw_model(tmp_path, a_model([36, 4, 3]), test_set, good_report)
     assert names == ["confusion.png", "errors.png", "right_and_wrong.png",
                      "weights.png"]
-    assert said == [f"Drawing {name} ..." for name in names]
 
 
 def test_a_search_is_drawn_into_its_folder(drawn, tmp_path):

@@ -9,7 +9,7 @@ from show.text import class_scores, picture, weight_lines
 # --- scores of each class
 
 def test_precision_recall_and_f1_by_hand():
-    scores = class_scores([[8, 2], [4, 6]])
+    scores = [tuple(found.values()) for found in class_scores([[8, 2], [4, 6]])]
     assert scores[0] == pytest.approx((8 / 12, 8 / 10, 16 / 22))
     assert scores[1] == pytest.approx((6 / 8, 6 / 10, 12 / 18))
     for precision, recall, f1 in scores:
@@ -19,7 +19,8 @@ def test_precision_recall_and_f1_by_hand():
 def test_classes_never_predicted_absent_or_always_wrong():
     """0 is predicted as 1, 1 is correct, 2 is neither there nor predicted, 3 is absent.
     """
-    scores = class_scores([[0, 3, 0, 0], [0, 5, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]])
+    counts = [[0, 3, 0, 0], [0, 5, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
+    scores = [tuple(found.values()) for found in class_scores(counts)]
     assert scores[0] == scores[2] == scores[3] == (0, 0, 0)
     assert scores[1] == pytest.approx((5 / 8, 5 / 6, 10 / 14))
 
@@ -27,7 +28,7 @@ def test_classes_never_predicted_absent_or_always_wrong():
 def test_the_scores_agree_with_the_accuracy():
     """Weighted by the images of each class, recall is accuracy."""
     counts = [[5, 1, 0], [2, 7, 1], [0, 0, 4]]
-    found = sum(scores.recall * sum(row)
+    found = sum(scores["recall"] * sum(row)
                 for scores, row in zip(class_scores(counts), counts)) / 20
     assert found == pytest.approx((5 + 7 + 4) / 20)
 
