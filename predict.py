@@ -22,7 +22,7 @@ from my_math import argmax
 from network import Evaluation
 from show.console import LiveLine, Parser, load_data, path_name, run_command
 from show.text import (bar_lines, evaluation_lines, evaluation_object, framed,
-                       image_object, models_text, picture, row_lines, shift_lines,
+                       image_object, model_text, models_text, picture, row_lines, shift_lines,
                        shift_object)
 
 SIDE = 28           # pixels of a side of what a picture is turned into
@@ -61,8 +61,8 @@ def build_parser() -> Parser:
                       help="what you draw on a page in the browser, until Ctrl-C")
     source = parser.add_argument_group("with which model and data").add_argument
     source("--model", type=path_name, nargs="+", metavar="FILE", help="model.npz of a "
-           "run, or several, whose answers are averaged (default: the newest in runs/, "
-           "else data/model.npz)")
+           "run, or several, whose outputs are averaged (default: the newest in runs/ "
+           "if it was trained on all of the same data, else data/model.npz)")
     source("--data", type=path_name, metavar="DIR", help="folder with the four IDX "
            "files, or a .csv file (default: $MNIST_DIR, else data/mnist)")
     form = parser.add_argument_group("in what form").add_argument
@@ -270,14 +270,26 @@ def serve(ensemble: Ensemble, options: argparse.Namespace) -> int:
     return 0
 
 
+def load_models(options: argparse.Namespace, data: str = "") -> Ensemble:
+    """Return the models that are named, else the one for this data set."""
+    if options.model:
+        return Ensemble.load(options.model)
+    model, passed_over = find_model(data)
+    if passed_over:
+        print(f"Not taken, as it was not trained on all of {data or model.data}: "
+              f"{model_text(passed_over)}; --model takes it", file=sys.stderr)
+    return Ensemble([model])
+
+
 def run(options: argparse.Namespace) -> int:
     """Answer as the options ask; returns the exit code."""
-    ensemble = Ensemble.load(options.model or [find_model()])
     if options.draw or options.image:
+        ensemble = load_models(options)
         ensemble.check_form((SIDE * SIDE, len(ensemble.names)),
                             f"for pictures of {SIDE} x {SIDE} pixels")
         return (serve if options.draw else show_files)(ensemble, options)
     test, = load_data(options.data, parts=("t10k",))
+    ensemble = load_models(options, test.name)
     test = ensemble.named(test)
     if options.index is not None:
         show_index(ensemble, test, options)

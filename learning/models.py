@@ -23,17 +23,6 @@ SHIPPED_MODEL = Path(__file__).resolve().parent.parent / "data" / MODEL
 Progress = Callable[[int], None]      # called with the number of images read so far
 
 
-def find_model() -> Path:
-    """The model of the newest run, else the shipped one; DataError where none is."""
-    models = sorted(RUNS.glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime)
-    if models:
-        return models[-1]
-    if SHIPPED_MODEL.exists():
-        return SHIPPED_MODEL
-    raise DataError(RUNS, "no trained model", f"a run with a {MODEL}",
-                    "make one with: python train.py")
-
-
 class PackedInput:
     """The first layer in packed rows, its sums as floats: Z = X W + b, only forward.
 
@@ -153,6 +142,27 @@ class Model(NamedTuple):
         if self.form != form:
             raise DataError(self.path, "a model of {} inputs and {} classes".format(
                 *self.form), f"{form[0]} and {form[1]} {of_what}")
+
+
+def find_model(data: str = "") -> tuple[Model, Model | None]:
+    """Return the model to take where none is named, and one passed over for it, if any.
+
+    That of the newest run is taken where it was trained on all of the data set that is
+    read - for pictures, of the one that the shipped model was trained on.
+    """
+    newest = max(RUNS.glob(f"*/{MODEL}"), key=lambda path: path.stat().st_mtime,
+                 default=None)
+    run = Model.load(newest) if newest else None
+    if run and data and (run.data, run.limit) == (data, 0):
+        return run, None
+    if SHIPPED_MODEL.exists():
+        shipped = Model.load(SHIPPED_MODEL)
+        if data or not run or (run.data, run.limit) != (shipped.data, 0):
+            return shipped, run
+    if run:
+        return run, None
+    raise DataError(RUNS, "no trained model", f"a run with a {MODEL}",
+                    "make one with: python train.py")
 
 
 def quantized(image: bytes, levels: int) -> bytes:

@@ -256,13 +256,58 @@ def test_without_any_model_it_says_how_to_get_one(tmp_path, monkeypatch, capsys)
     assert "python train.py" in err and err.count("\n") == 1
 
 
-def test_newest_run_is_used(tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "RUNS", tmp_path)
-    for age, name in enumerate(["old-1", "new-1"]):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.npz").write_bytes(b"")
-        os.utime(tmp_path / name / "model.npz", (age, age))
-    assert models.find_model() == tmp_path / "new-1" / "model.npz"
+@pytest.fixture
+def runs(tmp_path, monkeypatch, rng):
+    """runs({name: (data set, limit)}) makes models of runs, each newer than the last."""
+    def make(trained):
+        monkeypatch.setattr(models, "RUNS", tmp_path)
+        history = [{"test_accuracy": 0.5}]
+        for age, (name, (data, limit)) in enumerate(trained.items()):
+            (tmp_path / name).mkdir()
+            path = tmp_path / name / "model.npz"
+            Network([784, 10], rng=rng).save(path, {
+                "data": data, "limit": limit, "history": history, "patience": 0})
+            os.utime(path, (age, age))
+        return tmp_path
+    return make
+
+
+@pytest.mark.parametrize("data, taken", [
+    ("sample (synthetic digits)", True), ("MNIST", False), ("", False)])
+def test_the_newest_run_is_taken_where_its_data_fits(data, taken, runs):
+    folder = runs({"a-1": ("MNIST", 0), "b-1": ("sample (synthetic digits)", 0)})
+    model, passed_over = models.find_model(data)
+    paths = [folder / "b-1" / "model.npz", models.SHIPPED_MODEL]
+    assert model.path == paths[not taken]
+    assert (passed_over and passed_over.path) == (None if taken else paths[0])
+
+
+@pytest.mark.parametrize("data, limit, taken", [
+    ("MNIST", 0, True), ("MNIST", 500, False), ("sample", 0, False), (None, 0, False)])
+def test_pictures_are_read_by_a_run_on_what_the_shipped_model_knows(data, limit, taken,
+                                                                    runs):
+    folder = runs({"a-1": (data, limit)})
+    model, _ = models.find_model()
+    assert (model.path == folder / "a-1" / "model.npz") == taken
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_toy_run_never_takes_the_place_of_the_shipped_model_in_silence(
+        form, runs, capsys):
+    runs({"toy-1": ("sample (synthetic digits)", 300)})
+    assert predict.main(["--index", "3", "--data", SAMPLE, *form]) == 0
+    out, err = capsys.readouterr()
+    assert ("data/model.npz" in out or str(models.SHIPPED_MODEL) in out)
+    assert "toy-1" not in out and err.count("\n") == 1
+    assert "Not taken, as it was not trained on all of sample (synthetic digits): " in err
+    assert "toy-1" in err and "--model takes it" in err
+
+
+def test_without_the_shipped_model_the_newest_run_is_taken(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "SHIPPED_MODEL", tmp_path / "none.npz")
+    folder = runs({"toy-1": ("sample", 300)})
+    model, passed_over = models.find_model("MNIST")
+    assert model.path == folder / "toy-1" / "model.npz" and passed_over is None
 
 
 @pytest.fixture

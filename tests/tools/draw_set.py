@@ -221,7 +221,7 @@ def main():
     chromium = find_chromium()
     if not chromium:
         parser.exit(2, f"no browser: none of {', '.join(NAMES)} is installed\n")
-    model = Model.load(options.model or find_model())
+    model = Model.load(options.model) if options.model else find_model()[0]
     wanted = (random_drawings(options.random) if options.random
               else drawings(options.quick))
     found = []

@@ -78,7 +78,7 @@ def main():
         sys.exit("usage: python tests/tools/looks.py FOLDER [EACH]")
     each = int(sys.argv[2]) if len(sys.argv) == 3 else 1
     drawings = sorted(Path(sys.argv[1]).glob("[0-9]*.png"))[::each]
-    model, rng, right = Ensemble.load([find_model()]), random.Random(1), []
+    model, rng, right = Ensemble([find_model()[0]]), random.Random(1), []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "look.png"
         for name in LOOKS:
