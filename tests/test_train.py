@@ -50,6 +50,12 @@ def test_run_prints_an_epoch_a_line_and_the_result(small_run):
     assert "MNIST" not in out
 
 
+@pytest.mark.parametrize("size", ["all", "50"])
+def test_the_batch_size_is_told_as_its_option_takes_it(size, small_run):
+    _, out, *_ = small_run("--epochs", "1", "--batch-size", size)
+    assert f"; batch {size}, seed 1, " in out
+
+
 def test_run_writes_model_and_history(small_run):
     *_, folder = small_run("--epochs", "2")
     assert {path.name for path in folder.iterdir()} == {"history.csv", "model.npz"}
@@ -216,8 +222,9 @@ def children_of(pid: int) -> list:
 
 
 def group_is_empty(pid: int) -> bool:
-    """Whether within 5 seconds no process of this process group runs any more."""
-    for _ in range(100):
+    """Return True once no process of this process group runs any more; False where
+    some hang, for a minute."""
+    for _ in range(1200):
         try:
             os.killpg(pid, 0)
         except ProcessLookupError:
