@@ -47,10 +47,10 @@ def build_parser() -> Parser:
     parser = Parser(prog="predict.py", epilog=EXAMPLES, usage="%(prog)s "
                     "(--index N | --image FILE... | --test | --draw | --pictures DIR) "
                     "[more options]",
-                    formatter_class=argparse.RawDescriptionHelpFormatter,
-                    description="Read handwritten digits with a trained network.")
-    what = parser.add_argument_group("what to read")
-    only = what.add_mutually_exclusive_group()
+                    description="Read handwritten digits with a trained network.",
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    group = parser.add_argument_group("what to read")
+    only = group.add_mutually_exclusive_group()
     only.add_argument("--index", type=whole(0), metavar="N",
                       help="test image N, counted from 0")
     only.add_argument("--image", type=path_name, nargs="+", metavar="FILE",
@@ -70,12 +70,11 @@ def build_parser() -> Parser:
          "through the network and back in numbers and shapes")
     form("--unit", type=whole(0), metavar="N", help="with --explain: write out "
          "the sum of unit N of the first layer (default: the most active one)")
-    form("--show", action="store_true",
-         help="with --image: print each digit as the network sees it")
+    form("--show", action="store_true", help="with --image: print each digit as the "
+         "network sees it")
     form("--shift", type=whole(1, 27), metavar="N",
          help="with --test: accuracy on images moved by 0, 1, ... N pixels")
-    form("--json", action="store_true", help="one object a picture and line, with the "
-         "models that answer")
+    form("--json", action="store_true", help="an object a picture and line")
     form("--pictures", type=path_name, metavar="DIR", help="draw what the model has "
          "learnt and how it does on the test set, alone or with --test; takes minutes, "
          "needs matplotlib")
