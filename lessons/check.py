@@ -9,7 +9,7 @@ Each runs in a process of its own, which may take 5 seconds: your file cannot st
 checker.
 
 Exit code 0: all that is there is correct; 1: something differs; 2: the file cannot be
-read or imported.
+read or imported, or the lessons' own is missing.
 """
 import argparse
 import copy
@@ -370,6 +370,11 @@ def main(argv=None):
     if options.task is not None:
         child(options.task, path)
         return 0
+    if not REFERENCE.is_file():
+        print("check.py: lessons/solutions/my_network.py, to compare yours with, "
+              "is missing; your own file was not looked at: get the whole folder lessons/",
+              file=sys.stderr)
+        return 2
     problem, facts = unreadable(path), {}
     if not problem:
         facts = ask(-1, path)

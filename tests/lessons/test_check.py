@@ -102,9 +102,9 @@ WRONG = {
     "a check that sees nothing": ("def largest_error(network, X, labels):\n"
                                   "    return 0\n", "0.5 too large"),
     "a trial that leaves a trace": (
-        "def slope_by_trial(network, X, labels, row, j, step=1e-5):\n"
+        "def slope_by_trial(network, X, labels, row, j, t=1e-5):\n"
         "    before = loss_and_gradient(network, X, labels)[1]\n"
-        "    row[j] += step\n    return before[2][0][1]\n",
+        "    row[j] += t\n    return before[2][0][1]\n",
         "-0.99999 in the place of -1"),
     "a step uphill": ("def step(network, gradient, rate):\n"
                       "    for W, dW in zip(network, gradient):\n"
@@ -171,6 +171,13 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line(run, text, told):
 def test_no_file_is_told_in_one_line(tmp_path, capsys, name):
     assert checker.main([str(tmp_path / name)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_without_the_solutions_the_file_is_not_blamed(tmp_path, run, monkeypatch):
+    monkeypatch.setattr(checker, "REFERENCE", tmp_path / "solutions" / "my_network.py")
+    code, printed, errors = run("def dot(u, v):\n    return 0\n")
+    assert (code, printed, errors.count("\n")) == (2, "", 1)
+    assert "is missing; your own file was not looked at" in errors
 
 
 def test_nothing_is_written_beside_the_file(tmp_path, run):
