@@ -18,7 +18,7 @@ SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 
 
 def rates():
-    """The loss for three learning rates: a run of ten epochs each."""
+    """The loss for three learning rates: lesson 10's run of ten epochs each."""
     draw = Drawing(740, 330, "The loss over ten epochs for three learning rates")
     plot = Plot(draw, (60, 50, 540, 220), (1, 10), (0, 2.8))
     plot.axes([(n, str(n)) for n in range(1, 11)],
@@ -28,7 +28,9 @@ def rates():
                                       (2, ORANGE, "2: too large", 0)):
         rng = random.Random(1)
         images, labels = tiny_digits(500, rng)
-        network = my_network.new_network(35, 16, 10, rng)
+        tiny_digits(500, rng)           # the test images, so that rng draws as there
+        network = [my_network.random_matrix(35, 16, 0.25, rng), [[0] * 16],
+                   my_network.random_matrix(16, 10, 0.35, rng), [[0] * 10]]
         losses = [my_network.train_epoch(network, images, labels, rate, 10, rng)
                   for _ in range(10)]
         plot.curve(list(enumerate(losses, 1)), colour)
@@ -54,30 +56,39 @@ def histogram(draw, x, y, values, colour):
     draw.path([(x, y), (x + 132, y)], QUIET)
 
 
-def spread():
-    """The activations of ten layers for three start values: a real run."""
-    draw = Drawing(740, 410, "Activations above 0, layer by layer, for three scales")
+def ten_layers(factors):
+    """Yield (layer, factor, activations) of lesson 11's experiment, in its order."""
     he, rng = math.sqrt(2 / 100), random.Random(1)
     images = my_network.random_matrix(20, 100, 1, rng)
+    activations = {factor: images for factor in factors}
+    for layer in range(1, 11):
+        for factor, A in activations.items():
+            weights = my_network.random_matrix(100, 100, factor * he, rng)
+            A = my_network.relu(my_network.matmul(A, weights))
+            activations[factor] = A
+            yield layer, factor, [a for row in A for a in row]
+
+
+def spread():
+    """The activations of ten layers for three start values: a real run."""
+    draw = Drawing(740, 425, "Activations above 0, layer by layer, for three scales")
     columns = {1: 120, 2: 275, 4: 430, 10: 585}
     for layer, x in columns.items():
         draw.text(x + 66, 26, f"layer {layer}", 15, font_weight="bold")
         for value, text in ((0, "0"), (1, "1"), (2, "2"), (3, "3+")):
-            draw.text(x + 40 * value, 388, text, 13, fill=QUIET)
-    rows = ((0.5, 130, ORANGE, ("half of", "He's")), (1, 245, QUIET, ("He's", "rule")),
-            (2, 360, BLUE, ("twice", "He's")))
-    for factor, y, colour, words in rows:
+            draw.text(x + 40 * value, 382, text, 13, fill=QUIET)
+        draw.text(x + 66, 406, "activation", 13, fill=QUIET)
+    rows = {0.5: (130, ORANGE, ("half of", "He's")), 1: (245, QUIET, ("He's", "rule")),
+            2: (360, BLUE, ("twice", "He's"))}
+    for y, _, words in rows.values():
         draw.lines(60, y - 36, words, 15)
-        A = images
-        for layer in range(1, 11):
-            weights = my_network.random_matrix(100, 100, factor * he, rng)
-            A = my_network.relu(my_network.matmul(A, weights))
-            if layer in columns:
-                active = [a for row in A for a in row if a > 0]
-                size = sum(a * a for a in active) / (20 * 100)
-                histogram(draw, columns[layer], y, active, colour)
-                shown = f"{size:,.0f}" if size > 10 else f"{size:.2g}"
-                draw.text(columns[layer] + 66, y - 72, f"mean of a^2: {shown}", 13)
+    for layer, factor, values in ten_layers(rows):
+        if layer in columns:
+            y, colour, _ = rows[factor]
+            histogram(draw, columns[layer], y, [a for a in values if a > 0], colour)
+            size = sum(a * a for a in values) / len(values)
+            shown = f"{size:,.0f}" if factor > 1 else f"{size:.2g}"
+            draw.text(columns[layer] + 66, y - 72, f"mean of a^2: {shown}", 13)
     draw.save("spread.svg")
 
 

@@ -4,6 +4,9 @@ import math
 from drawing import (BLUE, INK, LINE, ORANGE, PALE, QUIET, YELLOW, Drawing, Plot, mix,
                      short, signed)
 
+DOT = "\N{DOT OPERATOR}"                              # between factors of a product
+
+
 # --- 1. A matrix product
 
 
@@ -21,6 +24,10 @@ def product():
     draw.text(left + 63, top + 112, "A  (2 x 3)", 16)
     draw.text(right + 98, top - 90, "B  (3 x 2)", 16, "start")
     draw.text(right + 42, top + 112, "C = A B  (2 x 2)", 16)
+    draw.path([(left + 3 * cell, top + 63), (right, top + 63)], QUIET,
+              stroke_dasharray="4 4")             # they meet in C
+    draw.path([(right + 21, top - 20), (right + 21, top)], QUIET,
+              stroke_dasharray="4 4")
     x, y = 430, 120
     for row, text in enumerate(("2 * 2  =  4", "2 * 5  =  10", "4 * 1  =  4")):
         draw.text(x, y + 30 * row, text, 18, "start")
@@ -63,7 +70,7 @@ def faint(value):
 
 def neuron():
     """The weights of one neuron, on three pictures."""
-    draw = Drawing(720, 386, "A neuron that seeks an upright stroke, on three pictures")
+    draw = Drawing(720, 412, "A neuron that seeks an upright stroke, on three pictures")
     weights = [[-1, 1, -1]] * 3
     cases = (("upright", [[0, 1, 0]] * 3), ("lying", [[0] * 3, [1] * 3, [0] * 3]),
              ("black", [[1] * 3] * 3))
@@ -81,11 +88,13 @@ def neuron():
         draw.matrix(331, top, products, cell, size=14, colour=faint)
         draw.arrow(432, top + 45, 466, top + 45)
         total = sum(map(sum, products))
-        words = f"{short(total)} - 2 = {short(total - 2)}"
+        words = f"{short(total)} {short(-2)[0]} 2 = {short(total - 2)}"
         draw.text(478, top + 51, words, 18, "start")
         answer, colour = ("yes", BLUE) if total > 2 else ("no", ORANGE)
         draw.box(590, top + 27, 76, 36, mix(colour, 0.55), colour, rx=8)
         draw.text(628, top + 51, answer, 17)
+    draw.text(236, 396, "times place by place: not the matrix product of lesson 1", 14,
+              fill=QUIET)
     draw.save("neuron.svg")
 
 
@@ -94,6 +103,7 @@ def layer():
     draw = Drawing(720, 240, "Z = X W + b in rectangles")
     draw.shape(60, 70, 180, 80, "X", "4 x 9")
     draw.text(60 + 90, 58, "a row for each picture", 14, fill=QUIET)
+    draw.text(265, 123, DOT, 40)
     draw.shape(290, 20, 44, 180, "W", "9 x 2")
     draw.lines(345, 40, ["a column", "for each", "neuron"], 14, anchor="start",
                fill=QUIET)
@@ -138,8 +148,9 @@ def xor():
         plot.curve(line, QUIET, stroke_dasharray="5 5", stroke_width=1.5)
     for point, answer in CORNERS:
         corner(plot, *point, answer)
-    moved = plane(draw, 295, ("after the hidden layer", "p - 2q = 0.5 parts them"),
-                  (-0.5, 2.5), (-0.75, 1.5), "pq")
+    parted = "f \N{MINUS SIGN} 2g = 0.5 parts them"
+    moved = plane(draw, 295, ("after the hidden layer", parted), (-0.5, 2.5),
+                  (-0.75, 1.5), "fg")
     moved.curve([(-0.5, -0.5), (2.5, 1)], INK)
     for (x, y), answer in CORNERS:
         corner(moved, x + y, max(x + y - 1, 0), answer)
@@ -176,12 +187,14 @@ def forward():
     """The whole network as rectangles."""
     draw = Drawing(780, 230, "The forward pass of 784-32-10, for a batch of m images")
     draw.shape(20, 80, 140, 44, "X", "m x 784")
+    draw.text(170, 115, DOT, 40)
     draw.shape(180, 30, 46, 144, "W1", "784 x 32")
     draw.shape(262, 93, 46, 20, "b1", "1 x 32", YELLOW)
     draw.shape(346, 80, 46, 44, "Z1", "m x 32")
     draw.arrow(398, 102, 450, 102)
     draw.text(421, 92, "relu", 15)
     draw.shape(456, 80, 46, 44, "A1", "m x 32", mix(BLUE, 0.25))
+    draw.text(518, 115, DOT, 40)
     draw.shape(534, 79, 40, 46, "W2", "32 x 10")
     draw.shape(622, 93, 40, 20, "b2", "1 x 10", YELLOW)
     draw.shape(710, 80, 40, 44, "Z2", "m x 10")
@@ -200,20 +213,22 @@ def forward():
 def softmax():
     """Logits, probabilities, and what they cost."""
     draw = Drawing(760, 300, "Logits, probabilities by softmax, and the loss")
-    logits = (2.0, 1.0, 0.1)
+    logits = (2.0, 1.0, -1.5)
     powers = [math.exp(z) for z in logits]
-    columns = [(logits, 40, 2.4, ("logits z", "any numbers")),
-               ([power / sum(powers) for power in powers], 240, 1.0,
+    columns = [(logits, 40, 150, 36, ("logits z", "any numbers")),
+               ([power / sum(powers) for power in powers], 240, 230, 150,
                 ("probabilities p", "together 1"))]
-    for values, left, high, (name, note) in columns:
+    for values, left, foot, scale, (name, note) in columns:
         draw.text(left + 75, 30, name, 15, font_weight="bold")
         draw.text(left + 75, 50, note, 14, fill=QUIET)
         for k, value in enumerate(values):
-            size = 150 * value / high
-            draw.box(left + 50 * k + 6, 230 - size, 38, size, mix(BLUE, 0.55), BLUE)
-            draw.text(left + 50 * k + 25, 222 - size, short(round(value, 3)), 14)
+            size, colour = scale * abs(value), BLUE if value > 0 else ORANGE
+            draw.box(left + 50 * k + 6, foot - size * (value > 0), 38, size,
+                     mix(colour, 0.55), colour)
+            text = foot - 8 - size if value > 0 else foot + 17 + size
+            draw.text(left + 50 * k + 25, text, short(round(value, 3)), 14)
             draw.text(left + 50 * k + 25, 250, str(k), 14, fill=QUIET)
-        draw.path([(left, 230), (left + 150, 230)])
+        draw.path([(left, foot), (left + 150, foot)])
         draw.text(left + 75, 272, "class", 14, fill=QUIET)
     draw.arrow(200, 155, 228, 155)
     plot = Plot(draw, (490, 70, 240, 160), (0, 1), (0, 5))
@@ -221,7 +236,7 @@ def softmax():
               [(n, str(n)) for n in range(6)], "probability of the label", "")
     draw.text(610, 30, "loss = -log p", 15, font_weight="bold")
     plot.curve([(p / 400, -math.log(p / 400)) for p in range(3, 401)], ORANGE)
-    for p, words in ((columns[1][0][1], "label 1: 1.417"),
+    for p, words in ((columns[1][0][1], "label 1: 1.335"),
                      (0.1, "knows nothing: 2.303")):
         plot.dot(p, -math.log(p), INK, 5)
         plot.label(p + 0.04, -math.log(p) + 0.15, words, size=14, anchor="start")
@@ -272,15 +287,18 @@ def weight():
     draw = Drawing(740, 300, "The weight w10 touches only column 0 of Z")
     draw.matrix(40, 110, [["1", "2"], ["3", "5"]], 56, {(0, 1), (1, 1)}, size=18)
     draw.matrix(200, 110, [["w00", "w01"], ["w10", "w11"]], 56, {(1, 0)}, size=18)
-    draw.text(346, 174, "=", 24)
+    draw.text(332, 174, "=", 24)
     draw.matrix(380, 110, [["z00", "z01"], ["z10", "z11"]], 56, {(0, 0), (1, 0)},
                 size=18)
     for x, name in ((96, "X"), (256, "W"), (436, "Z"), (660, "L")):
         draw.text(x, 96 if name != "L" else 140, name, 17, font_weight="bold")
     draw.circle(660, 166, 15, PALE)
-    draw.path([(228, 224), (228, 262), (408, 262), (408, 226)], BLUE, stroke_width=2)
-    draw.arrow(408, 262, 408, 226, BLUE, 2)
-    draw.text(318, 284, "w10 enters z00 times 2, z10 times 5", 15)
+    for left, down, right, up, factor in ((228, 246, 352, 138, 2),
+                                          (214, 272, 364, 194, 5)):
+        draw.path([(left, 224), (left, down), (right, down), (right, up)], BLUE,
+                  stroke_width=2)
+        draw.arrow(right, up, 380, up, BLUE, 2)
+        draw.text(290, down - 6, f"times {factor}", 15)
     draw.arrow(494, 138, 640, 160, BLUE, 2)
     draw.arrow(494, 194, 640, 172, BLUE, 2)
     draw.text(565, 132, "dz00 = 1", 15)
@@ -312,12 +330,15 @@ def backward():
     for start, end, text in ((700, 474, "(P - Y) / m"), (414, 346, "W2^T"),
                              (286, 218, "Z1 > 0")):
         draw.arrow(start, 168, end, 168, ORANGE, 2.2)
-        draw.text((start + end) / 2, 158, text, 14)
+        draw.text((start + end) / 2 + 6, 158, text, 14)
     draw.path([(700, 98), (700, 168)], ORANGE, stroke_width=2.2)
     for x, texts in ((188, ("dW1 = X^T dZ1", "db1 = sum of rows")),
                      (444, ("dW2 = A1^T dZ2", "db2 = sum of rows"))):
         draw.arrow(x, 194, x, 226, ORANGE, 2.2)
         draw.lines(x, 248, texts, 16)
+    for route in ([(83, 96), (83, 243), (122, 243)],        # X serves dW1 too, A1 dW2
+                  [(338, 96), (358, 120), (358, 243), (378, 243)]):
+        draw.path(route, BLUE, stroke_dasharray="5 4", stroke_width=1.6)
     draw.text(20, 24, "forward", 14, "start", fill=QUIET)
     draw.text(20, 175, "backward", 14, "start", fill=QUIET)
     draw.save("backward.svg")
@@ -343,6 +364,7 @@ def slope():
     plot.curve([(2, curve(2)), (3, curve(3))], ORANGE)
     for x in (1, 2, 3):
         plot.dot(x, curve(x), INK, 5)
+    draw.text(680, 28, "(t is drawn far too large)", 14, "end", fill=QUIET)
     for x, y, words, colour in (
             (0.1, 3.2, "tangent at w: slope 1.44", QUIET),
             (0.1, 2.85, "through w - t and w + t: slope 1.56", BLUE),
