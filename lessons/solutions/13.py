@@ -26,4 +26,4 @@ else:
     train_epoch(network, images[:500], labels[:500], 0.1, 10, random.Random(1))
 
 for (label, answer), count in confusions(network, *load("data/sample", "t10k")):
-    print(f"a {label} taken for a {answer}: {count} times")
+    print(f"{label} taken for {answer}: {count} times")

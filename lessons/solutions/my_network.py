@@ -101,15 +101,15 @@ def loss_and_gradient(network, X, labels):
     return mean_loss(P, labels), [dW1, db1, dW2, db2]
 
 
-def slope_by_trial(network, X, labels, row, j, step=1e-5):
+def slope_by_trial(network, X, labels, row, j, t=1e-5):
     """Return the slope of the loss in row[j], where row belongs to the network."""
     old = row[j]
-    row[j] = old + step
+    row[j] = old + t
     above = mean_loss(softmax(forward(network, X)[2]), labels)
-    row[j] = old - step
+    row[j] = old - t
     below = mean_loss(softmax(forward(network, X)[2]), labels)
     row[j] = old
-    return (above - below) / (2 * step)
+    return (above - below) / (2 * t)
 
 
 def largest_error(network, X, labels):
