@@ -65,9 +65,10 @@ def build_parser() -> Parser:
                     description="Train a network on handwritten digits.")
     groups = {title: parser.add_argument_group(title).add_argument
               for title in (*GROUPS, "searches")}
-    most, run, search = (groups[title] for title in ("most used", "the run", "searches"))
+    most, run, search = map(groups.__getitem__, ("most used", "the run", "searches"))
     most("--data", type=path_name, metavar="DIR", help="folder with the four IDX "
-         "files, or a .csv file (default: $MNIST_DIR, else data/mnist, else downloaded)")
+         "files, or a .csv file (default: $MNIST_DIR, else data/mnist, else it is "
+         "downloaded)")
     most("--recipe", choices=(*RECIPES, "list"), metavar="NAME", help="a set of "
          "settings; options given beside it change them (default); list prints all")
     for title, settings in GROUPS.items():
@@ -111,8 +112,8 @@ def refuse_beside_resume(options: argparse.Namespace, *but_for: str) -> None:
     """OptionError where an option would change a run that is resumed."""
     for name in ("recipe", "output", "grid", "folds", *DEFAULTS):
         if getattr(options, name) is not None and name not in but_for:
-            raise OptionError(f"{option(name)} cannot be given with --resume: a resumed "
-                              "run keeps its settings and its folder")
+            raise OptionError(f"{option(name)} cannot be given with --resume: a run "
+                              "that is resumed keeps its settings and its folder")
 
 
 def recipe_lines(width: int = 88) -> list[str]:
@@ -230,7 +231,7 @@ def finish(found: Evaluation, test: Dataset, folder: Path, settings: dict,
 
 
 def data_option(data: str | None) -> str:
-    """What a command has to be given in order to find the same data."""
+    """Return the option with which a command finds the same data."""
     return f" --data {shlex.quote(data)}" if data else ""
 
 
@@ -274,10 +275,10 @@ def train_in(folder: Path, network: Network, parts: dict[str, Dataset], settings
              state: RunState, options: argparse.Namespace) -> int:
     """Do what is left of a run in its folder; return the exit code."""
     workers = worker_count(options, settings, network.sizes[0])
+    batch = value_text("batch_size", settings["batch_size"])
     print(f"Network: {'-'.join(map(str, network.sizes))}, {network.activation}, "
-          f"{network.loss}, {network.parameter_count:,} parameters; "
-          f"batch {value_text('batch_size', settings['batch_size'])}, seed {settings['seed']}, "
-          f"{settings['engine']} engine, {workers} "
+          f"{network.loss}, {network.parameter_count:,} parameters; batch {batch}, "
+          f"seed {settings['seed']}, {settings['engine']} engine, {workers} "
           f"{'process' if workers == 1 else 'processes'}")
     history, printer = state.history, Printer(settings["epochs"])
     try:
@@ -298,7 +299,7 @@ def train_in(folder: Path, network: Network, parts: dict[str, Dataset], settings
 
 
 def _what_is_kept(folder: Path, history: list[dict], data: str | None) -> str:
-    """What a run that ends early leaves behind, and how to go on with it."""
+    """Return what a run that ends early leaves behind, and how to go on with it."""
     if not (folder / MODEL).exists():
         return "nothing to keep before the first epoch is done"
     epochs = f"{len(history)} epoch{'s are' if len(history) > 1 else ' is'}"

@@ -179,7 +179,7 @@ class PackedNetwork:
             sums, biases, growths = zip(*parts)
             layer.take(list(map(sum, zip(*sums))), list(map(sum, zip(*biases))),
                        deltas.fraction, sum(growths))
-        self.optimizer.settle(learning_rate)
+        self.optimizer.apply(learning_rate)
         if not self.optimizer.is_plain:
             self.first.tidy()
         return result

@@ -1,1 +1,1 @@
-"""A training run: settings, optimizers, augmentation, the loop, checkpoints, searches."""
+"""Runs: settings, optimizers, augmentation, the loop, checkpoints, searches, models."""

@@ -1,65 +1,55 @@
-"""A set of small grey images with their labels: parts, shuffles, batches, augmentation.
+"""Augmentation: each image is sent through a random map, so that none comes twice.
 
-Images stay in one `bytes` object (47 MB for MNIST) until `Dataset.batches` turns a few
-of them at a time into a SparseMatrix.
+A map has, for each pixel of the new image, the number of the pixel of the old one that
+goes there; the number after the last pixel stands for a blank one (0).
 """
 from __future__ import annotations
 
 import math
-from functools import lru_cache, partial
+from functools import lru_cache
 from operator import itemgetter
 from typing import Callable, Sequence
 
 from engine.portable import cos, exp
 from my_math import Matrix, matmul_by_four, transpose
 
-# --- Augmentation ---------------------------------------------------------------------
 
 def gather(sources: Sequence[int]) -> Callable[[bytes], bytes]:
-    """What makes the image whose pixel k is pixel sources[k] of the old one.
+    """Return a function that makes the image whose pixel k is pixel sources[k].
 
-    The number after the last pixel stands for paper (0).  `bytes.translate` looks all
-    pixels up in one call, but in a table of 256: so 255 pixels of the old image and a 0
-    make one table, and what is found in each is put together by "or".  Measured: 5 us
-    an image of 784 with CPython 3.11, where `itemgetter` takes 14 and a comprehension
-    27; from some 3,000 pixels on, with a dozen tables, `itemgetter` is faster.
+    `bytes.translate` looks all pixels up in one call, but in a table of 256: so 255
+    pixels of the old image and a 0 make one table, and the results are joined by "or".
+    Measured: 5 us an image of 784 with CPython 3.11, where `itemgetter` takes 14 and a
+    comprehension 27; from some 3,000 pixels on, with a dozen tables, `itemgetter` is
+    faster.
 
     >>> list(gather([2, 3, 0])(bytes([10, 20, 30])))
     [30, 0, 10]
     """
     if len(sources) > 3000:
-        return partial(_picked, itemgetter(*sources))   # a lambda could not be pickled
-    parts, last = [], max(sources, default=0)
+        pick = itemgetter(*sources)
+        return lambda image: bytes(pick(image + b"\0"))
+    parts, last, number = [], max(sources, default=0), int.from_bytes
     for start in range(0, last + 1, 255):
         part = bytes(source - start if 0 <= source - start < 255 else 255
                      for source in sources)
         if part.count(255) < len(part):
             parts.append((start, part))
-    return partial(_gathered, parts, last, len(sources))
 
-
-def _picked(pick: Callable, image: bytes) -> bytes:
-    """The image of the numbers picked out of another and the paper after it."""
-    return bytes(pick(image + b"\0"))
-
-
-def _gathered(parts: Sequence[tuple[int, bytes]], last: int, count: int, image: bytes
-              ) -> bytes:
-    """The image that is put together of parts of another, up to its pixel `last`."""
-    if last > len(image):
-        raise IndexError(f"pixel {last} of an image of {len(image)}")
-    total, number = 0, int.from_bytes
-    for start, part in parts:
-        table = image[start:start + 255].ljust(256, b"\0")
-        total |= number(part.translate(table), "little")
-    return total.to_bytes(count, "little")
+    def gathered(image: bytes) -> bytes:
+        """Return the new image."""
+        if last > len(image):
+            raise IndexError(f"pixel {last} of an image of {len(image)}")
+        total = 0
+        for start, part in parts:
+            table = image[start:start + 255].ljust(256, b"\0")
+            total |= number(part.translate(table), "little")
+        return total.to_bytes(len(sources), "little")
+    return gathered
 
 
 class RandomGather:
-    """Send each image through one of several maps, chosen at random.
-
-    A map says for each pixel of the new image which pixel of the old one to take, as
-    `gather` wants it.
+    """Sends each image through one of several maps, chosen at random.
 
     >>> import random
     >>> mirrored = RandomGather([[2, 1, 0]], random.Random(1))
@@ -69,7 +59,7 @@ class RandomGather:
 
     def __init__(self, maps: Sequence[Sequence[int]], rng, pixels: slice = slice(None)
                  ) -> None:
-        """`pixels` are those of the new image that are wanted: all, unless told."""
+        """`pixels` are the ones of the new image that are made: all, or a worker's."""
         maps = [sources[pixels] for sources in maps]
         if not maps or not all(maps):
             raise ValueError("needs at least one map, and a pixel in each")
@@ -81,7 +71,7 @@ class RandomGather:
 
 
 def shift_maps(height: int, width: int, reach: int = 1) -> list[list[int]]:
-    """The maps that move an image by -reach..reach pixels, both down and across."""
+    """Return maps that move an image by -reach..reach pixels, both down and across."""
     if reach < 0:
         raise ValueError(f"cannot move images by up to {reach} pixels")
     offsets = range(-reach, reach + 1)
@@ -90,9 +80,9 @@ def shift_maps(height: int, width: int, reach: int = 1) -> list[list[int]]:
 
 
 def shift_map(height: int, width: int, down: int, right: int) -> list[int]:
-    """The map that moves an image; what leaves it is lost, what comes in is paper.
+    """Return the map that moves an image; what leaves it is lost, what comes in blank.
 
-    >>> shift_map(2, 3, down=0, right=1)    # 6 stands for paper
+    >>> shift_map(2, 3, down=0, right=1)    # 6 stands for a blank pixel
     [6, 0, 1, 6, 3, 4]
     """
     return [y * width + x if 0 <= y < height and 0 <= x < width else height * width
@@ -101,12 +91,11 @@ def shift_map(height: int, width: int, down: int, right: int) -> list[int]:
 
 def affine_maps(height: int, width: int, count: int, rng, strength: float = 1.0,
                 bend: float = 0.0) -> list[list[int]]:
-    """Maps that turn, stretch, slant and move an image a little, each one otherwise.
+    """Return random maps that rotate, scale, shear and move an image a little.
 
-    Turned by up to 12 degrees, scaled by 10 %, slanted by 0.1 and moved by 1 pixel, all
-    evenly spread and times `strength`; `bend` adds an elastic distortion of so many
-    pixels (root mean square), as in Simard, Steinkraus and Platt 2003.  A new pixel
-    takes the nearest old one.
+    By up to 12 degrees, 10 %, 0.1 and 1 pixel, all uniformly distributed, and times
+    `strength`; `bend` is the root mean square, in pixels, of an elastic distortion
+    (Simard, Steinkraus and Platt 2003).  A new pixel takes the nearest old one.
     """
     return [_affine_map(height, width, rng, strength, bend * strength)
             for _ in range(count)]
@@ -114,9 +103,9 @@ def affine_maps(height: int, width: int, count: int, rng, strength: float = 1.0,
 
 def _affine_map(height: int, width: int, rng, strength: float, bend: float
                 ) -> list[int]:
-    """One random map: source = A (pixel - middle) + offset + bending."""
+    """Return one random map: source = A (pixel - middle) + offset + bending."""
     def even(reach: float) -> float:
-        """A number that is even in -reach..reach, times the strength."""
+        """Return a number uniformly distributed in -reach..reach, times strength."""
         return (2 * rng.random() - 1) * reach * strength
 
     angle, scale, slant = even(math.pi / 15), 1 + even(0.1), even(0.1)
@@ -137,7 +126,7 @@ def _affine_map(height: int, width: int, rng, strength: float, bend: float
 
 def _smooth_field(height: int, width: int, rng, size: float, sigma: float = 3.0
                   ) -> list:
-    """height x width normal numbers of deviation `size`, smooth over `sigma` pixels.
+    """Return normal numbers of deviation `size`, smooth over `sigma` pixels.
 
     Normal numbers on a coarse grid are blurred along both axes: G N G^T, each row of G
     a Gaussian bell of length 1.

@@ -1,4 +1,4 @@
-"""Checkpoints: how far a run has come, written whole and checked when read.
+"""Checkpoints: the state of a run, written whole and checked when read.
 
 The model file alone is enough to resume: beside the network it holds the settings, the
 history, and what only a run that goes on needs, such as the optimizer's matrices.
@@ -28,7 +28,7 @@ _NEW_NAMES_IN_EPOCH = {"right": "correct", "sure": "easy"}
 
 
 def shown_path(path: str | Path) -> str:
-    """A path as short as it can be written from here: without the current folder."""
+    """Return a path from the current folder, where it is in there."""
     try:
         return str(Path(path).resolve().relative_to(Path.cwd()))
     except (ValueError, OSError):
@@ -62,13 +62,12 @@ class RunState(NamedTuple):
 
 
 def best_row(history: list[dict]) -> dict:
-    """The epoch of the highest accuracy on the validation images, the first of equals.
-    """
+    """Return the epoch of the highest validation accuracy, the first of equals."""
     return max(history, key=lambda row: row["validation_accuracy"])
 
 
-def judged_by(row: dict) -> str:
-    """What a run was judged by after each epoch: "validation" images, or "test"."""
+def evaluated_on(row: dict) -> str:
+    """Return the images that a run is evaluated on: "validation" or "test"."""
     return "validation" if "validation_accuracy" in row else "test"
 
 
@@ -153,8 +152,8 @@ def load_checkpoint(folder: Path, epochs: int | None = None
 def _check_more(path: Path, epochs: int, history: list[dict], saved: dict) -> None:
     """OptionError or DataError where a run cannot go on for more epochs."""
     if epochs <= saved["epochs"]:
-        raise OptionError(f"--epochs {epochs}: expected more than the {saved['epochs']} "
-                          "of the run that is resumed")
+        raise OptionError(f"--epochs {epochs}: expected more than the "
+                          f"{saved['epochs']} of the run that is resumed")
     if is_over(history, saved) and "skipped" not in saved:
         raise DataError(path, "nothing but the weights of a run that has ended",
                         "its state, to go on for more epochs")

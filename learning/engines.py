@@ -75,7 +75,7 @@ class ListEngine:
         optimizer.decay(learning_rate)
         for layer, step in zip(network.layers, steps):
             layer.take(step)
-        optimizer.settle(learning_rate)
+        optimizer.apply(learning_rate)
         correct = sum(map(int.__eq__, outputs.argmax(axis=1), labels))
         return (_units(loss * len(labels)), correct,
                 [place for place, (takes_part,) in enumerate(hard) if not takes_part])

@@ -1,4 +1,4 @@
-"""Trained models: which one to take, what it reads, and several that answer as one."""
+"""Trained models: loading and finding them, evaluating them, and ensembles of them."""
 from __future__ import annotations
 
 import math
@@ -13,7 +13,7 @@ from engine.packed import PackedMatrix
 from engine.sparse import SparseMatrix, grey_table
 from errors import DataError
 from learning.augment import gather, shift_map
-from learning.checkpoint import MODEL, RUNS, best_row, judged_by, shown_path
+from learning.checkpoint import MODEL, RUNS, best_row, evaluated_on, shown_path
 from learning.kinds import FRACTION
 from my_math import Matrix
 from network import Dense, Evaluation, Network
@@ -66,18 +66,18 @@ def bound_of_sums(network: Network) -> float:
 
 
 def _training(settings: dict[str, Any]) -> tuple[str, int, float | None, str]:
-    """Return (data, limit, accuracy, judged_by) of a model from its settings, which
+    """Return (data, limit, accuracy, evaluated_on) of a model from its settings, which
     are anybody's where it was not trained here: then ("", 0, None, "")."""
     try:
         history = settings["history"]
         row = best_row(history) if settings["patience"] else history[-1]
-        judged = judged_by(row)
-        accuracy = row[f"{judged}_accuracy"]
+        part = evaluated_on(row)
+        accuracy = row[f"{part}_accuracy"]
         known = (isinstance(settings["data"], str) and type(settings["limit"]) is int
                  and FRACTION.accepts(accuracy))
     except (AttributeError, IndexError, KeyError, TypeError):
         known = False
-    return (settings["data"], settings["limit"], accuracy, judged) if known else (
+    return (settings["data"], settings["limit"], accuracy, part) if known else (
         "", 0, None, "")
 
 
@@ -91,7 +91,7 @@ class Model(NamedTuple):
     data: str = ""             # the set that it was trained on; this and below if known
     limit: int = 0             # the number of its images, where it was not all of them
     accuracy: float | None = None
-    judged_by: str = ""        # the images with this accuracy: "test" or "validation"
+    evaluated_on: str = ""     # the images with this accuracy: "test", "validation"
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
@@ -123,7 +123,8 @@ class Model(NamedTuple):
         x = SparseMatrix.from_images([image], self.levels)
         return self.network.predict(x)[0]
 
-    def evaluate(self, dataset: Dataset, augment: Callable[[bytes], bytes] | None = None,
+    def evaluate(self, dataset: Dataset,
+                 augment: Callable[[bytes], bytes] | None = None,
                  progress: Progress = lambda done: None) -> Evaluation:
         """Return the outputs for a data set, each image sent through `augment` first.
         """

@@ -1,9 +1,9 @@
-"""Optimizers: how a step is made of a gradient.  Plain descent, momentum, Adam; L2.
+"""Optimizers make a step of a gradient: plain descent, momentum, Adam; with L2.
 
-They work on the layers of either engine: what has `weights` and `bias`, matrices with
-+, - and * by a number, and `target`, the matrices that the steps of a batch go to.  A
-learning rate goes into dZ before anything else is made of it (`scale`), so that what
-arrives there is a step already, -scale / m X^T dZ summed over the batch.
+They work on the layers of either engine: objects with `weights` and `bias`, matrices
+with +, - and * by a number, and `target`, the matrices that take the steps of a batch.
+A learning rate goes into dZ before anything else is made of it (`scale`), so that a
+step, -scale / m X^T dZ summed over the batch, arrives there.
 """
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class SGD:
         return type(self) is SGD and not self.l2
 
     def scale(self, learning_rate: float) -> float:
-        """Return what dL/dZ is multiplied by on its way to the targets."""
+        """Return the factor of dL/dZ on its way to the targets."""
         return learning_rate
 
     def decay(self, learning_rate: float) -> None:
-        """Take off the part of L2, before the steps of the batch."""
+        """Subtract the part of L2, before the steps of the batch."""
         shrink = self.scale(learning_rate) * self.l2
         if not shrink:
             return
@@ -44,10 +44,10 @@ class SGD:
             else:
                 layer.weights = layer.weights - less
 
-    def settle(self, learning_rate: float) -> None:
-        """Finish the batch, when all steps have been taken."""
+    def apply(self, learning_rate: float) -> None:
+        """Finish the batch, when all steps have arrived."""
 
-    # --- for checkpoints: what a resumed run needs beside the weights
+    # --- the state of a run beside its weights
 
     @property
     def state(self) -> dict[str, list[list[Matrix]]]:
@@ -56,7 +56,7 @@ class SGD:
 
     @state.setter
     def state(self, state: dict[str, list[list[Matrix]]]) -> None:
-        """Take over what `state` gave."""
+        """Set the matrices."""
 
     step_count = 0      # t of Adam
 
@@ -75,18 +75,18 @@ class Momentum(SGD):
 
     def __init__(self, layers: Sequence[Any], l2: float = 0.0, momentum: float = 0.9
                  ) -> None:
-        """mu = `momentum`, in 0..1; 0.9 is usual."""
+        """`momentum` is mu, in 0..1; 0.9 is usual."""
         super().__init__(layers, l2)
         self.follow = 1 - momentum
         for layer in layers:
             layer.target = (layer.weights.copy(), layer.bias.copy())
 
     def scale(self, learning_rate: float) -> float:
-        """lr / (1 - mu)."""
+        """Return lr / (1 - mu)."""
         return learning_rate / self.follow
 
-    def settle(self, learning_rate: float) -> None:
-        """Let the weights follow."""
+    def apply(self, learning_rate: float) -> None:
+        """W <- W + (1 - mu) (T - W)."""
         for layer in self.layers:
             weights, bias = layer.target
             layer.weights = layer.weights + (weights - layer.weights) * self.follow
@@ -94,12 +94,13 @@ class Momentum(SGD):
 
     @property
     def state(self) -> dict[str, list[list[Matrix]]]:
-        """T."""
+        """The matrices T."""
         return {"target": [[m.to_matrix() for m in layer.target]
                            for layer in self.layers]}
 
     @state.setter
     def state(self, state: dict[str, list[list[Matrix]]]) -> None:
+        """Set the matrices T, in the form that each engine has."""
         for layer, matrices in zip(self.layers, state["target"]):
             layer.target = tuple(old * 0 + new      # in the units of old
                                  for old, new in zip(layer.target, matrices))
@@ -140,18 +141,18 @@ class Adam(SGD):
         self._clear()
 
     def _clear(self) -> None:
-        """Let the steps of the next batch be added up from 0."""
+        """Set the targets to 0, for the steps of the next batch."""
         for layer in self.layers:
             layer.target = (layer.weights * 0, layer.bias * 0)
 
     def scale(self, learning_rate: float) -> float:
-        """1: the learning rate comes in later."""
+        """Return 1: the learning rate comes in later."""
         return 1.0
 
     def decay(self, learning_rate: float) -> None:
         """L2 is part of G here."""
 
-    def settle(self, learning_rate: float) -> None:
+    def apply(self, learning_rate: float) -> None:
         """Take one step by the sum of the batch, -G without L2."""
         self.step_count += 1
         for number, layer in enumerate(self.layers):
@@ -180,11 +181,12 @@ class Adam(SGD):
 
     @property
     def state(self) -> dict[str, list[list[Matrix]]]:
-        """M and V."""
+        """The matrices M and V."""
         return {"mean": self.means, "square": self.squares}
 
     @state.setter
     def state(self, state: dict[str, list[list[Matrix]]]) -> None:
+        """Set M and V."""
         self.means, self.squares = state["mean"], state["square"]
 
 

@@ -41,7 +41,8 @@ GROUPS = {
     "most used": {
         "hidden": Setting([128], Sizes(), "units of each hidden layer, or none"),
         "learning_rate": Setting(0.35, POSITIVE, "length of a step down the gradient"),
-        "epochs": Setting(40, whole(1, _MOST_EPOCHS), "passes over the training images"),
+        "epochs": Setting(40, whole(1, _MOST_EPOCHS),
+                          "passes over the training images"),
         "augment": Setting(
             "elastic", Choice("none", "shift", "affine", "elastic"),
             "send each image through a random map: move it by a pixel; rotate, scale "

@@ -43,8 +43,9 @@ def survey(rows: Sequence[Mapping[str, Any]], names: Sequence[str],
                for value in sorted((row[name] for row in rows), key=_order)]
               for name in names[:2]]
     best = max(means, key=means.__getitem__)
-    return Survey(score, list(names[:2]), [list(dict.fromkeys(some)) for some in values],
-                  cells, list(names[2:]), dict(zip(names, best)))
+    return Survey(score, list(names[:2]),
+                  [list(dict.fromkeys(some)) for some in values], cells,
+                  list(names[2:]), dict(zip(names, best)))
 
 
 def _order(value: Any) -> tuple:

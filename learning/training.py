@@ -22,7 +22,7 @@ from engine.team import Team
 from errors import DataError
 from learning.augment import RandomGather, affine_maps, shift_maps
 from learning.checkpoint import (MODEL, EpochState, RunState, best_row, is_over,
-                                 judged_by, save_checkpoint)
+                                 evaluated_on, save_checkpoint)
 from learning.dropout import Dropout
 from learning.engines import ENGINES, DivergedError, ListEngine, PackedEngine
 from network import Evaluation, Network
@@ -219,7 +219,8 @@ class Epoch:
         """Return the part of the epoch that the whole team has done."""
         losses, corrects, easies = zip(*self.team.gather((loss_sum, correct, easy)))
         return EpochState(done, before.loss_sum + sum(losses),
-                          sum(corrects, before.correct), [*before.easy, *chain(*easies)],
+                          sum(corrects, before.correct),
+                          [*before.easy, *chain(*easies)],
                           time.perf_counter() - start)
 
 
@@ -237,7 +238,7 @@ class Run:
         self.folder, self.state, self.best = folder, state, state.best
         self.listener = listener if team.rank == 0 else Listener()
         self._begun: tuple[float, float] | None = None      # time, part of the run
-        self.judged = "validation" if "validation" in parts else "test"
+        self.evaluated_on = "validation" if "validation" in parts else "test"
         self.engine = self._on_engine(network)
         if state.optimizer:
             self.engine.restore_optimizer(state.optimizer)
@@ -277,7 +278,7 @@ class Run:
             found = self._end_epoch(row)
         if settings["patience"]:
             self._restore_best()
-        if "test" in self.parts and (found is None or self.judged != "test"):
+        if "test" in self.parts and (found is None or self.evaluated_on != "test"):
             found = self.engine.evaluate(self.parts["test"])
         return found
 
@@ -297,10 +298,11 @@ class Run:
         """Evaluate the network, write a checkpoint, tell the epoch's results."""
         history = self.state.history
         self._check(row["loss"])
-        self.listener.working(f"Evaluating on {len(self.parts[self.judged]):,} images ...")
-        found = self.engine.evaluate(self.parts[self.judged])
-        row[f"{self.judged}_loss"] = found.loss
-        row[f"{self.judged}_accuracy"] = found.accuracy
+        images = self.parts[self.evaluated_on]
+        self.listener.working(f"Evaluating on {len(images):,} images ...")
+        found = self.engine.evaluate(images)
+        row[f"{self.evaluated_on}_loss"] = found.loss
+        row[f"{self.evaluated_on}_accuracy"] = found.accuracy
         history.append(row)
         whole = self._save(self.state.skipped, EpochState())
         if self.settings["patience"] and row is best_row(history):

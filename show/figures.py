@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 from data_loader import Dataset
-from learning.checkpoint import best_row, judged_by, shown_path
+from learning.checkpoint import best_row, evaluated_on, shown_path
 from learning.models import Model
 from learning.settings import plain
 from learning.survey import Survey
@@ -112,7 +112,7 @@ def training_curves(history: History, foot: str) -> Figure:
     accuracies.set_ylabel("accuracy (%)")
     _shade_gap(accuracies, history)
     for axes in (losses, accuracies):
-        if judged_by(history[0]) == "validation":
+        if evaluated_on(history[0]) == "validation":
             best = best_row(history)["epoch"]
             axes.axvline(best, color="black", linestyle=(0, (1, 2)),
                          label=f"best epoch: {best}")
@@ -137,16 +137,16 @@ def _draw_lines(axes: Axes, history: History, measured: str, form: str) -> None:
 
 
 def _shade_gap(axes: Axes, history: History) -> None:
-    """Shade the area between training accuracy and that on the images judged by.
+    """Shade the area between training accuracy and that on the images evaluated on.
 
     Above 0 the gap is overfitting; below, training images are harder: bent, or seen
     while the network knew less.
     """
-    judged = judged_by(history[0])
+    part = evaluated_on(history[0])
     train, other = ([100 * row[f"{name}_accuracy"] for row in history]
-                    for name in ("train", judged))
+                    for name in ("train", part))
     axes.fill_between([row["epoch"] for row in history], train, other, color=PALE_GREY,
-                      linewidth=0, label=f"gap, training less {judged}: "
+                      linewidth=0, label=f"gap, training less {part}: "
                                          f"{train[-1] - other[-1]:+.2f} points")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Callable, Mapping
 
 from errors import OptionError
-from learning.checkpoint import (RunState, best_row, is_over, judged_by, shown_path,
+from learning.checkpoint import (RunState, best_row, is_over, evaluated_on, shown_path,
                                  write_rows)
 from learning.search import (FOLDS, GRID, Plan, Rows, Trial, fold_rows, grid_rows,
                              mean_and_deviation, summed_up)
@@ -21,12 +21,12 @@ from show.text import table
 # ---------------------------------------------------------------------------
 
 def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
-    """The results of an epoch in one line."""
-    judged = judged_by(row)
-    name = {"validation": "Val", "test": "Test"}[judged]
+    """Return the results of an epoch in one line."""
+    part = evaluated_on(row)
+    name = {"validation": "Val", "test": "Test"}[part]
     return (f"Epoch {row['epoch']:2}/{epochs} | Loss: {row['loss']:.4f} | "
             f"Train Acc: {row['train_accuracy']:.2%} | "
-            f"{name} Acc: {row[f'{judged}_accuracy']:.2%} | {row['seconds']:.1f} s")
+            f"{name} Acc: {row[f'{part}_accuracy']:.2%} | {row['seconds']:.1f} s")
 
 
 class Printer(Listener):
@@ -48,20 +48,21 @@ class Printer(Listener):
 
 
 def resume_line(state: RunState, settings: dict) -> str:
-    """Where a resumed run goes on, or that it is finished."""
+    """Return where a resumed run goes on, or that it is finished."""
     done, epochs = len(state.history), settings["epochs"]
     if done >= epochs:
         return (f"The run is finished: all {epochs} epochs are done (--epochs N with a "
                 "larger N goes on).")
     if is_over(state.history, settings):
-        return ("The run is finished: no epoch was better than epoch "
-                f"{best_row(state.history)['epoch']} (--patience {settings['patience']}).")
+        best, patience = best_row(state.history)["epoch"], settings["patience"]
+        return (f"The run is finished: no epoch was better than epoch {best} "
+                f"(--patience {patience}).")
     part = f", after {state.epoch.done:,} images" * bool(state.epoch.done)
     return f"Going on with epoch {done + 1} of {epochs}{part}."
 
 
 def training_note(row: Mapping[str, Any], accuracy: float, settings: dict) -> str:
-    """Why training accuracy lies below test accuracy, where it does; else ""."""
+    """Return why training accuracy lies below test accuracy, where it does."""
     if row["train_accuracy"] >= accuracy:
         return ""
     why = (["on augmented images"] * (settings["augment"] != "none")
@@ -81,8 +82,8 @@ def _count(number: int, what: str) -> str:
 
 
 def plan_line(plan: Plan, at_once: int) -> str:
-    """What is going to be done, in one line."""
-    varied = [f"{plain(name)} ({', '.join(value_text(name, value) for value in values)})"
+    """Return what a search is going to do, in one line."""
+    varied = [f"{plain(name)} ({', '.join(value_text(name, x) for x in values)})"
               for name, values in plan.grid.items()]
     found = [f"{_count(len(plan.combinations), 'combination')} of " + ", ".join(varied)
              ] * bool(varied) + [f"{plan.folds} folds"] * bool(plan.folds)
@@ -91,7 +92,7 @@ def plan_line(plan: Plan, at_once: int) -> str:
 
 
 def trial_line(plan: Plan, trial: Trial, result: Mapping[str, Any]) -> str:
-    """The result of one run in one line."""
+    """Return the result of one run in one line."""
     parts = []
     if plan.grid:
         count = len(plan.combinations)
@@ -106,14 +107,16 @@ def trial_line(plan: Plan, trial: Trial, result: Mapping[str, Any]) -> str:
                        f"epoch {result['epoch']}", f"{result['seconds']:.1f} s"])
 
 
-def under_way(plan: Plan, results: Mapping[str, dict], epochs: Mapping[str, int]) -> str:
-    """The progress of a search, for a live line."""
+def under_way(plan: Plan, results: Mapping[str, dict], epochs: Mapping[str, int]
+              ) -> str:
+    """Return the progress of a search, for a live line."""
     running = ", ".join(f"{name} ({count})" for name, count in epochs.items())
-    return f"{len(results)}/{len(plan.trials)} runs done; epochs of those under way: {running}"
+    return (f"{len(results)}/{len(plan.trials)} runs done; epochs of those under way: "
+            f"{running}")
 
 
 def fold_lines(plan: Plan, rows: Rows) -> list[str]:
-    """Mean and standard deviation over the folds of each combination."""
+    """Return mean and standard deviation over the folds of each combination."""
     return [f"{in_words(chosen)}: "
             + (f"mean {row['validation_accuracy']:.2%}, standard deviation "
                f"{100 * row['deviation']:.2f} points" if "deviation" in row

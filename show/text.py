@@ -134,7 +134,7 @@ def model_text(model: Model) -> str:
         return path
     trained = f"{model.limit:,} images of " * bool(model.limit) + model.data
     return (f"{path}, trained on {trained}: {model.accuracy:.2%} of its "
-            f"{model.judged_by} images classified correctly")
+            f"{model.evaluated_on} images classified correctly")
 
 
 def models_text(models: Sequence[Model]) -> str:
@@ -150,7 +150,7 @@ def model_object(model: Model) -> dict[str, Any]:
     """Return the object of --json for a model: null stands for what is not known."""
     return {"file": shown_path(model.path), "trained_on": model.data or None,
             "limit": model.limit or None, "accuracy": model.accuracy,
-            "judged_by": model.judged_by or None}
+            "evaluated_on": model.evaluated_on or None}
 
 
 # ---------------------------------------------------------------------------

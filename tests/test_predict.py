@@ -438,7 +438,7 @@ def test_a_model_says_how_accurate_it_is_on_what(tmp_path, rng, settings, words)
     assert line.startswith(f"Model: {tmp_path / 'm.npz'}, trained on ") and words in line
     found = text.model_object(model)
     assert found["trained_on"] == "Kuzushiji"
-    assert f"{found['accuracy']:.2%} of its {found['judged_by']} images" in line
+    assert f"{found['accuracy']:.2%} of its {found['evaluated_on']} images" in line
 
 
 @pytest.mark.parametrize("settings", [
@@ -451,7 +451,7 @@ def test_a_model_without_a_history_of_ours_has_a_name_alone(tmp_path, rng, setti
     assert text.models_text([model]) == f"Model: {tmp_path / 'm.npz'}"
     assert text.model_object(model) == {
         "file": str(tmp_path / "m.npz"), "trained_on": None, "limit": None,
-        "accuracy": None, "judged_by": None}
+        "accuracy": None, "evaluated_on": None}
 
 
 # --- --explain

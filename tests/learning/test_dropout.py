@@ -10,7 +10,7 @@ import pytest
 
 from engine.sparse import SparseMatrix
 from engine.team import Team
-from learning.dropout import STOCK, Dropout
+from learning.dropout import MASKS, Dropout
 from my_math import Matrix
 from network import ACTIVATIONS, LOSSES, Network, gradient_check
 
@@ -68,10 +68,10 @@ def test_all_shares_together_are_the_masks_of_all_images(workers):
             assert [row for share in shares for row in share[batch][layer]] == masks
 
 
-def test_masks_are_drawn_from_the_whole_stock():
+def test_masks_are_drawn_from_all_that_are_made():
     rng = random.Random(5)
-    masks, = Dropout(0.5, [3], rng).draw(20 * STOCK, rng)
-    assert len({id(row) for row in masks}) == STOCK
+    masks, = Dropout(0.5, [3], rng).draw(20 * MASKS, rng)
+    assert len({id(row) for row in masks}) == MASKS
 
 
 @pytest.mark.parametrize("rate", [1, 1.0, -0.1, 1.5, math.nan, math.inf, -math.inf])
@@ -83,10 +83,10 @@ def test_a_part_that_cannot_be_left_out_is_refused(rate):
 @every_rate
 def test_the_mean_over_many_masks_is_the_matrix_without_dropout(rate, rng):
     a = Matrix.random_normal(1, 6, rng)
-    mean = a * Matrix(masks_for(20 * STOCK, 6, rate)).mean(axis=0)
+    mean = a * Matrix(masks_for(20 * MASKS, 6, rate)).mean(axis=0)
     for found, x in zip(mean[0], a[0]):
-        # The stock of 1,000 is what decides, however often a mask is drawn.
-        error = abs(x) * math.sqrt(rate / (1 - rate) / STOCK)
+        # The 1,000 masks are what decides, however often a mask is drawn.
+        error = abs(x) * math.sqrt(rate / (1 - rate) / MASKS)
         assert abs(found - x) <= 4 * error + 1e-9
 
 

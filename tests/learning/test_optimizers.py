@@ -238,7 +238,7 @@ def test_one_push_is_felt_for_long():
     optimizer = Momentum([layer], momentum=0.5)
     layer.take(Gradient(Matrix([[1.0]]), Matrix([[optimizer.scale(1.0)]])))
     for distance in (1, 1.5, 1.75, 1.875):
-        optimizer.settle(1.0)
+        optimizer.apply(1.0)
         assert layer.weights == Matrix([[5.0 - distance]])
         assert layer.bias == Matrix([[-distance]])
 
@@ -260,7 +260,7 @@ def descend(layer, optimizer, slopes, rate):
     """Steps of a layer of one weight down these slopes."""
     for slope in slopes:
         layer.take(Gradient(Matrix([[1.0]]), Matrix([[slope * optimizer.scale(rate)]])))
-        optimizer.settle(rate)
+        optimizer.apply(rate)
 
 
 @pytest.mark.parametrize("slopes", [[1.0], [1e-8, -3e-8], [0.0, 0.0], [2.0, -1.0, 0.5],

@@ -326,7 +326,7 @@ def test_folds_print_mean_and_deviation(run):
             "points") in out
 
 
-def test_a_grid_judged_by_folds_and_a_combination_that_diverges(run):
+def test_a_grid_evaluated_on_folds_and_a_combination_that_diverges(run):
     code, out, err, folder = run("--grid", "learning-rate=0.1,1e9", "--folds", "2",
                                  "--hidden", "none", "--epochs", "1")
     assert code == 0 and err == "" and "1 of 2 combinations, which diverged" in out
