@@ -372,8 +372,8 @@ def main(argv=None):
         return 0
     if not REFERENCE.is_file():
         print("check.py: lessons/solutions/my_network.py, to compare yours with, "
-              "is missing; your own file was not looked at: get the whole folder lessons/",
-              file=sys.stderr)
+              "is missing; your own file was not looked at: get the whole folder "
+              "lessons/", file=sys.stderr)
         return 2
     problem, facts = unreadable(path), {}
     if not problem:

@@ -155,6 +155,13 @@ def test_the_figures_are_those_that_the_script_draws(figures, tmp_path, monkeypa
         assert path.read_bytes() == (FOLDER / "figures" / path.name).read_bytes()
 
 
+def test_the_spread_of_activations_is_that_of_the_lessons_table():
+    figure = (FOLDER / "figures" / "spread.svg").read_text(encoding="utf-8")
+    shown = re.findall(r"mean of a\^2: (.*?)<", figure)
+    table = (FOLDER / "11-start-values.md").read_text(encoding="utf-8").split()
+    assert len(shown) == 12 and set(shown) <= set(table)
+
+
 @pytest.mark.parametrize("path", sorted((FOLDER / "figures").glob("*.svg")),
                          ids=lambda path: path.name)
 def test_a_figure_is_shown_and_legible(path):
