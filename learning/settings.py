@@ -114,12 +114,13 @@ _NEW_NAMES = {line.old: name for name, line in SETTINGS.items() if line.old}
 _PLAIN = {"schedule": "constant", "augment": "none", "skip_below": 0.0,
           "skip_epochs": 0}
 
-# Where each recipe differs from the defaults.  Those after `best` are what well-known
+# Where each recipe differs from the defaults.  Those after `wide` are what well-known
 # small projects and lessons do, so that they can be compared.
 RECIPES = {
     "default": {},
     "fast": {"epochs": 6},
     "best": {"epochs": 160},
+    "wide": {"hidden": [800], "epochs": 120},
     "textbook": {**_PLAIN, "learning_rate": 0.1, "batch_size": 128, "epochs": 20},
     "sigmoid": {**_PLAIN, "activation": "sigmoid", "loss": "bce", "learning_rate": 0.1,
                 "batch_size": 128, "epochs": 100},
