@@ -1,4 +1,4 @@
-"""Optimizers: numbers from PyTorch, slopes of the loss with L2, both engines, memory.
+"""Optimizers: numbers from PyTorch, slopes of the loss with L2, both engines, state.
 """
 from functools import partial
 

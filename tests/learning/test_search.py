@@ -126,9 +126,9 @@ def test_every_image_is_evaluated_once_and_never_by_a_network_that_saw_it(count)
     for folds in range(2, count + 1):
         order = list(range(100, 100 + count))
         parts = [fold_parts(order, fold, folds) for fold in range(1, folds + 1)]
-        assert sorted(i for _, judged in parts for i in judged) == order
-        assert all(sorted(seen + judged) == order for seen, judged in parts)
-        sizes = {len(judged) for _, judged in parts}
+        assert sorted(i for _, held_out in parts for i in held_out) == order
+        assert all(sorted(seen + held_out) == order for seen, held_out in parts)
+        sizes = {len(held_out) for _, held_out in parts}
         assert max(sizes) - min(sizes) <= 1
 
 

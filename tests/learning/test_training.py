@@ -353,7 +353,7 @@ def test_the_optimizer_is_the_one_of_the_settings(name, kind, more):
 
 # --- runs that end early
 
-def judged(*accuracies):
+def validated(*accuracies):
     return [{"epoch": number, "validation_accuracy": accuracy}
             for number, accuracy in enumerate(accuracies, 1)]
 
@@ -361,12 +361,12 @@ def judged(*accuracies):
 @pytest.mark.parametrize("accuracies, best", [
     ([0.5], 1), ([0.1, 0.3, 0.2], 2), ([0.2, 0.3, 0.3, 0.3], 2), ([0.3, 0.1, 0.4], 3)])
 def test_the_best_epoch_is_the_first_of_the_highest_accuracy(accuracies, best):
-    assert checkpoint.best_row(judged(*accuracies))["epoch"] == best
+    assert checkpoint.best_row(validated(*accuracies))["epoch"] == best
 
 
 @pytest.mark.parametrize("patience, over_after", [(0, 7), (1, 3), (2, 6), (3, 7)])
 def test_a_run_is_over_when_so_many_epochs_have_brought_nothing(patience, over_after):
-    rows = judged(0.1, 0.3, 0.3, 0.4, 0.2, 0.4, 0.5)
+    rows = validated(0.1, 0.3, 0.3, 0.4, 0.2, 0.4, 0.5)
     settings = {"epochs": 7, "patience": patience}
     over = [checkpoint.is_over(rows[:done], settings) for done in range(8)]
     assert over.index(True) == over_after
@@ -374,7 +374,7 @@ def test_a_run_is_over_when_so_many_epochs_have_brought_nothing(patience, over_a
 
 @pytest.fixture(scope="module")
 def early(tmp_path_factory):
-    """early(patience, ...) runs on 200 images of the sample and 40 to judge by; returns
+    """early(patience, ...) runs on 200 images of the sample and 40 to validate on; returns
     (folder, data sets).  With a folder it goes on there, from its checkpoint."""
     loaded = load(SAMPLE_FOLDER)
     train, validation = loaded[0].head(240).split(40)

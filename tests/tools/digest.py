@@ -58,10 +58,8 @@ def digest(network):
 def begin(settings):
     """(network, data sets) at the start of a run."""
     train, test = data_loader.load(data_loader.SAMPLE_FOLDER)
-    sizes = [784, *settings["hidden"], 10]
-    network = Network(sizes, settings["activation"], settings["loss"],
-                      training.random_for(settings, "weights"))
-    return network, {"train": train.head(settings["limit"]), "test": test.head(50)}
+    parts = {"train": train.head(settings["limit"]), "test": test.head(50)}
+    return training.new_network(settings, parts["train"]), parts
 
 
 def train_with_few_maps(team, *arguments):
