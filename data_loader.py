@@ -101,7 +101,7 @@ class Dataset:
         if len(images) != len(labels) * height * width:
             raise ValueError(f"{len(images)} pixels are not {len(labels)} images "
                              f"of {height} x {width}")
-        self.name, self.images, self.labels = name, images, labels
+        self.name, self.images, self.labels = one_line(name), images, labels
         self.height, self.width = height, width
         self.class_names, self.class_count = list(class_names), len(class_names)
 
@@ -111,6 +111,14 @@ class Dataset:
     def __repr__(self) -> str:
         return (f"<Dataset {self.name}: {len(self)} images of {self.height} x "
                 f"{self.width}, {self.class_count} classes>")
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the sizes, the pixels and the labels."""
+        digest = hashlib.sha256(b"%d %d %d " % (len(self), self.height, self.width))
+        digest.update(self.images)
+        digest.update(self.labels)
+        return digest.hexdigest()
 
     def image(self, index: int) -> bytes:
         """The pixels of one image, row by row.  Raises IndexError outside 0..n-1."""

@@ -21,19 +21,17 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from data_loader import Dataset, folder_in_use
 from engine.files import locked
-from engine.lanes import LaneOverflowError
 from engine.team import WorkerError, check_workers, default_workers, run_team
 from errors import DataError, OptionError
-from learning.checkpoint import (MODEL, RUNS, RunState, best_row, load_checkpoint,
-                                 shown_path)
+from learning.checkpoint import (MODEL, RUNS, RunState, best_row, check_same_data,
+                                 load_checkpoint, other_data, shown_path)
 from learning.models import Model
-from learning.search import (PLAN, Plan, Trial, done_before, epochs_under_way,
-                             parse_grid, train_all)
+from learning.search import (MOST_RUNS, PLAN, Plan, Trial, done_before,
+                             epochs_under_way, parse_grid, train_all)
 from learning.kinds import whole
 from learning.settings import (DEFAULTS, GROUPS, RECIPES, add_options, as_options,
                                check_effects, option, value_text)
-from learning.engines import DivergedError
-from learning.training import check_learnable, new_network, train_network
+from learning.training import begin, check_learnable, check_size, train_network
 from network import Evaluation, Network
 from show import figures
 from show.console import LiveLine, Parser, load_data, path_name, run_command
@@ -196,16 +194,6 @@ def check_validation(count: int, train: Dataset) -> None:
                           f"{len(train):,} training images")
 
 
-def check_same_data(network: Network, train: Dataset, settings: dict,
-                    state: RunState) -> None:
-    """DataError where a run is resumed on other data than it was begun on."""
-    images = len(state.skipped) or len(train)
-    if (settings["data"], network.sizes[0], images) != (
-            train.name, train.height * train.width, len(train)):
-        raise DataError(train.name, f"a run on {settings['data']}",
-                        "to resume on the same data", "give its folder by --data")
-
-
 def finish(found: Evaluation, test: Dataset, folder: Path, settings: dict,
            history: list[dict], options: argparse.Namespace) -> None:
     """Print the result on the whole test set and draw the pictures."""
@@ -259,14 +247,12 @@ def run(options: argparse.Namespace) -> int:
         with locked(folder := Path(options.resume)):
             network, settings, state = load_checkpoint(folder, options.epochs)
             parts = load_parts(options.data, settings)
-            check_same_data(network, parts["train"], settings, state)
+            check_same_data(parts, network, settings, state)
             print(resume_line(state, settings))
             return train_in(folder, network, parts, settings, state, options)
     settings = settings_from(options)
     parts = load_parts(options.data, settings)
-    train = parts["train"]
-    settings["data"], settings["class_names"] = train.name, list(train.class_names)
-    network, state = new_network(settings, train), RunState.initial(len(train))
+    network, settings, state = begin(settings, parts)
     with new_folder(options.output, settings["recipe"]) as folder:
         return train_in(folder, network, parts, settings, state, options)
 
@@ -286,7 +272,7 @@ def train_in(folder: Path, network: Network, parts: dict[str, Dataset], settings
                          state, printer)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_what_is_kept(folder, history, options.data)) from None
-    except (DivergedError, LaneOverflowError) as error:
+    except OverflowError as error:
         raise OptionError(f"training diverged ({error}): expected the loss to fall; "
                           "lower --learning-rate") from None
     except WorkerError as error:
@@ -342,11 +328,14 @@ def with_data(plan: Plan, data: str | None) -> Plan:
     settings, folder = plan.settings, folder_in_use(data or plan.folder)
     if settings["limit"]:
         images = images.head(settings["limit"])
-    if plan.images and (plan.data, plan.images) != (images.name, len(images)):
-        raise DataError(images.name, f"a search on {plan.images:,} images of "
-                        f"{plan.data}", "to resume on the same data",
-                        "give its folder by --data")
+    if plan.sha256 and plan.sha256 != images.checksum:
+        raise other_data(images.name, plan.data)
     check_learnable(images)
+    if plan.size > MOST_RUNS:
+        raise OptionError(f"a search of {plan.size:,} runs: expected at most "
+                          f"{MOST_RUNS:,}")
+    for chosen in plan.combinations:
+        check_size({**settings, **chosen}, images)
     if plan.folds > len(images):
         raise OptionError(f"--folds {plan.folds}: expected no more than the "
                           f"{len(images):,} training images")
@@ -359,7 +348,7 @@ def with_data(plan: Plan, data: str | None) -> Plan:
             use += " (the last sixth, as no --validation is given)"
         settings = {**settings, "validation": count}
     print(f"Data: {images.name}, {len(images):,} training images, {use}")
-    return plan._replace(settings=settings, data=images.name, images=len(images),
+    return plan._replace(settings=settings, data=images.name, sha256=images.checksum,
                          folder=str(folder.resolve()))
 
 

@@ -1,11 +1,13 @@
-"""Files that are there whole or not at all, and folders that one process writes to."""
+"""Files that are there whole or not at all, folders that one process writes to, and
+JSON that is not believed before it is measured."""
 from __future__ import annotations
 
+import json
 import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator, NoReturn
 
 from errors import DataError
 
@@ -85,3 +87,43 @@ def _take(folder: Path) -> int | None:
     except OSError:         # some network drives have no locks: then there is none
         pass
     return handle
+
+
+# Of what Python makes of a JSON text: in 16 MB of it would be room for 500 MB of lists.
+_LONGEST, _MOST_PARTS, _MOST_LISTS, _MOST_DIGITS = 1 << 24, 2_000_000, 300_000, 30
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file says; OSError or ValueError where it says nothing."""
+    with open(path, "rb") as file:
+        content = file.read(_LONGEST + 1)
+    if len(content) > _LONGEST:
+        raise ValueError(f"more than {_LONGEST:,} bytes")
+    return parse_json(content.decode())
+
+
+def parse_json(text: Any) -> Any:
+    """Return what a JSON text says; ValueError where it is none, or one of harm.
+
+    The time that a whole number takes grows with the square of its digits.  NaN and
+    Infinity, which Python writes and reads, are no JSON.
+    """
+    if not isinstance(text, str):
+        raise ValueError("settings that are no text")
+    if (text.count(",") > _MOST_PARTS
+            or text.count("[") + text.count("{") > _MOST_LISTS):
+        raise ValueError("settings of too many parts")
+    try:
+        return json.loads(text, parse_int=_whole, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("brackets within brackets without end") from None
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(digits):,} digits")
+    return int(digits)
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name}, which is no number")

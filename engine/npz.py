@@ -20,20 +20,23 @@ import io
 import json
 import math
 import os
+import stat
 import struct
 import warnings
 import zipfile
 import zlib
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
-from engine.files import write_whole
+from engine.files import parse_json, write_whole
 from errors import DataError
 from my_math import Matrix
 
 _MAGIC = b"\x93NUMPY"
-_LARGEST_MEMBER = 1 << 28       # bytes; a 784-512-10 network has 3 million
+MOST_NUMBERS = 5_000_000        # in an archive: 200 MB as lists of floats
+_TOO_MANY = f"more than {MOST_NUMBERS:,} numbers"
+_LARGEST_MEMBER = 64 << 20      # bytes; so long is the history of 60,000 epochs
 _SMALL = 1 << 20                # bytes that any archive may unpack to
 _LONGEST_NAME = 100             # characters of an array's name
 _CODES = {"f2": "e", "f4": "f", "f8": "d", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
@@ -70,14 +73,13 @@ def parse_npy(content: bytes) -> Matrix | str:
     size, = struct.unpack_from("<I" if wide else "<H", content, 8)
     start = 12 if wide else 10
     descr, fortran, shape = _parse_header(content[start:start + size])
-    data = content[start + size:]
+    data = memoryview(content)[start + size:]
     if descr[1:2] == "U":
-        return data.decode("utf-32-le" if descr[0] == "<" else "utf-32-be").rstrip("\0")
-    values = _parse_numbers(descr, math.prod(shape), data)
+        return str(data, "utf-32-le" if descr[0] == "<" else "utf-32-be").rstrip("\0")
     rows, columns = (1, 1, *shape)[-2:]
-    if fortran:
-        return Matrix(values[i::rows] for i in range(rows))
-    return Matrix(values[i * columns:(i + 1) * columns] for i in range(rows))
+    if fortran:         # column by column
+        return Matrix(zip(*_parse_numbers(descr, columns, rows, data)))
+    return Matrix(_parse_numbers(descr, rows, columns, data))
 
 
 def _parse_header(header: bytes) -> tuple[str, bool, tuple]:
@@ -97,14 +99,19 @@ def _parse_header(header: bytes) -> tuple[str, bool, tuple]:
     return descr, fortran, shape
 
 
-def _parse_numbers(descr: str, count: int, data: bytes) -> tuple:
+def _parse_numbers(descr: str, lines: int, size: int, data: memoryview
+                   ) -> Iterator[tuple]:
+    """Return the numbers in `lines` tuples of `size`; ValueError where they are others.
+    """
     code = _CODES.get(descr[1:])
     if code is None or descr[0] not in "<>|=":
         raise ValueError(f"numbers of type {descr!r:.40}")
-    order = ">" if descr[0] == ">" else "<"
-    if len(data) != count * struct.calcsize(order + code):
-        raise ValueError(f"{len(data):,} bytes for {count:,} numbers")
-    return struct.unpack(f"{order}{count}{code}", data)
+    line = f"{'>' if descr[0] == '>' else '<'}{size}{code}"
+    if lines * size > MOST_NUMBERS:
+        raise ValueError(_TOO_MANY)
+    if len(data) != lines * struct.calcsize(line):
+        raise ValueError(f"{len(data):,} bytes for {lines * size:,} numbers")
+    return struct.iter_unpack(line, data)
 
 
 # --- many arrays, an .npz file
@@ -132,12 +139,12 @@ def read_npz(path: str | Path) -> tuple[dict[str, Matrix], dict]:
     expected = "a model: an .npz file as train.py writes it"
     try:
         arrays = _read_members(path)
-        settings = json.loads(arrays.pop("settings", "{}"))
+        settings = parse_json(arrays.pop("settings", "{}"))
     except zipfile.BadZipFile:
         raise DataError(path, "a damaged file or no zip archive", expected) from None
     except (EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
         raise DataError(path, f"a damaged archive ({error})", expected) from None
-    except (ValueError, TypeError, RecursionError, struct.error) as error:
+    except (ValueError, TypeError, struct.error) as error:
         raise DataError(path, str(error), expected) from None
     except OSError as error:
         nowhere = error.errno == errno.EINVAL      # an offset before the file's start
@@ -168,7 +175,9 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def _read_members(path: str | Path) -> dict[str, Any]:
-    arrays = {}
+    arrays, numbers = {}, 0
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError("a folder, a pipe or a device")
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         _check_members(members, os.path.getsize(path))
@@ -176,5 +185,8 @@ def _read_members(path: str | Path) -> dict[str, Any]:
             # Without a size, read() would unpack all that is there, whatever it claims.
             with archive.open(info) as member:
                 content = member.read(info.file_size)
-            arrays[info.filename[:-4]] = parse_npy(content)
+            array = arrays[info.filename[:-4]] = parse_npy(content)
+            numbers += math.prod(array.shape) if isinstance(array, Matrix) else 0
+            if numbers > MOST_NUMBERS:
+                raise ValueError(_TOO_MANY)
     return arrays

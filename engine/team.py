@@ -279,5 +279,5 @@ def _help(rank: int, mesh: list, work: Callable, arguments: tuple) -> None:
         work(_join(rank, mesh), *arguments)
     except WorkerError:
         sys.exit(1)         # the leader, or another, has gone first and has said why
-    except LaneOverflowError:
+    except OverflowError:
         sys.exit(_OVERFLOW)

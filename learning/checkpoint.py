@@ -12,9 +12,11 @@ import zlib
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple, Sequence
 
+from data_loader import Dataset
 from engine.files import write_whole
 from errors import DataError, OptionError
-from learning.settings import (DEFAULTS, check_settings, optimizer_maker, value_text,
+from learning.kinds import FRACTION, NOT_NEGATIVE, ListOf, Record, Text, whole
+from learning.settings import (DEFAULTS, KINDS, optimizer_maker, value_text,
                                with_new_names)
 from my_math import Matrix
 from network import Network, all_finite
@@ -25,6 +27,7 @@ BEST = "best.npz"       # the best weights so far, where a run may end early
 _PARTS = ("weights", "bias")     # of a layer, and of what an optimizer keeps for it
 _NEW_NAMES = {"resting": "skipped", "part": "epoch_state"}      # in older checkpoints
 _NEW_NAMES_IN_EPOCH = {"right": "correct", "sure": "easy"}
+_MOST_SKIPPED = 10 ** 7         # images of which a text may tell how long they are
 
 
 def shown_path(path: str | Path) -> str:
@@ -59,6 +62,23 @@ class RunState(NamedTuple):
     def initial(cls, images: int) -> RunState:
         """Return the state of a run that has not begun."""
         return cls([], [0] * images, None, {}, 0)
+
+
+# What model.npz of a run has beside its matrices.
+_EVALUATED = [{f"{part}_loss": NOT_NEGATIVE, f"{part}_accuracy": FRACTION}
+              for part in ("validation", "test")]
+_ROW = Record(
+    {"epoch": whole(1), "loss": NOT_NEGATIVE, "train_accuracy": FRACTION,
+     "images": whole(1), "seconds": NOT_NEGATIVE}, {**_EVALUATED[0], **_EVALUATED[1]})
+_EPOCH_STATE = Record(
+    {"done": whole(0), "loss_sum": whole(0), "correct": whole(0),
+     "easy": ListOf(whole(0)), "seconds": NOT_NEGATIVE})
+_STATE = {"history": ListOf(_ROW), "skipped": Text(4 * _MOST_SKIPPED),
+          "epoch_state": _EPOCH_STATE, "optimizer_steps": whole(0, 2 ** 53 - 1)}
+_SAVED = Record(
+    {**KINDS, "data": Text(), "class_names": ListOf(Text()), "history": ListOf(_ROW)},
+    {**_STATE, "recipe": Text(), "best_epoch": whole(1),
+     "sha256": Record({}, {name: Text() for name in ("train", "validation", "test")})})
 
 
 def best_row(history: list[dict]) -> dict:
@@ -98,8 +118,7 @@ def save_checkpoint(folder: Path, network: Network, settings: dict, state: RunSt
     The model file alone is enough to resume, and it is replaced in one step.
     """
     history, there_is_one = state.history, (folder / MODEL).exists()
-    skipped = base64.b64encode(zlib.compress(bytes(state.skipped))).decode()
-    saved = {**settings, "history": history, "skipped": skipped,
+    saved = {**settings, "history": history, "skipped": _packed(state.skipped),
              "epoch_state": state.epoch._asdict(), "optimizer_steps": state.step_count}
     try:
         if (settings["patience"] and not state.epoch.done
@@ -129,53 +148,93 @@ def load_checkpoint(folder: Path, epochs: int | None = None
         raise DataError(folder, "no checkpoint", "the folder of a run",
                         "begin the run again with --output")
     network, saved, matrices = Network.load_all(path)
-    saved = {_NEW_NAMES.get(name, name): value
-             for name, value in with_new_names(saved).items()}
+    saved = _with_new_names(saved)
     if not set(DEFAULTS) <= set(saved) or "history" not in saved:
         raise DataError(path, "a model without the settings of a run",
                         "a checkpoint of train.py")
     try:
-        check_settings(saved)
-        history = _checked_history(saved.pop("history"))
+        _SAVED.check(saved)
+        _check_fit(network, saved)
         if epochs:
-            _check_more(path, epochs, history, saved)
+            _check_more(path, epochs, saved)
             saved["epochs"] = epochs
-        state = _checked_state(network, saved, matrices, history)
+        state = _state(network, saved, matrices)
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise DataError(path, f"damaged settings ({error})",
                         "a checkpoint of train.py") from None
-    if saved["patience"] and history:
-        state = state._replace(best=Network.load(folder / BEST)[0])
-    return network, saved, state
+    if saved["patience"] and state.history:
+        best, _ = Network.load(folder / BEST)
+        if best.sizes != network.sizes:
+            raise DataError(folder / BEST, f"{best!r}", f"one like {network!r}")
+        state = state._replace(best=best)
+    settings = {name: value for name, value in saved.items() if name not in _STATE}
+    return network, settings, state
 
 
-def _check_more(path: Path, epochs: int, history: list[dict], saved: dict) -> None:
+def _with_new_names(saved: dict) -> dict:
+    """Return what was saved, with the names that settings and state have today."""
+    saved = {_NEW_NAMES.get(name, name): value
+             for name, value in with_new_names(saved).items()}
+    if isinstance(saved.get("epoch_state"), dict):
+        saved["epoch_state"] = {_NEW_NAMES_IN_EPOCH.get(name, name): value
+                                for name, value in saved["epoch_state"].items()}
+    return saved
+
+
+def _check_fit(network: Network, saved: dict) -> None:
+    """ValueError where what was saved does not fit together, or not the network."""
+    history = saved["history"]
+    evaluated = [set(row) - _ROW.needed for row in history]
+    fits = {
+        "hidden": saved["hidden"] == network.sizes[1:-1],
+        "class_names": len(saved["class_names"]) == network.sizes[-1],
+        "history": [row["epoch"] for row in history] == [*range(1, len(history) + 1)]
+        and any(all(names == set(part) for names in evaluated)
+                for part in _EVALUATED[:1 if saved["patience"] else 2])}
+    for name, is_so in fits.items():
+        if not is_so:
+            raise ValueError(f"{name} that does not fit the rest")
+
+
+def _check_more(path: Path, epochs: int, saved: dict) -> None:
     """OptionError or DataError where a run cannot go on for more epochs."""
     if epochs <= saved["epochs"]:
         raise OptionError(f"--epochs {epochs}: expected more than the "
                           f"{saved['epochs']} of the run that is resumed")
-    if is_over(history, saved) and "skipped" not in saved:
+    if is_over(saved["history"], saved) and "skipped" not in saved:
         raise DataError(path, "nothing but the weights of a run that has ended",
                         "its state, to go on for more epochs")
 
 
-def _checked_state(network: Network, saved: dict, matrices: dict[str, Matrix],
-                   history: list[dict]) -> RunState:
+def _state(network: Network, saved: dict, matrices: dict[str, Matrix]) -> RunState:
     """Take the state out of what was saved; ValueError or the like where it is damaged.
 
     A run that is over may lack what only one that goes on needs.
     """
-    text, epoch = saved.pop("skipped", ""), saved.pop("epoch_state", {})
-    skipped = list(zlib.decompress(base64.b64decode(text))) if text else []
-    step_count = saved.pop("optimizer_steps", None)
+    history, skipped = saved["history"], _unpacked(saved.get("skipped", ""))
     if is_over(history, saved):
         return RunState(history, skipped, None, {}, 0)
-    if not skipped:
-        raise TypeError("nothing about skipped images")
-    if type(step_count) is not int or not 0 <= step_count < 1 << 53:
-        raise ValueError(f"optimizer_steps is {step_count!r}")
+    epoch, images = EpochState(**saved["epoch_state"]), len(skipped)
+    if not (max(1, epoch.done, *(row["images"] for row in history)) <= images
+            and set(epoch.easy) <= set(range(images))
+            and max(epoch.correct, len(set(epoch.easy))) <= epoch.done
+            and epoch.loss_sum <= epoch.done << 64):
+        raise ValueError("an epoch_state that does not fit the rest")
     return RunState(history, skipped, None, _checked_matrices(network, saved, matrices),
-                    step_count, _checked_epoch(epoch, len(skipped)))
+                    saved["optimizer_steps"], epoch)
+
+
+def _packed(skipped: list[int]) -> str:
+    return base64.b64encode(zlib.compress(bytes(skipped))).decode()
+
+
+def _unpacked(text: str) -> list[int]:
+    """Return the numbers that `_packed` made a text of, so many at most; [] of ""."""
+    unpack = zlib.decompressobj()
+    numbers = unpack.decompress(base64.b64decode(text, validate=True), _MOST_SKIPPED)
+    if text and not unpack.eof:
+        raise ValueError(f"skipped images without end, or more than {_MOST_SKIPPED:,}")
+    return list(numbers)
 
 
 def _checked_matrices(network: Network, saved: dict, arrays: dict[str, Matrix]
@@ -195,25 +254,26 @@ def _checked_matrices(network: Network, saved: dict, arrays: dict[str, Matrix]
     return found
 
 
-def _checked_history(history: Any) -> list[dict]:
-    """Return the history; TypeError where it is no list of epochs."""
-    rows = {"epoch", "loss", "train_accuracy", "images", "seconds"}
-    if not (isinstance(history, list)
-            and all(isinstance(row, dict) and rows <= set(row) for row in history)):
-        raise TypeError("the history is no list of epochs")
-    return history
+def checksums(parts: Mapping[str, Dataset]) -> dict[str, str]:
+    """Return the checksum of each of the data sets of a run."""
+    return {name: part.checksum for name, part in parts.items()}
 
 
-def _checked_epoch(saved: Any, images: int) -> EpochState:
-    """Return the part that is done of an epoch; TypeError where it is nonsense."""
-    if not isinstance(saved, dict):
-        raise TypeError("the part that is done of an epoch is none")
-    part = EpochState(**{_NEW_NAMES_IN_EPOCH.get(name, name): value
-                         for name, value in saved.items()})
-    counts = [part.done, part.correct, *part.easy]
-    if not (all(isinstance(n, int) and 0 <= n <= images for n in counts)
-            and part.easy == [i for i in part.easy if i < images]
-            and isinstance(part.loss_sum, int) and isinstance(part.seconds, float)
-            and 0 <= part.loss_sum <= images << 64):
-        raise TypeError("the part that is done of an epoch is none")
-    return part
+def other_data(name: str, before: str) -> DataError:
+    """Return the error of a run or a search that is resumed on other data."""
+    return DataError(name, f"other images or labels than those of {before}",
+                     "the same data that it was begun on", "give its folder by --data")
+
+
+def check_same_data(parts: Mapping[str, Dataset], network: Network, settings: dict,
+                    state: RunState) -> None:
+    """DataError where a run is resumed on other data than it was begun on.
+
+    Older checkpoints have no checksums: they are taken from what is there now.
+    """
+    train, found = parts["train"], checksums(parts)
+    if not (settings.setdefault("sha256", found) == found
+            and network.sizes[0] == train.height * train.width
+            and network.sizes[-1] == train.class_count
+            and len(state.skipped) in (0, len(train))):
+        raise other_data(train.name, settings["data"])

@@ -9,8 +9,6 @@ import math
 import sys
 from typing import Any, Mapping
 
-_LONGEST = 1000     # characters of a text; the names of two files have 510
-
 
 class Kind:
     """Values as text, and as they come from a file.
@@ -122,9 +120,13 @@ class Sizes(Kind):
 class Text(Kind):
     """Text in one line, without what would do something to a terminal."""
 
+    def __init__(self, longest: int = 1000) -> None:    # two names of files have 510
+        self.longest = longest
+
     def accepts(self, value: Any) -> bool:
         """Return True for printable text; a lone surrogate is none."""
-        return isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST
+        return (isinstance(value, str) and value.isprintable()
+                and len(value) <= self.longest)
 
 
 class ListOf(Kind):

@@ -13,7 +13,7 @@ from engine.packed import PackedMatrix
 from engine.sparse import SparseMatrix, grey_table
 from errors import DataError
 from learning.augment import gather, shift_map
-from learning.checkpoint import MODEL, RUNS, best_row, evaluated_on, shown_path
+from learning.checkpoint import MODEL, RUNS, best_row, evaluated_on
 from learning.kinds import FRACTION
 from my_math import Matrix
 from network import Dense, Evaluation, Network

@@ -34,19 +34,19 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 import data_loader
 from data_loader import Dataset
-from engine.files import write_whole
-from engine.lanes import LaneOverflowError
+from engine.files import locked, read_json, write_whole
 from engine.team import Team, WorkerError, begin_helper, ctrl_c_later, run_team
 from errors import DataError, OptionError
-from learning.checkpoint import (HISTORY, MODEL, RunState, best_row, is_over,
+from learning.checkpoint import (HISTORY, MODEL, best_row, check_same_data, is_over,
                                  load_checkpoint)
-from learning.engines import DivergedError
 from learning.kinds import Choice, ListOf, Record, Text, whole
-from learning.settings import SETTINGS, as_options, option, value_text, with_new_names
+from learning.settings import (KINDS, SETTINGS, as_options, option, value_text,
+                               with_new_names)
 from learning.survey import Survey, survey
-from learning.training import Run, new_network, random_for
+from learning.training import Run, begin, random_for
 
 PLAN, GRID, FOLDS = "search.json", "grid.csv", "folds.csv"
+MOST_RUNS = 10_000
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -124,8 +124,8 @@ def fold_parts(order: Sequence[int], fold: int, folds: int
 class Plan(NamedTuple):
     """The combinations and folds that a search tries, and its data.
 
-    `given` names the settings that were asked for beside the recipe; `images` counts
-    those of the data set `data`, both parts together, from `folder`.
+    `given` names the settings that were asked for beside the recipe; `sha256` is the
+    checksum of the images of the data set `data`, both parts together, from `folder`.
     """
 
     settings: dict[str, Any]        # of all runs, but for those that the grid varies
@@ -133,8 +133,13 @@ class Plan(NamedTuple):
     folds: int                      # 0: evaluated on validation images
     given: list[str]
     data: str = ""
-    images: int = 0
+    sha256: str = ""
     folder: str = ""
+
+    @property
+    def size(self) -> int:
+        """The number of runs."""
+        return math.prod(map(len, self.grid.values())) * max(1, self.folds)
 
     @property
     def combinations(self) -> list[dict[str, Any]]:
@@ -170,10 +175,11 @@ class Plan(NamedTuple):
         """Return the plan of a search begun earlier; DataError where there is none."""
         path, expected = folder / PLAN, "the plan of a search"
         try:
-            saved = json.loads(path.read_bytes())
+            saved = read_json(path)
             if isinstance(saved, dict):
                 saved = {name: with_new_names(value) for name, value in saved.items()}
-            Record(_PLAN, {"folder": Text()}).check(saved, "plan")
+                saved.pop("images", None)       # which older plans had for a checksum
+            Record(_PLAN, {"folder": Text(), "sha256": Text()}).check(saved, "plan")
         except OSError as error:
             raise DataError(path, error.strerror or str(error), expected) from None
         except (TypeError, ValueError) as error:
@@ -181,11 +187,11 @@ class Plan(NamedTuple):
         return cls(**saved)
 
 
-_KINDS = {name: line.kind for name, line in SETTINGS.items()}
-_PLAN = {"settings": Record({**_KINDS, "recipe": Text()}),
-         "grid": Record({}, {name: ListOf(kind, 1) for name, kind in _KINDS.items()}),
-         "folds": whole(2, 10 ** 9, none=0), "given": ListOf(Choice(*SETTINGS)),
-         "data": Text(), "images": whole(1, 10 ** 9)}
+_PLAN = {"settings": Record({**KINDS, "recipe": Text()}),
+         "grid": Record({}, {name: ListOf(line.kind, 1)
+                             for name, line in SETTINGS.items() if line.varies}),
+         "folds": whole(2, MOST_RUNS, none=0), "given": ListOf(Choice(*SETTINGS)),
+         "data": Text()}
 
 
 # ---------------------------------------------------------------------------
@@ -196,29 +202,33 @@ def train_trial(team: Team, trial: Trial, images: Dataset, folder: Path) -> str:
     """Do what is left of a run in its folder; return "", or why it has diverged."""
     folder.mkdir(exist_ok=True)
     parts = trial.parts(images)
-    if (folder / MODEL).exists():
-        network, settings, state = load_checkpoint(folder)
-    else:
-        settings = {**trial.settings, "data": images.name,
-                    "class_names": list(images.class_names)}
-        network = new_network(settings, parts["train"])
-        state = RunState.initial(len(parts["train"]))
-    try:
-        Run(team, network, parts, settings, folder, state).train()
-    except (DivergedError, LaneOverflowError) as error:
-        return str(error)
+    with locked(folder):
+        if (folder / MODEL).exists():
+            network, settings, state = load_checkpoint(folder)
+            check_same_data(parts, network, settings, state)
+        else:
+            network, settings, state = begin(trial.settings, parts)
+        try:
+            Run(team, network, parts, settings, folder, state).train()
+        except OverflowError as error:
+            return str(error)
     return ""
 
 
-def result_in(folder: Path) -> dict[str, Any] | None:
-    """Return the result of the run in a folder; None where it is not over.
+def result_of(trial: Trial, folder: Path) -> dict[str, Any] | None:
+    """Return the result of a run of the search in a folder; None where it is not over.
 
     Accuracy and loss are those of the weights kept: of the last epoch, or the best one
     (`epoch`) where a run may end early.
     """
+    folder = folder / trial.name
     if not (folder / MODEL).exists():
         return None
     _, settings, (history, *_) = load_checkpoint(folder)
+    for name in SETTINGS:
+        if settings[name] != trial.settings[name]:
+            raise DataError(folder / MODEL, f"{name} {settings[name]}", "that of the "
+                            f"search's plan, {trial.settings[name]}")
     if not is_over(history, settings):
         return None
     best = best_row(history)
@@ -231,7 +241,7 @@ def result_in(folder: Path) -> dict[str, Any] | None:
 
 def done_before(plan: Plan, folder: Path) -> dict[str, dict]:
     """Return the results that are in the folder of a search, by the runs' names."""
-    found = {trial.name: result_in(folder / trial.name) for trial in plan.trials}
+    found = {trial.name: result_of(trial, folder) for trial in plan.trials}
     return {name: result for name, result in found.items() if result}
 
 
@@ -297,7 +307,7 @@ def train_all(trials: Sequence[Trial], data: str, folder: Path, at_once: int,
             for job in sorted(ended, key=lambda job: jobs[job].name):
                 why = job.result()
                 done(jobs[job], {"outcome": "diverged", "why": why} if why
-                     else result_in(folder / jobs[job].name))
+                     else result_of(jobs[job], folder))
             look()
     except BrokenProcessPool:
         raise WorkerError("the process of a run has ended early") from None

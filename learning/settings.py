@@ -16,9 +16,8 @@ from learning.kinds import (BELOW_1, FRACTION, NOT_NEGATIVE, POSITIVE, Choice, K
 from learning.optimizers import OPTIMIZERS
 from network import ACTIVATIONS, LOSSES
 
-# No run has more epochs, images in a step, or images.
-_MOST_EPOCHS = _MOST_IN_STEP = 10 ** 6
-_MOST_IMAGES = 10 ** 9
+_MOST_EPOCHS = 50_000       # the history of so many is 12 MB of the 16 that are read
+_MOST_IN_STEP, _MOST_IMAGES = 10 ** 6, 10 ** 9
 
 
 # ---------------------------------------------------------------------------
@@ -103,6 +102,7 @@ GROUPS = {
 }
 SETTINGS = {name: line for group in GROUPS.values() for name, line in group.items()}
 DEFAULTS = {name: line.default for name, line in SETTINGS.items()}
+KINDS = {name: line.kind for name, line in SETTINGS.items()}
 _NEW_NAMES = {line.old: name for name, line in SETTINGS.items() if line.old}
 
 
@@ -219,7 +219,7 @@ def with_new_names(saved: Any) -> Any:
 
 def check_settings(saved: Mapping[str, Any]) -> None:
     """ValueError where a setting is missing or not what its option would accept."""
-    Record({name: line.kind for name, line in SETTINGS.items()}).check(
+    Record(KINDS).check(
         {name: value for name, value in saved.items() if name in SETTINGS})
 
 

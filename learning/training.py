@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
 from data_loader import Dataset
+from engine.npz import MOST_NUMBERS
 from engine.packed_network import LOSS_BITS
 from engine.portable import cos
 from engine.team import Team
-from errors import DataError
+from errors import DataError, OptionError
 from learning.augment import RandomGather, affine_maps, shift_maps
-from learning.checkpoint import (MODEL, EpochState, RunState, best_row, is_over,
-                                 evaluated_on, save_checkpoint)
+from learning.checkpoint import (MODEL, EpochState, RunState, best_row, checksums,
+                                 is_over, save_checkpoint)
 from learning.dropout import Dropout
 from learning.engines import ENGINES, DivergedError, ListEngine, PackedEngine
-from network import Evaluation, Network
+from learning.settings import optimizer_maker
+from network import Evaluation, Network, all_finite
 
 ABSURD_LOSS = 100.0     # guessing among ten classes has 2.3
 MAPS = 500      # random maps that images are sent through, made once a run
@@ -318,6 +320,9 @@ class Run:
             self._check(epoch.loss_sum / (1 << LOSS_BITS) / epoch.done)
         whole, matrices = self.engine.whole(), self.engine.optimizer_state()
         if self.team.rank == 0:
+            pairs = [(layer.weights, layer.bias) for layer in whole.layers]
+            if not all_finite(*chain(*pairs, *chain(*matrices.values()))):
+                raise DivergedError("weights that are not finite")
             save_checkpoint(self.folder, whole, self.settings, self.state._replace(
                 skipped=skipped, epoch=epoch, optimizer=matrices,
                 step_count=self.engine.optimizer.step_count))
@@ -338,11 +343,29 @@ class Run:
         self.engine = self._on_engine(self.best)
 
 
-def new_network(settings: dict, train: Dataset) -> Network:
-    """Return the network that a run begins with, its weights drawn by the seed."""
+def check_size(settings: dict, train: Dataset) -> list[int]:
+    """Return the sizes of a run's network; OptionError where it would be too large.
+
+    A checkpoint holds the parameters, and as many numbers again for each kind of matrix
+    that the optimizer keeps.
+    """
     sizes = [train.height * train.width, *settings["hidden"], train.class_count]
-    return Network(sizes, settings["activation"], settings["loss"],
-                   random_for(settings, "weights"))
+    count = sum((k + 1) * n for k, n in zip(sizes, sizes[1:]))
+    most = MOST_NUMBERS // (1 + len(optimizer_maker(settings)([]).state))
+    if count > most:
+        raise OptionError(f"--hidden {'-'.join(map(str, settings['hidden']))}: found "
+                          f"{count:,} parameters, expected at most {most:,}")
+    return sizes
+
+
+def begin(settings: dict, parts: dict[str, Dataset]) -> tuple[Network, dict, RunState]:
+    """Return (network, settings, state) of a run on these data sets that has not begun,
+    its weights drawn by the seed."""
+    train = parts["train"]
+    network = Network(check_size(settings, train), settings["activation"],
+                      settings["loss"], random_for(settings, "weights"))
+    return (network, {**settings, "data": train.name, "class_names": train.class_names,
+                      "sha256": checksums(parts)}, RunState.initial(len(train)))
 
 
 def train_network(team: Team, *arguments: Any) -> Evaluation:

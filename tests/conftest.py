@@ -1,4 +1,5 @@
 """What the test files share: the way to the modules, and matrices to compute with."""
+import gzip
 import os
 import random
 import shutil
@@ -76,9 +77,37 @@ def train_process():
 
 
 @pytest.fixture
+def limited():
+    """limited(command, *options): that command, ended, in a process that the system
+    gives 300 MB of memory and 5 seconds of its time: enough to refuse any input."""
+    resource = pytest.importorskip("resource")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
+        resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
+
+    def run(command, *options):
+        return subprocess.run([sys.executable, str(ROOT / command), *map(str, options)],
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              preexec_fn=limit)
+    return run
+
+
+def is_refusal(done):
+    """Whether a command ended with one printable line and exit code 2."""
+    line, end = done.stderr[:-1], done.stderr[-1:]
+    return (done.returncode, end) == (2, "\n") and line.isprintable()
+
+
+@pytest.fixture
 def other_data(tmp_path):
-    """The sample in a folder of another name."""
-    return shutil.copytree(ROOT / "data" / "sample", tmp_path / "other")
+    """The sample with one label changed."""
+    folder = shutil.copytree(ROOT / "data" / "sample", tmp_path / "other")
+    path = folder / "train-labels-idx1-ubyte.gz"
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[8] = (content[8] + 1) % 10
+    path.write_bytes(gzip.compress(content))
+    return folder
 
 
 @pytest.fixture

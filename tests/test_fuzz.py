@@ -299,7 +299,7 @@ HUGE = {    # reader, content, what is said about it
     "zip of zeros": (
         npz.read_npz,
         lambda: fuzzing.zip_of([("a.npy", bytes(10**8))], zipfile.ZIP_DEFLATED),
-        "that unpack to 100,000,000"),
+        "of 100,000,000 bytes"),
     "zip that lies": (npz.read_npz, lying_zip, "damaged"),
     "zip that overlaps": (npz.read_npz, overlapping_zip, "unpack to 1,000,000,000"),
 }

@@ -200,7 +200,7 @@ def real_run(train_process, tmp_path):
     def run(workers):
         process = train_process(
             "--data", SAMPLE, "--no-plots", "--hidden", "8", "--limit", "300",
-            "--epochs", "99999", "--augment", "none", "--workers", str(workers),
+            "--epochs", "50000", "--augment", "none", "--workers", str(workers),
             "--output", str(tmp_path / "run"), until="Epoch")
         return process, children_of(process.pid)
     return run
@@ -359,13 +359,45 @@ def test_what_cannot_be_followed_is_one_line_and_code_2(options, words, capsys):
     assert words in err and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("engine, rate", [
-    ("packed", "100"), ("packed", "1e9"), ("packed", "1e300"), ("lists", "1e300")])
-def test_divergence_is_named_and_leaves_no_model(engine, rate, small_run):
-    code, _, err, folder = small_run("--learning-rate", rate, "--epochs", "2",
-                                     "--engine", engine)
+MOMENTUM, ADAM = ["--optimizer", "momentum"], ["--optimizer", "adam"]
+
+
+@pytest.mark.parametrize("options", [
+    ["--learning-rate", "1e4"], ["--learning-rate", "1e9"], ["--learning-rate", "1e300"],
+    ["--learning-rate", "1.7e308", *MOMENTUM], ["--l2", "1e308"],
+    ["--l2", "1e308", *MOMENTUM], ["--learning-rate", "1.7e308", *ADAM]])
+@pytest.mark.parametrize("engine", ["packed", "lists"])
+def test_divergence_is_named_and_leaves_no_model(engine, options, small_run):
+    code, _, err, folder = small_run(*options, "--epochs", "2", "--engine", engine)
     assert code == 2 and "diverged" in err and "--learning-rate" in err
     assert err.count("\n") == 1 and files_in(folder) == []
+
+
+@pytest.mark.parametrize("options", [
+    ["--learning-rate", "1e-310"], ["--learning-rate", "5e-324", *MOMENTUM],
+    ["--learning-rate", "1e-310", *ADAM], ["--l2", "5e-324"], ["--dropout", "0.999"],
+    ["--batch-size", "1000000"], ["--save-every", "1.7e308"],
+    ["--schedule", "step", "--decay", "0"]])
+@pytest.mark.parametrize("engine", ["packed", "lists"])
+def test_extreme_numbers_that_harm_no_run(engine, options, small_run):
+    code, out, err, folder = small_run(*options, "--epochs", "2", "--engine", engine)
+    assert code == 0 and "Epoch  2/2" in out and err == ""
+    Network.load(folder / "model.npz")              # all its weights are finite
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch-size", "decay-every", "limit", "seed",
+                                  "validation", "patience", "hidden"])
+def test_a_number_of_309_digits_is_refused_by_its_option(name, capsys):
+    assert train.main([*SMALL, f"--{name}", "9" * 309]) == 2
+    err = capsys.readouterr().err
+    assert f"argument --{name}: found '999" in err
+    assert err.count("\n") == 1 and len(err) < 200
+
+
+def test_a_network_that_no_file_could_hold_is_refused(capsys):
+    assert train.main([*SMALL, "--hidden", "100000-100000"]) == 2
+    assert "--hidden 100000-100000: found 10,079,600,010 parameters" in (
+        capsys.readouterr().err)
 
 
 def test_resume_on_other_data_is_refused(small_run, other_data):

@@ -1,11 +1,13 @@
 """The .npz files: exact round trips, NumPy on the other side, and damaged files."""
 import io
 import json
+import os
 import random
 import struct
 import zipfile
 
 import pytest
+from conftest import is_refusal
 
 from engine import npz
 from errors import DataError
@@ -252,3 +254,46 @@ def test_a_damaged_number_never_gets_through(path):
         damaged[place + bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
         refusal(path)
+
+
+# --- files made to take memory or time
+
+def text_array(text):
+    return npy(f"<U{len(text)}", shape="()", data=text.encode("utf-32-le"))
+
+
+HARMFUL = {
+    "too many numbers": ({"a": lambda: npy(
+        "<f8", shape="(7, 1048576)", data=bytes(7 << 23))}, "more than 5,000,000"),
+    "too many small numbers": ({"a": lambda: npy("|u1", shape="(64, 1048576)",
+                                                 data=bytes(64 << 20))}, "bytes"),
+    "small numbers": ({"a": lambda: npy("|u1", shape="(32, 1048576)",
+                                        data=bytes(32 << 20))}, "more than 5,000,000"),
+    "many arrays": ({name: lambda: npy("<f4", shape="(32, 65536)", data=bytes(8 << 20))
+                     for name in "abcd"}, "more than 5,000,000"),
+    "numbers to the limit": ({"layer1.weights": lambda: npy(
+        "<f8", shape="(625, 8000)", data=bytes(40_000_000))}, "layer1.bias"),
+    "lists": ({"settings": lambda: text_array("[" + "[]," * 10 ** 6 + "1]")}, "parts"),
+    "nested lists": ({"settings": lambda: text_array("[" * 10 ** 5)}, "end"),
+    "digits": ({"settings": lambda: text_array("1" * 10 ** 6)}, "1,000,000 digits"),
+    "texts": ({"settings": lambda: text_array("[" + '"ab",' * 1_900_000 + "1]")},
+              "settings that are ['ab'"),
+}
+
+
+@pytest.mark.parametrize("harm", HARMFUL)
+def test_harmful_files_take_neither_memory_nor_time(harm, path, limited):
+    contents, words = HARMFUL[harm]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, make in contents.items():
+            archive.writestr(f"{name}.npy", make())
+    done = limited("predict.py", "--index", "1", "--model", path)
+    assert is_refusal(done) and words in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/stdin", "/"])
+def test_what_is_no_file_is_not_read(name, limited):
+    if not os.path.exists(name):
+        pytest.skip(f"no {name}")
+    done = limited("predict.py", "--index", "1", "--model", name)
+    assert is_refusal(done) and "a folder, a pipe or a device" in done.stderr

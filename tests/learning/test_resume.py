@@ -101,9 +101,10 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(uninterrupted, tmp_
 def test_killed_in_the_middle_of_a_write_the_checkpoint_before_is_whole(
         tmp_path, monkeypatch):
     """The process dies, in effect, after each of the system calls of a write."""
-    settings = {**DEFAULTS, "epochs": 3, "recipe": "default", "data": "ten"}
+    settings = {**DEFAULTS, "hidden": [3], "epochs": 3, "data": "ten",
+                "class_names": ["a", "b"]}
     row = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3,
-           "seconds": 0.5, "test_accuracy": 0.125}
+           "seconds": 0.5, "test_loss": 2.25, "test_accuracy": 0.125}
     nets = [Network([4, 3, 2], rng=random.Random(seed)) for seed in (1, 2)]
     state = checkpoint.RunState([row], [0, 2, 1], None, {}, 0)
     checkpoint.save_checkpoint(tmp_path, nets[0], settings, state)

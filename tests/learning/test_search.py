@@ -9,15 +9,15 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, is_refusal
 
 import data_loader
 import train
 from data_loader import Dataset
 from engine.team import Team
 from errors import DataError
-from learning import search
-from learning.checkpoint import RunState, save_checkpoint
+from learning import search, training
+from learning.checkpoint import save_checkpoint
 from learning.search import (Plan, Trial, fold_parts, grid_rows, parse_grid,
                              summed_up)
 from learning.settings import DEFAULTS, RECIPES
@@ -32,8 +32,8 @@ SETTINGS = {**DEFAULTS, "recipe": "default", "validation": 2, "augment": "none",
 
 
 def plan_of(grid=None, folds=0, given=(), **settings):
-    return Plan({**SETTINGS, **settings}, grid or {}, folds, list(given), "tiny", 12,
-                "some/folder")
+    return Plan({**SETTINGS, **settings}, grid or {}, folds, list(given), "tiny",
+                "some checksum", "some/folder")
 
 
 def tiny():
@@ -156,11 +156,11 @@ def test_a_plan_with_the_names_of_old_is_read(tmp_path):
     plan.save(tmp_path)
     path = tmp_path / "search.json"
     path.write_text(path.read_text().replace("skip_below", "sure").replace(
-        "skip_epochs", "rest").replace("cooldown", "calm").replace("folder", "place"))
-    saved = json.loads(path.read_text())
-    del saved["place"]                          # it was not remembered either
+        "skip_epochs", "rest").replace("cooldown", "calm"))
+    saved = {**json.loads(path.read_text()), "images": 12}
+    del saved["folder"], saved["sha256"]        # they were not remembered either
     path.write_text(json.dumps(saved))
-    assert Plan.load(tmp_path) == plan._replace(folder="")
+    assert Plan.load(tmp_path) == plan._replace(folder="", sha256="")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{", '{"grid": 1}', "\xff"])
@@ -173,7 +173,9 @@ def test_a_damaged_plan_is_refused(text, tmp_path):
 @pytest.mark.parametrize("change, words", [
     ({"settings": {}}, "no plan.settings.activation"), ({"grid": {"seed": []}}, "grid.seed is"),
     ({"grid": {"seed": 1}}, "grid.seed is 1"), ({"folds": "2"}, "folds is '2'"),
-    ({"grid": {"hiden": [1]}}, "an unknown plan.grid.'hiden'"), ({"images": None}, "images is"),
+    ({"grid": {"hiden": [1]}}, "an unknown plan.grid.'hiden'"), ({"data": None}, "data is"),
+    ({"folds": 10 ** 9}, "folds is"), ({"grid": {"limit": [1]}}, "an unknown"),
+    ({"data": "\ud800"}, "data is"), ({"sha256": 1}, "sha256 is"),
     ({"given": 0}, "given is 0"), ({"given": ["x"]}, r"given\[0\] is 'x'"),
     ({"grid": {"epochs": [1, 1e308]}}, r"grid.epochs\[1\] is 1e\+308"),
     ({"settings": {**SETTINGS, "hidden": [0]}}, r"settings.hidden is \[0\]"),
@@ -203,12 +205,12 @@ def test_the_result_is_of_the_weights_kept(patience, kept, tmp_path):
     history = [{"epoch": n, "validation_accuracy": a, "validation_loss": n / 8,
                 "seconds": 0.5, "loss": 1.0, "train_accuracy": 0.5, "images": 9}
                for n, a in enumerate([.1, .9, .2, .3, .4, .5], 1)]
-    settings = {**SETTINGS, "data": "tiny", "epochs": 6, "patience": patience}
-    net = Network([4, 2])
+    trial = Trial(1, {**SETTINGS, "epochs": 6, "patience": patience})
+    net, settings, state = training.begin(trial.settings, trial.parts(tiny()))
+    (tmp_path / "run-1").mkdir()
     for rows in (history[:2], history):
-        state = RunState(rows, [0] * 9, None, {}, 0)
-        save_checkpoint(tmp_path, net, settings, state)
-        found = search.result_in(tmp_path)
+        save_checkpoint(tmp_path / "run-1", net, settings, state._replace(history=rows))
+        found = search.result_of(trial, tmp_path)
         assert (found is None) == (len(rows) == 2)
     assert (found["epoch"], found["best_epoch"], found["epochs_run"]) == (kept, 2, 6)
     assert found["validation_accuracy"] == history[kept - 1]["validation_accuracy"]
@@ -218,11 +220,11 @@ def test_the_result_is_of_the_weights_kept(patience, kept, tmp_path):
 def test_a_run_never_prints_and_leaves_its_result_in_its_files(tmp_path, capsys):
     trial, folder = Trial(1, SETTINGS), tmp_path / "run-1"
     assert search.epochs_under_way(tmp_path, [trial]) == {}
-    assert search.result_in(folder) is None
+    assert search.result_of(trial, tmp_path) is None
     assert search.train_trial(Team(), trial, tiny(), folder) == ""
     assert {path.name for path in folder.iterdir()} == {"history.csv", "model.npz"}
     assert search.epochs_under_way(tmp_path, [trial]) == {"run-1": 2}
-    found = search.result_in(folder)
+    found = search.result_of(trial, tmp_path)
     assert found["outcome"] == "done" and found["epochs_run"] == 2
     last = list(csv.DictReader(open(folder / "history.csv", newline="")))[-1]
     assert float(last["validation_accuracy"]) == found["validation_accuracy"]
@@ -233,7 +235,7 @@ def test_a_run_that_diverges_says_why_and_has_no_result(tmp_path):
     trial, folder = Trial(1, {**SETTINGS, "learning_rate": 1e9}), tmp_path / "run-1"
     for _ in "12":                              # as a search that is resumed does
         assert "beyond" in search.train_trial(Team(), trial, tiny(), folder)
-        assert search.result_in(folder) is None
+        assert search.result_of(trial, tmp_path) is None
 
 
 # --- what was found
@@ -336,6 +338,41 @@ def test_a_grid_evaluated_on_folds_and_a_combination_that_diverges(run):
     scores = [float(row["validation_accuracy"] or 0)
               for row in rows_in(folder / "folds.csv")]
     assert float(rows[0]["validation_accuracy"]) == pytest.approx(sum(scores[:2]) / 2)
+
+
+def test_extreme_numbers_in_a_grid_do_not_end_the_search(run):
+    code, out, err, folder = run(
+        "--grid", "learning-rate=1e-310,0.1,1.7e308", "l2=0,1e308", "--epochs", "1",
+        "--optimizer", "momentum", "--hidden", "4", "--workers", "2")
+    assert code == 0 and err == "" and "3 of 6 combinations, which diverged" in out
+    assert len(rows_in(folder / "grid.csv")) == 6
+
+
+@pytest.mark.parametrize("grid, words", [
+    (["hidden=4,100000"], "--hidden 100000: found 79,500,010 parameters"),
+    (["seed=" + ",".join(map(str, range(101))),
+      "batch-size=" + ",".join(map(str, range(1, 101)))], "a search of 10,100 runs: expected at most 10,000")])
+def test_a_search_that_is_too_large_is_one_line(grid, words, run):
+    code, out, err, folder = run("--grid", *grid)
+    assert code == 2 and words in err and err.count("\n") == 1 and not folder.exists()
+
+
+def test_a_run_with_other_settings_than_its_plan_is_refused(run):
+    *_, folder = run("--grid", "hidden=4", "--epochs", "1")
+    plan = json.loads((folder / "search.json").read_text())
+    plan["settings"]["seed"] = 2
+    (folder / "search.json").write_text(json.dumps(plan))
+    code, _, err, _ = run("--resume", str(folder), "--data", SAMPLE)
+    assert code == 2 and err.count("\n") == 1 and "run-1/model.npz: found seed 1" in err
+
+
+def test_a_plan_without_end_takes_neither_memory_nor_time(run, limited):
+    *_, folder = run("--grid", "hidden=4", "--epochs", "1")
+    plan = (folder / "search.json").read_text()
+    for text in ("[" * 10 ** 7, plan.replace('"seed": 1', '"seed": ' + "9" * 10 ** 6),
+                 plan.replace("[\n   [", "[\n" + "[4]," * 10 ** 6 + "[")):
+        (folder / "search.json").write_text(text)
+        assert is_refusal(limited("train.py", "--resume", folder)), text[:100]
 
 
 @pytest.mark.parametrize("options", [["--grid", "learning-rate=1e9"], ["--folds", "2"]])

@@ -266,9 +266,11 @@ def test_a_first_epoch_no_better_than_guessing_gets_advice():
 
 # --- checkpoints
 
-SETTINGS = {**DEFAULTS, "recipe": "default", "data": "ten", "epochs": 3}
+SETTINGS = {**DEFAULTS, "hidden": [3], "recipe": "default", "data": "ten",
+            "class_names": ["a", "b"], "epochs": 3}
 ROW = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3, "seconds": 0.5,
-       "test_accuracy": 0.125}
+       "test_loss": 2.25, "test_accuracy": 0.125}
+EPOCH = EpochState()._asdict()
 
 
 def test_a_checkpoint_comes_back_whole(tmp_path, rng):
@@ -285,8 +287,8 @@ def test_a_checkpoint_comes_back_whole(tmp_path, rng):
     assert [layer.weights for layer in loaded.layers] == [
         layer.weights for layer in net.layers]
     assert (tmp_path / "history.csv").read_text() == (
-        "epoch,loss,train_accuracy,images,seconds,test_accuracy\n"
-        "1,2.5,0.25,3,0.5,0.125\n")
+        "epoch,loss,train_accuracy,images,seconds,test_loss,test_accuracy\n"
+        "1,2.5,0.25,3,0.5,2.25,0.125\n")
 
 
 def test_a_checkpoint_with_the_names_of_old_is_read(tmp_path, rng):
@@ -308,13 +310,15 @@ def test_a_checkpoint_with_the_names_of_old_is_read(tmp_path, rng):
 @pytest.mark.parametrize("text", ["?", "YWJj", 7, "", "eJw=", "é"])
 def test_a_damaged_list_of_skipped_images_is_refused(text, tmp_path):
     Network([4, 2]).save(tmp_path / "model.npz",
-                         {**SETTINGS, "history": [ROW], "skipped": text})
+                         {**SETTINGS, "hidden": [], "history": [ROW],
+                          "epoch_state": EPOCH, "optimizer_steps": 1, "skipped": text})
     with pytest.raises(DataError, match="damaged settings"):
         checkpoint.load_checkpoint(tmp_path)
 
 
 def test_a_run_that_is_over_needs_no_list_of_skipped_images(tmp_path):
-    Network([4, 2]).save(tmp_path / "model.npz", {**SETTINGS, "history": [ROW] * 3})
+    rows = [{**ROW, "epoch": number} for number in (1, 2, 3)]
+    Network([4, 3, 2]).save(tmp_path / "model.npz", {**SETTINGS, "history": rows})
     assert checkpoint.load_checkpoint(tmp_path)[2].skipped == []
 
 
@@ -383,11 +387,8 @@ def early(tmp_path_factory):
     def run(patience, folder=None, listener=Listener(), **more):
         settings = {**DEFAULTS, "hidden": [16], "augment": "none", "skip_below": 0.0,
                     "schedule": "constant", "batch_size": 20, "learning_rate": 0.3,
-                    "epochs": 16, "recipe": "default", "data": "sample",
-                    "patience": patience, **more}
-        network = Network([784, *settings["hidden"], 10],
-                          rng=training.random_for(settings, "weights"))
-        state = RunState.initial(len(train))
+                    "epochs": 16, "patience": patience, **more}
+        network, settings, state = training.begin(settings, parts)
         if folder:
             network, settings, state = checkpoint.load_checkpoint(folder)
         folder = folder or tmp_path_factory.mktemp("early")
@@ -529,7 +530,7 @@ SAVE = checkpoint.save_checkpoint
 
 def half_run(folder, optimizer, change=None):
     """A checkpoint after 1 epoch of 3; change(matrices, settings) spoils it."""
-    settings = {**SETTINGS, "optimizer": optimizer, "hidden": [3]}
+    settings = {**SETTINGS, "optimizer": optimizer}
     engine = PackedEngine(Network([4, 3, 2]), settings, Team(), 3)
     images = [engine.network.first.quantizer(bytes([0, 85, 255, 170]))] * 3
     engine.train_batch(images, [0, 1, 1], 0.01, 0)

@@ -56,10 +56,10 @@ def digest(network):
 
 
 def begin(settings):
-    """(network, data sets) at the start of a run."""
+    """Return (data sets, (network, settings, state)) of a run that has not begun."""
     train, test = data_loader.load(data_loader.SAMPLE_FOLDER)
     parts = {"train": train.head(settings["limit"]), "test": test.head(50)}
-    return training.new_network(settings, parts["train"]), parts
+    return parts, training.begin(settings, parts)
 
 
 def train_with_few_maps(team, *arguments):
@@ -75,8 +75,7 @@ def train(settings, workers, folder):
     """Go on with the run in a folder, or begin it there; returns the weights' digest.
     """
     folder = Path(folder)
-    network, parts = begin(settings)
-    state = checkpoint.RunState.initial(len(parts["train"]))
+    parts, (network, settings, state) = begin(settings)
     if (folder / "model.npz").exists():
         network, settings, state = checkpoint.load_checkpoint(folder)
     run_team(workers, train_with_few_maps, network, parts, settings, folder, state)

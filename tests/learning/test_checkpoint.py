@@ -1,0 +1,175 @@
+"""checkpoint: what comes back from a file is checked before it is believed."""
+import base64
+import gzip
+import struct
+import zlib
+
+import pytest
+from conftest import ROOT, is_refusal
+
+import data_loader
+import train
+from data_loader import Dataset, load
+from engine.npz import read_npz, write_npz
+from learning import checkpoint
+from network import Network
+
+SAMPLE = ROOT / "data" / "sample"
+
+
+@pytest.fixture(scope="module")
+def two_epochs(tmp_path_factory):
+    """(matrices, settings) of a run of 100 images and two epochs, of which one is done.
+    """
+    folder = tmp_path_factory.mktemp("half") / "run"
+    assert train.main(["--data", str(SAMPLE), "--limit", "100", "--hidden", "4",
+                       "--epochs", "1", "--augment", "none", "--no-plots", "--workers",
+                       "1", "--optimizer", "momentum", "--output", str(folder)]) == 0
+    matrices, settings = read_npz(folder / "model.npz")
+    return matrices, {**settings, "epochs": 2}
+
+
+@pytest.fixture
+def half(two_epochs, tmp_path):
+    """half(**changes): the folder of the run, these of its settings changed; a setting
+    that becomes None is left out."""
+    matrices, settings = two_epochs
+
+    def make(**changes):
+        changed = {**settings, **changes}
+        write_npz(tmp_path / "model.npz", matrices,
+                  {name: value for name, value in changed.items() if value is not None})
+        return tmp_path
+    return make
+
+
+def test_the_run_itself_is_read(half):
+    _, settings, state = checkpoint.load_checkpoint(half())
+    assert settings["data"] == "sample (synthetic digits)" and settings["epochs"] == 2
+    assert len(state.history) == 1 and len(state.skipped) == 100
+
+
+def packed(content):
+    return base64.b64encode(zlib.compress(content)).decode()
+
+
+ROW = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3, "seconds": 0.5,
+       "test_loss": 2.25, "test_accuracy": 0.125}
+EPOCH = checkpoint.EpochState()._asdict()
+DAMAGE = [
+    {"data": None}, {"data": 7}, {"data": "\ud800"}, {"data": "\x1b[2J"},
+    {"class_names": None}, {"class_names": ["a"]}, {"class_names": "0123456789"},
+    {"class_names": [*"012345678", "\x1b[31m"]}, {"class_names": [*"012345678", 9]},
+    {"sha256": {"train": 5}}, {"sha256": []}, {"sha256": {"more": ""}},
+    {"hidden": [1_000_000]}, {"hidden": [1_000_000], "dropout": 0.5}, {"hidden": [3]},
+    {"hidden": [4, 4]}, {"hidden": []}, {"hidden": 4}, {"hidden": [4.0]},
+    {"hidden": [True]}, {"hidden": "4"}, {"hidden": [10 ** 400]},
+    {"epochs": "2"}, {"epochs": 2.0}, {"epochs": True}, {"epochs": 10 ** 308},
+    {"batch_size": 10 ** 9}, {"batch_size": -1}, {"batch_size": [32]},
+    {"learning_rate": float("inf")}, {"learning_rate": float("nan")},
+    {"learning_rate": 0}, {"learning_rate": "0.1"}, {"momentum": 1},
+    {"optimizer": "adam"}, {"optimizer": "x"}, {"optimizer": ["sgd"]}, {"seed": -1},
+    {"grey_levels": 1}, {"patience": 1}, {"unheard_of": 1}, {"seed": None},
+    {"history": None}, {"history": {}}, {"history": [1]}, {"history": [[]]},
+    {"history": [{**ROW, "epoch": 2}]}, {"history": [ROW, ROW]},
+    {"history": [{**ROW, "epoch": True}]}, {"history": [{**ROW, "test_loss": None}]},
+    {"history": [{name: value for name, value in ROW.items() if name != "test_loss"}]},
+    {"history": [{**ROW, "validation_accuracy": 0.5}]},
+    {"history": [{**ROW, "loss": float("nan")}]}, {"history": [{**ROW, "loss": -1}]},
+    {"history": [{**ROW, "seconds": "1"}]}, {"history": [{**ROW, "images": 101}]},
+    {"history": [{**ROW, "test_accuracy": 1.5}]}, {"history": [{**ROW, "x": 1}]},
+    {"skipped": None}, {"skipped": ""}, {"skipped": "?"}, {"skipped": 5},
+    {"skipped": packed(bytes(100))[:-6]}, {"skipped": "Zg"}, {"skipped": "é"},
+    {"skipped": packed(bytes(2))}, {"skipped": packed(bytes(10 ** 7 + 1))},
+    {"epoch_state": None}, {"epoch_state": 7}, {"epoch_state": {"done": 1}},
+    {"epoch_state": {**EPOCH, "done": 101}}, {"epoch_state": {**EPOCH, "done": -1}},
+    {"epoch_state": {**EPOCH, "done": 8, "correct": 9}},
+    {"epoch_state": {**EPOCH, "done": 8, "easy": [1, 1.5]}},
+    {"epoch_state": {**EPOCH, "done": 8, "easy": [100]}},
+    {"epoch_state": {**EPOCH, "done": 2, "easy": [1, 2, 3]}},
+    {"epoch_state": {**EPOCH, "done": 8, "loss_sum": 10 ** 400}},
+    {"epoch_state": {**EPOCH, "done": 8, "loss_sum": 8 << 65}},
+    {"epoch_state": {**EPOCH, "seconds": float("inf")}},
+    {"epoch_state": {**EPOCH, "more": 1}},
+    {"optimizer_steps": None}, {"optimizer_steps": -1}, {"optimizer_steps": 1 << 53},
+    {"optimizer_steps": "0"}]
+
+
+@pytest.mark.parametrize("changes", DAMAGE, ids=lambda changes: repr(changes)[:60])
+def test_nonsense_is_refused_in_one_line(changes, half, capsys):
+    code = train.main(["--resume", str(half(**changes)), "--data", str(SAMPLE)])
+    out, err = capsys.readouterr()
+    assert code == 2 and err[:-1].isprintable() and err.endswith("\n"), err
+    assert "model.npz: found" in err and ", expected a " in err
+    assert len(err) < 400 and out == ""
+
+
+@pytest.mark.parametrize("changes", [
+    {"hidden": [100_000], "dropout": 0.5},
+    {"skipped": base64.b64encode(zlib.compress(bytes(2_700_000_000), 1)).decode()},
+], ids=["hidden units", "skipped images"])
+def test_nonsense_takes_neither_memory_nor_time(changes, half, limited):
+    done = limited("train.py", "--resume", half(**changes), "--data", SAMPLE)
+    assert is_refusal(done), done.stderr
+
+
+def test_best_weights_of_another_network_are_refused(half):
+    row = {**{name: value for name, value in ROW.items() if "test" not in name},
+           "validation_loss": 1.5, "validation_accuracy": 0.5}
+    folder = half(patience=1, validation=50, history=[row])
+    Network([784, 5, 10]).save(folder / "best.npz")
+    with pytest.raises(checkpoint.DataError, match="best.npz: found <Network 784-5-10"):
+        checkpoint.load_checkpoint(folder)
+
+
+# --- the same data
+
+def as_idx(data):
+    images = struct.pack(">4I", 2051, len(data), data.height, data.width) + data.images
+    return images, struct.pack(">2I", 2049, len(data)) + data.labels
+
+
+def written(folder, *sets):
+    """A folder with these two data sets as IDX files."""
+    folder.mkdir()
+    for part, data in zip(data_loader.PARTS, sets):
+        for kind, content in zip(("images", "labels"), as_idx(data)):
+            name = data_loader.FILE_NAMES[f"{part}-{kind}"]
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content, 1))
+    return folder
+
+
+def relabelled(data):
+    labels = bytes((label + 1) % 10 for label in data.labels)
+    return Dataset("", data.images, labels, data.height, data.width)
+
+
+CHANGES = {
+    "labels": lambda train, test: (relabelled(train), test),
+    "pixels": lambda train, test: (
+        Dataset("", bytes(255 - p for p in train.images), train.labels, 28, 28), test),
+    "order": lambda train, test: (train.pick([*range(1, 5000), 0]), test),
+    "size": lambda train, test: (
+        Dataset("", train.images, train.labels, 14, 56),
+        Dataset("", test.images, test.labels, 14, 56)),
+    "test set": lambda train, test: (train, relabelled(test)),
+    "fewer": lambda train, test: (train.head(99), test),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_run_goes_on_with_the_data_it_was_begun_on(change, half, tmp_path, capsys):
+    folder = half()
+    data = written(tmp_path / "sample (synthetic digits)",
+                   *CHANGES[change](*load(SAMPLE)))
+    assert train.main(["--resume", str(folder), "--data", str(data)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "found other images or labels than those" in err
+    assert "the same data" in err and "--data" in err
+
+
+def test_the_same_data_may_have_another_name(half, tmp_path, capsys):
+    data = written(tmp_path / "copy", *load(SAMPLE))
+    assert train.main(["--resume", str(half()), "--data", str(data), "--workers", "1",
+                       "--no-plots"]) == 0
+    assert "Epoch  2/2" in capsys.readouterr().out
