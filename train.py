@@ -23,15 +23,17 @@ from data_loader import Dataset, folder_in_use
 from engine.files import locked
 from engine.team import WorkerError, check_workers, default_workers, run_team
 from errors import DataError, OptionError
-from learning.checkpoint import (MODEL, RUNS, RunState, best_row, check_same_data,
-                                 load_checkpoint, other_data, shown_path)
+from learning.checkpoint import (MODEL, RUNS, History, RunState, best_row,
+                                 check_same_data, load_checkpoint, other_data,
+                                 shown_path)
+from learning.kinds import whole
 from learning.models import Model
 from learning.search import (MOST_RUNS, PLAN, Plan, Trial, done_before,
                              epochs_under_way, parse_grid, train_all)
-from learning.kinds import whole
-from learning.settings import (DEFAULTS, GROUPS, RECIPES, add_options, as_options,
-                               check_effects, option, value_text)
-from learning.training import begin, check_learnable, check_size, train_network
+from learning.settings import (DEFAULTS, GROUPS, RECIPES, Settings, add_options,
+                               as_options, check_effects, option, value_text)
+from learning.training import (Parts, begin, check_learnable, check_size,
+                               train_network)
 from network import Evaluation, Network
 from show import figures
 from show.console import LiveLine, Parser, load_data, path_name, run_command
@@ -171,7 +173,7 @@ def _next_free(recipe: str) -> Path:
 # The command
 # ---------------------------------------------------------------------------
 
-def load_parts(data: str | None, settings: dict) -> dict[str, Dataset]:
+def load_parts(data: str | None, settings: Settings) -> Parts:
     """The data sets "train", "test" and, if asked for, "validation"."""
     train, test = load_data(data)
     if settings["limit"]:
@@ -194,8 +196,8 @@ def check_validation(count: int, train: Dataset) -> None:
                           f"{len(train):,} training images")
 
 
-def finish(found: Evaluation, test: Dataset, folder: Path, settings: dict,
-           history: list[dict], options: argparse.Namespace) -> None:
+def finish(found: Evaluation, test: Dataset, folder: Path, settings: Settings,
+           history: History, options: argparse.Namespace) -> None:
     """Print the result on the whole test set and draw the pictures."""
     model, last = shown_path(folder / MODEL), history[-1]
     if settings["patience"]:
@@ -223,7 +225,7 @@ def data_option(data: str | None) -> str:
     return f" --data {shlex.quote(data)}" if data else ""
 
 
-def worker_count(options: argparse.Namespace, settings: dict, pixels: int) -> int:
+def worker_count(options: argparse.Namespace, settings: Settings, pixels: int) -> int:
     """Return how many processes train: as many as there are cores, unless told
     otherwise."""
     if settings["engine"] == "lists":
@@ -257,7 +259,7 @@ def run(options: argparse.Namespace) -> int:
         return train_in(folder, network, parts, settings, state, options)
 
 
-def train_in(folder: Path, network: Network, parts: dict[str, Dataset], settings: dict,
+def train_in(folder: Path, network: Network, parts: Parts, settings: Settings,
              state: RunState, options: argparse.Namespace) -> int:
     """Do what is left of a run in its folder; return the exit code."""
     workers = worker_count(options, settings, network.sizes[0])
@@ -284,7 +286,7 @@ def train_in(folder: Path, network: Network, parts: dict[str, Dataset], settings
     return 0
 
 
-def _what_is_kept(folder: Path, history: list[dict], data: str | None) -> str:
+def _what_is_kept(folder: Path, history: History, data: str | None) -> str:
     """Return what a run that ends early leaves behind, and how to go on with it."""
     if not (folder / MODEL).exists():
         return "nothing to keep before the first epoch is done"

@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from operator import itemgetter
+from random import Random
 from typing import Callable, Sequence
 
 from engine.portable import cos, exp
 from my_math import Matrix, matmul_by_four, transpose
 
+Map = list[int]
 
-def gather(sources: Sequence[int]) -> Callable[[bytes], bytes]:
+
+def gather(sources: Map) -> Callable[[bytes], bytes]:
     """Return a function that makes the image whose pixel k is pixel sources[k].
 
     `bytes.translate` looks all pixels up in one call, but in a table of 256: so 255
@@ -57,7 +60,7 @@ class RandomGather:
     [30, 20, 10]
     """
 
-    def __init__(self, maps: Sequence[Sequence[int]], rng, pixels: slice = slice(None)
+    def __init__(self, maps: Sequence[Map], rng: Random, pixels: slice = slice(None)
                  ) -> None:
         """`pixels` are the ones of the new image that are made: all, or a worker's."""
         maps = [sources[pixels] for sources in maps]
@@ -70,7 +73,7 @@ class RandomGather:
         return self._gathers[int(self._rng.random() * len(self._gathers))](image)
 
 
-def shift_maps(height: int, width: int, reach: int = 1) -> list[list[int]]:
+def shift_maps(height: int, width: int, reach: int = 1) -> list[Map]:
     """Return maps that move an image by -reach..reach pixels, both down and across."""
     if reach < 0:
         raise ValueError(f"cannot move images by up to {reach} pixels")
@@ -79,7 +82,7 @@ def shift_maps(height: int, width: int, reach: int = 1) -> list[list[int]]:
             for down in offsets for right in offsets]
 
 
-def shift_map(height: int, width: int, down: int, right: int) -> list[int]:
+def shift_map(height: int, width: int, down: int, right: int) -> Map:
     """Return the map that moves an image; what leaves it is lost, what comes in blank.
 
     >>> shift_map(2, 3, down=0, right=1)    # 6 stands for a blank pixel
@@ -89,8 +92,8 @@ def shift_map(height: int, width: int, down: int, right: int) -> list[int]:
             for y in range(-down, height - down) for x in range(-right, width - right)]
 
 
-def affine_maps(height: int, width: int, count: int, rng, strength: float = 1.0,
-                bend: float = 0.0) -> list[list[int]]:
+def affine_maps(height: int, width: int, count: int, rng: Random, strength: float = 1.0,
+                bend: float = 0.0) -> list[Map]:
     """Return random maps that rotate, scale, shear and move an image a little.
 
     By up to 12 degrees, 10 %, 0.1 and 1 pixel, all uniformly distributed, and times
@@ -101,8 +104,8 @@ def affine_maps(height: int, width: int, count: int, rng, strength: float = 1.0,
             for _ in range(count)]
 
 
-def _affine_map(height: int, width: int, rng, strength: float, bend: float
-                ) -> list[int]:
+def _affine_map(height: int, width: int, rng: Random, strength: float, bend: float
+                ) -> Map:
     """Return one random map: source = A (pixel - middle) + offset + bending."""
     def even(reach: float) -> float:
         """Return a number uniformly distributed in -reach..reach, times strength."""
@@ -124,8 +127,8 @@ def _affine_map(height: int, width: int, rng, strength: float, bend: float
     return sources
 
 
-def _smooth_field(height: int, width: int, rng, size: float, sigma: float = 3.0
-                  ) -> list:
+def _smooth_field(height: int, width: int, rng: Random, size: float, sigma: float = 3.0
+                  ) -> list[list[float]]:
     """Return normal numbers of deviation `size`, smooth over `sigma` pixels.
 
     Normal numbers on a coarse grid are blurred along both axes: G N G^T, each row of G

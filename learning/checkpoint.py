@@ -16,10 +16,14 @@ from data_loader import Dataset
 from engine.files import write_whole
 from errors import DataError, OptionError
 from learning.kinds import FRACTION, NOT_NEGATIVE, ListOf, Record, Text, whole
-from learning.settings import (DEFAULTS, KINDS, optimizer_maker, value_text,
+from learning.optimizers import Matrices
+from learning.settings import (DEFAULTS, KINDS, Settings, optimizer_maker, value_text,
                                with_new_names)
 from my_math import Matrix
 from network import Network, all_finite
+
+Row = dict[str, Any]        # the results of an epoch
+History = list[Row]
 
 RUNS, MODEL = Path(__file__).resolve().parent.parent / "runs", "model.npz"
 HISTORY = "history.csv"
@@ -51,10 +55,10 @@ class EpochState(NamedTuple):
 class RunState(NamedTuple):
     """The state of a run beside its network."""
 
-    history: list[dict]         # a row for each epoch done
+    history: History             # a row for each epoch done
     skipped: list[int]          # for each image the epochs for which it is left out yet
     best: Network | None        # the best so far, where the run may end early
-    optimizer: dict[str, list]  # its matrices: kind, layer, (weights, bias)
+    optimizer: Matrices         # its state
     step_count: int             # its steps so far
     epoch: EpochState = EpochState()    # the one after those of the history
 
@@ -81,17 +85,17 @@ _SAVED = Record(
      "sha256": Record({}, {name: Text() for name in ("train", "validation", "test")})})
 
 
-def best_row(history: list[dict]) -> dict:
+def best_row(history: History) -> Row:
     """Return the epoch of the highest validation accuracy, the first of equals."""
     return max(history, key=lambda row: row["validation_accuracy"])
 
 
-def evaluated_on(row: dict) -> str:
+def evaluated_on(row: Row) -> str:
     """Return the images that a run is evaluated on: "validation" or "test"."""
     return "validation" if "validation_accuracy" in row else "test"
 
 
-def is_over(history: list[dict], settings: dict) -> bool:
+def is_over(history: History, settings: Settings) -> bool:
     """Return True after the last epoch, or `patience` epochs that were no better."""
     if len(history) >= settings["epochs"]:
         return True
@@ -111,7 +115,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_whole(path, text.getvalue().encode())
 
 
-def save_checkpoint(folder: Path, network: Network, settings: dict, state: RunState
+def save_checkpoint(folder: Path, network: Network, settings: Settings, state: RunState
                     ) -> None:
     """Write the network with its settings and state, and the history as CSV too.
 
@@ -138,7 +142,7 @@ def save_checkpoint(folder: Path, network: Network, settings: dict, state: RunSt
 
 
 def load_checkpoint(folder: Path, epochs: int | None = None
-                    ) -> tuple[Network, dict, RunState]:
+                    ) -> tuple[Network, Settings, RunState]:
     """Return (network, settings, state) of a run, which may go on for more epochs.
 
     DataError where the folder has none.
@@ -229,7 +233,7 @@ def _packed(skipped: list[int]) -> str:
 
 
 def _unpacked(text: str) -> list[int]:
-    """Return the numbers that `_packed` made a text of, so many at most; [] of ""."""
+    """Return the numbers of which `_packed` made a text; [] for "".  They are limited."""
     unpack = zlib.decompressobj()
     numbers = unpack.decompress(base64.b64decode(text, validate=True), _MOST_SKIPPED)
     if text and not unpack.eof:
@@ -238,9 +242,9 @@ def _unpacked(text: str) -> list[int]:
 
 
 def _checked_matrices(network: Network, saved: dict, arrays: dict[str, Matrix]
-                      ) -> dict[str, list]:
+                      ) -> Matrices:
     """Return the optimizer's matrices; ValueError where they are not those it has."""
-    found: dict[str, list] = {}
+    found: Matrices = {}
     for kind in optimizer_maker(saved)([]).state:
         found[kind] = []
         for number, layer in enumerate(network.layers, 1):
@@ -265,7 +269,7 @@ def other_data(name: str, before: str) -> DataError:
                      "the same data that it was begun on", "give its folder by --data")
 
 
-def check_same_data(parts: Mapping[str, Dataset], network: Network, settings: dict,
+def check_same_data(parts: Mapping[str, Dataset], network: Network, settings: Settings,
                     state: RunState) -> None:
     """DataError where a run is resumed on other data than it was begun on.
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from itertools import chain
 from operator import itemgetter
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator, Sequence, Union
 
 from data_loader import Dataset
 from engine.formats import format_for
 from engine.packed_network import LOSS_BITS, PackedNetwork, StepOptions
 from engine.team import Team
-from learning.optimizers import SGD
-from learning.settings import optimizer_maker
+from learning.optimizers import SGD, Matrices
+from learning.settings import Settings, optimizer_maker
 from my_math import Matrix
 from network import LOSSES, Dense, Evaluation, Network
 
@@ -40,7 +40,7 @@ class ListEngine:
         self.easy_below, self.smoothing = easy_below, smoothing
 
     @classmethod
-    def of(cls, network: Network, settings: dict, team: Team, images: int
+    def of(cls, network: Network, settings: Settings, team: Team, images: int
            ) -> ListEngine:
         """Return the engine that the settings ask for."""
         return cls(network, optimizer_maker(settings)(network.layers),
@@ -90,11 +90,11 @@ class ListEngine:
         """Return the network in floats."""
         return self.network
 
-    def optimizer_state(self) -> dict[str, list[list[Matrix]]]:
+    def optimizer_state(self) -> Matrices:
         """Return the optimizer's matrices."""
         return self.optimizer.state
 
-    def restore_optimizer(self, state: dict[str, list[list[Matrix]]]) -> None:
+    def restore_optimizer(self, state: Matrices) -> None:
         """Take over what `optimizer_state` gave."""
         self.optimizer.state = state
 
@@ -111,7 +111,7 @@ class PackedEngine:
 
     dropout_scale = 1 << 8
 
-    def __init__(self, network: Network, settings: dict, team: Team, images: int
+    def __init__(self, network: Network, settings: Settings, team: Team, images: int
                  ) -> None:
         make, levels = optimizer_maker(settings), settings["grey_levels"]
         optimizer, batch_size = make([]), settings["batch_size"] or images
@@ -181,13 +181,14 @@ class PackedEngine:
         return Network.of_layers([Dense(*pair) for pair in self.network.layers()],
                                  *self.names)
 
-    def optimizer_state(self) -> dict[str, list[list[Matrix]]]:
+    def optimizer_state(self) -> Matrices:
         """Return the optimizer's matrices, whole, in every worker."""
         return self.network.optimizer_state()
 
-    def restore_optimizer(self, state: dict[str, list[list[Matrix]]]) -> None:
+    def restore_optimizer(self, state: Matrices) -> None:
         """Take over what `optimizer_state` gave."""
         self.network.restore_optimizer(state)
 
 
+Engine = Union[ListEngine, PackedEngine]
 ENGINES = {"packed": PackedEngine, "lists": ListEngine.of}

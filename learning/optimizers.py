@@ -12,6 +12,8 @@ from typing import Any, Sequence
 
 from my_math import Matrix
 
+Matrices = dict[str, list[list[Matrix]]]     # kind, layer, [of weights, of bias]
+
 
 class SGD:
     """Stochastic gradient descent: W <- W - lr (dL/dW + l2 W).
@@ -50,12 +52,12 @@ class SGD:
     # --- the state of a run beside its weights
 
     @property
-    def state(self) -> dict[str, list[list[Matrix]]]:
+    def state(self) -> Matrices:
         """Matrices of each kind: for each layer [that of the weights, of the bias]."""
         return {}
 
     @state.setter
-    def state(self, state: dict[str, list[list[Matrix]]]) -> None:
+    def state(self, state: Matrices) -> None:
         """Set the matrices."""
 
     step_count = 0      # t of Adam
@@ -93,13 +95,13 @@ class Momentum(SGD):
             layer.bias = layer.bias + (bias - layer.bias) * self.follow
 
     @property
-    def state(self) -> dict[str, list[list[Matrix]]]:
+    def state(self) -> Matrices:
         """The matrices T."""
         return {"target": [[m.to_matrix() for m in layer.target]
                            for layer in self.layers]}
 
     @state.setter
-    def state(self, state: dict[str, list[list[Matrix]]]) -> None:
+    def state(self, state: Matrices) -> None:
         """Set the matrices T, in the form that each engine has."""
         for layer, matrices in zip(self.layers, state["target"]):
             layer.target = tuple(old * 0 + new      # in the units of old
@@ -180,12 +182,12 @@ class Adam(SGD):
             squares[kind])
 
     @property
-    def state(self) -> dict[str, list[list[Matrix]]]:
+    def state(self) -> Matrices:
         """The matrices M and V."""
         return {"mean": self.means, "square": self.squares}
 
     @state.setter
-    def state(self, state: dict[str, list[list[Matrix]]]) -> None:
+    def state(self, state: Matrices) -> None:
         """Set M and V."""
         self.means, self.squares = state["mean"], state["square"]
 

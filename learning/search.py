@@ -37,11 +37,11 @@ from data_loader import Dataset
 from engine.files import locked, read_json, write_whole
 from engine.team import Team, WorkerError, begin_helper, ctrl_c_later, run_team
 from errors import DataError, OptionError
-from learning.checkpoint import (HISTORY, MODEL, best_row, check_same_data, is_over,
-                                 load_checkpoint)
+from learning.checkpoint import (HISTORY, MODEL, Row, best_row, check_same_data,
+                                 is_over, load_checkpoint)
 from learning.kinds import Choice, ListOf, Record, Text, whole
-from learning.settings import (KINDS, SETTINGS, as_options, option, value_text,
-                               with_new_names)
+from learning.settings import (KINDS, SETTINGS, Settings, as_options, option,
+                               value_text, with_new_names)
 from learning.survey import Survey, survey
 from learning.training import Run, begin, random_for
 
@@ -85,7 +85,7 @@ class Trial(NamedTuple):
     without folds it is evaluated on validation images."""
 
     number: int
-    settings: dict[str, Any]
+    settings: Settings
     fold: int = 0
     folds: int = 0
     grid: bool = True
@@ -128,7 +128,7 @@ class Plan(NamedTuple):
     checksum of the images of the data set `data`, both parts together, from `folder`.
     """
 
-    settings: dict[str, Any]        # of all runs, but for those that the grid varies
+    settings: Settings        # of all runs, but for those that the grid varies
     grid: dict[str, list]           # the values of each setting that is varied
     folds: int                      # 0: evaluated on validation images
     given: list[str]
@@ -142,7 +142,7 @@ class Plan(NamedTuple):
         return math.prod(map(len, self.grid.values())) * max(1, self.folds)
 
     @property
-    def combinations(self) -> list[dict[str, Any]]:
+    def combinations(self) -> list[Settings]:
         """Every combination of the grid; the last setting changes first."""
         return [dict(zip(self.grid, values))
                 for values in itertools.product(*self.grid.values())]
@@ -323,7 +323,7 @@ def train_all(trials: Sequence[Trial], data: str, folder: Path, at_once: int,
 # What was found
 # ---------------------------------------------------------------------------
 
-def fold_rows(plan: Plan, results: Mapping[str, dict]) -> list[dict]:
+def fold_rows(plan: Plan, results: Mapping[str, Row]) -> list[Row]:
     """Return a row for each fold of each combination: its settings, its result."""
     chosen = plan.combinations
     return [{**({"number": trial.number} if plan.grid else {}),
@@ -331,7 +331,7 @@ def fold_rows(plan: Plan, results: Mapping[str, dict]) -> list[dict]:
             for trial in plan.trials]
 
 
-def grid_rows(plan: Plan, results: Mapping[str, dict]) -> list[dict]:
+def grid_rows(plan: Plan, results: Mapping[str, Row]) -> list[Row]:
     """Return a row for each combination: its settings, its result.
 
     Over folds it is the mean, with the standard `deviation` of the accuracies, and the

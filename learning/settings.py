@@ -16,6 +16,8 @@ from learning.kinds import (BELOW_1, FRACTION, NOT_NEGATIVE, POSITIVE, Choice, K
 from learning.optimizers import OPTIMIZERS
 from network import ACTIVATIONS, LOSSES
 
+Settings = dict[str, Any]   # of a run: a value for each name
+
 _MOST_EPOCHS = 50_000       # the history of so many is 12 MB of the 16 that are read
 _MOST_IN_STEP, _MOST_IMAGES = 10 ** 6, 10 ** 9
 
@@ -177,13 +179,13 @@ def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
-def in_words(settings: Mapping[str, Any]) -> str:
+def in_words(settings: Settings) -> str:
     """Return settings for people to read: "hidden 64-32, learning rate 0.1"."""
     return ", ".join(f"{plain(name)} {value_text(name, value)}"
                      for name, value in settings.items())
 
 
-def as_options(settings: Mapping[str, Any]) -> list[str]:
+def as_options(settings: Settings) -> list[str]:
     """Return settings as options of the training command, in the order of the table.
 
     >>> as_options({"learning_rate": 0.1, "hidden": [64, 32]})
@@ -193,7 +195,7 @@ def as_options(settings: Mapping[str, Any]) -> list[str]:
             for name in SETTINGS if name in settings]
 
 
-def check_effects(settings: Mapping[str, Any], given: Collection[str],
+def check_effects(settings: Settings, given: Collection[str],
                   grid: Mapping[str, list] = {}) -> None:
     """OptionError where a setting that was given has no effect beside the others."""
     for name in given:
@@ -217,13 +219,7 @@ def with_new_names(saved: Any) -> Any:
     return saved
 
 
-def check_settings(saved: Mapping[str, Any]) -> None:
-    """ValueError where a setting is missing or not what its option would accept."""
-    Record(KINDS).check(
-        {name: value for name, value in saved.items() if name in SETTINGS})
-
-
-def optimizer_maker(settings: Mapping[str, Any]) -> Callable:
+def optimizer_maker(settings: Settings) -> Callable:
     """Return a function that makes the optimizer of a list of layers."""
     kind, more = settings["optimizer"], {}
     if kind == "momentum":

@@ -21,13 +21,15 @@ from engine.packed_network import LOSS_BITS
 from engine.portable import cos
 from engine.team import Team
 from errors import DataError, OptionError
-from learning.augment import RandomGather, affine_maps, shift_maps
-from learning.checkpoint import (MODEL, EpochState, RunState, best_row, checksums,
-                                 is_over, save_checkpoint)
+from learning.augment import Map, RandomGather, affine_maps, shift_maps
+from learning.checkpoint import (MODEL, EpochState, History, Row, RunState, best_row,
+                                 checksums, is_over, save_checkpoint)
 from learning.dropout import Dropout
-from learning.engines import ENGINES, DivergedError, ListEngine, PackedEngine
-from learning.settings import optimizer_maker
+from learning.engines import ENGINES, DivergedError, Engine
+from learning.settings import Settings, optimizer_maker
 from network import Evaluation, Network, all_finite
+
+Parts = dict[str, Dataset]      # train, test, validation
 
 ABSURD_LOSS = 100.0     # guessing among ten classes has 2.3
 MAPS = 500      # random maps that images are sent through, made once a run
@@ -44,7 +46,7 @@ class Listener:
     def working(self, text: str) -> None:
         """Take a text that says what is going on, until the next one."""
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def epoch(self, row: Row) -> None:
         """Take the row of the history of an epoch that has ended."""
 
     def note(self, text: str) -> None:
@@ -64,7 +66,7 @@ def check_learnable(train: Dataset) -> None:
                         f"{len(train):,} training images", "at least two classes")
 
 
-def advice(history: list[dict], labels: Sequence[int]) -> str:
+def advice(history: History, labels: Sequence[int]) -> str:
     """Return what to try where the first epoch was no better than guessing, else "".
 
     Guessing is to give the commonest label to all images.  The first epoch on a few
@@ -85,7 +87,7 @@ def advice(history: list[dict], labels: Sequence[int]) -> str:
 # Epochs
 # ---------------------------------------------------------------------------
 
-def learning_rate_at(settings: dict, progress: float) -> float:
+def learning_rate_at(settings: Settings, progress: float) -> float:
     """Return the learning rate after a part `progress` (0..1) of the whole run.
 
     constant: lr.  linear: lr (1 - progress).  cosine: lr (1 + cos(pi progress)) / 2
@@ -105,7 +107,7 @@ def learning_rate_at(settings: dict, progress: float) -> float:
     return rate * (1 + cos(math.pi * progress)) / 2
 
 
-def random_for(settings: dict, purpose: str, epoch: int = 0) -> random.Random:
+def random_for(settings: Settings, purpose: str, epoch: int = 0) -> random.Random:
     """Return random numbers of their own for each purpose and epoch.
 
     So an epoch does not depend on how many numbers were drawn before it, and a resumed
@@ -114,7 +116,7 @@ def random_for(settings: dict, purpose: str, epoch: int = 0) -> random.Random:
     return random.Random(f"{settings['seed']} {purpose} {epoch}")
 
 
-def augmentation_strength(settings: dict, epoch: int) -> float:
+def augmentation_strength(settings: Settings, epoch: int) -> float:
     """Return the strength of the maps in an epoch: 1, or 1/2 in the last ones.
 
     In the last epochs, a part `cooldown` of all, the network sees images more like
@@ -123,7 +125,8 @@ def augmentation_strength(settings: dict, epoch: int) -> float:
     return 0.5 if epoch > settings["epochs"] * (1 - settings["cooldown"]) else 1.0
 
 
-def augmentation_maps(settings: dict, strength: float, height: int, width: int) -> list:
+def augmentation_maps(settings: Settings, strength: float, height: int, width: int
+                      ) -> list[Map]:
     """Return the maps that images are sent through; [] for none."""
     kind = settings["augment"]
     if kind == "none":
@@ -144,8 +147,8 @@ class Epoch:
     `skipped[i]` counts the epochs for which image i is left out yet.
     """
 
-    def __init__(self, number: int, train: Dataset, settings: dict, team: Team,
-                 maps: list, skipped: list[int], dropout: Dropout | None) -> None:
+    def __init__(self, number: int, train: Dataset, settings: Settings, team: Team,
+                 maps: list[Map], skipped: list[int], dropout: Dropout | None) -> None:
         self.number, self.settings = number, settings
         self.team, self.skipped, self.dropout = team, skipped, dropout
         self.batch_size = settings["batch_size"] or len(train)
@@ -159,7 +162,7 @@ class Epoch:
         self._augment = (RandomGather(maps, self._augment_rng, team.pixels)
                          if maps else None)
 
-    def train(self, engine: ListEngine | PackedEngine,
+    def train(self, engine: Engine,
               report: Callable[[int, int], None], state: EpochState = EpochState(),
               save: Callable[[EpochState], None] | None = None) -> dict[str, float]:
         """Train the network; return the epoch's row of the history.
@@ -194,7 +197,7 @@ class Epoch:
                 "train_accuracy": whole.correct / done, "images": done,
                 "seconds": round(whole.seconds, 3)}
 
-    def _batches_from(self, done: int, engine: ListEngine | PackedEngine) -> Iterator:
+    def _batches_from(self, done: int, engine: Engine) -> Iterator:
         """Return the batches that are left when `done` images have been trained."""
         for _ in range(done):       # as if these had been drawn for
             self._augment_rng.random()
@@ -233,8 +236,8 @@ class Epoch:
 class Run:
     """All epochs of a run, together with the team; the leader tells and saves."""
 
-    def __init__(self, team: Team, network: Network, parts: dict[str, Dataset],
-                 settings: dict, folder: Path, state: RunState,
+    def __init__(self, team: Team, network: Network, parts: Parts,
+                 settings: Settings, folder: Path, state: RunState,
                  listener: Listener = Listener()) -> None:
         self.team, self.parts, self.settings = team, parts, settings
         self.folder, self.state, self.best = folder, state, state.best
@@ -251,7 +254,7 @@ class Run:
                                    random_for(settings, "masks"),
                                    self.engine.dropout_scale)
 
-    def _on_engine(self, network: Network) -> ListEngine | PackedEngine:
+    def _on_engine(self, network: Network) -> Engine:
         """Return the network on its engine, with its optimizer."""
         return ENGINES[self.settings["engine"]](network, self.settings, self.team,
                                                 len(self.parts["train"]))
@@ -296,7 +299,7 @@ class Run:
         self.listener.working(
             f"Epoch {number:2}/{epochs}: {done:,} of {images:,} images{left}")
 
-    def _end_epoch(self, row: dict) -> Evaluation:
+    def _end_epoch(self, row: Row) -> Evaluation:
         """Evaluate the network, write a checkpoint, tell the epoch's results."""
         history = self.state.history
         self._check(row["loss"])
@@ -343,7 +346,7 @@ class Run:
         self.engine = self._on_engine(self.best)
 
 
-def check_size(settings: dict, train: Dataset) -> list[int]:
+def check_size(settings: Settings, train: Dataset) -> list[int]:
     """Return the sizes of a run's network; OptionError where it would be too large.
 
     A checkpoint holds the parameters, and as many numbers again for each kind of matrix
@@ -358,7 +361,7 @@ def check_size(settings: dict, train: Dataset) -> list[int]:
     return sizes
 
 
-def begin(settings: dict, parts: dict[str, Dataset]) -> tuple[Network, dict, RunState]:
+def begin(settings: Settings, parts: Parts) -> tuple[Network, Settings, RunState]:
     """Return (network, settings, state) of a run on these data sets that has not begun,
     its weights drawn by the seed."""
     train = parts["train"]

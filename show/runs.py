@@ -10,7 +10,7 @@ from learning.checkpoint import (RunState, best_row, is_over, evaluated_on, show
                                  write_rows)
 from learning.search import (FOLDS, GRID, Plan, Rows, Trial, fold_rows, grid_rows,
                              mean_and_deviation, summed_up)
-from learning.settings import in_words, plain, value_text
+from learning.settings import Settings, in_words, plain, value_text
 from learning.survey import Survey
 from learning.training import Listener
 from show.console import LiveLine
@@ -47,7 +47,7 @@ class Printer(Listener):
         print(text, file=sys.stderr, flush=True)
 
 
-def resume_line(state: RunState, settings: dict) -> str:
+def resume_line(state: RunState, settings: Settings) -> str:
     """Return where a resumed run goes on, or that it is finished."""
     done, epochs = len(state.history), settings["epochs"]
     if done >= epochs:
@@ -61,7 +61,7 @@ def resume_line(state: RunState, settings: dict) -> str:
     return f"Going on with epoch {done + 1} of {epochs}{part}."
 
 
-def training_note(row: Mapping[str, Any], accuracy: float, settings: dict) -> str:
+def training_note(row: Mapping[str, Any], accuracy: float, settings: Settings) -> str:
     """Return why training accuracy lies below test accuracy, where it does."""
     if row["train_accuracy"] >= accuracy:
         return ""

@@ -88,7 +88,7 @@ def test_recipes_are_listed_without_data(capsys):
 
 def test_a_recipes_row_is_what_it_has_otherwise():
     text = " ".join(" ".join(recipe_lines(60)).split())
-    assert " fast --epochs 6 best --epochs 160 textbook " in text
+    assert " fast --epochs 6 best --epochs 160 " in text
     assert "tiny --hidden 10 --learning-rate 0.1" in text and "--batch-size all" in text
     assert max(map(len, recipe_lines(60))) <= 60
 
