@@ -19,7 +19,7 @@ from draw_set import STYLES, strokes
 from learning.models import Model
 from show import page
 
-WIDTH, HEIGHT = 1280, 1010
+WIDTH, HEIGHT = 1280, 905
 
 
 def take(model, path):
