@@ -14,7 +14,7 @@ import shlex
 import shutil
 import sys
 import textwrap
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
@@ -28,8 +28,8 @@ from learning.checkpoint import (MODEL, RUNS, History, RunState, best_row,
                                  shown_path)
 from learning.kinds import whole
 from learning.models import Model
-from learning.search import (MOST_RUNS, PLAN, Plan, Trial, done_before,
-                             epochs_under_way, parse_grid, train_all)
+from learning.search import (MOST_RUNS, PLAN, Plan, done_before, parse_grid,
+                             train_all)
 from learning.settings import (DEFAULTS, GROUPS, RECIPES, Settings, add_options,
                                as_options, check_effects, option, value_text)
 from learning.training import (Parts, begin, check_learnable, check_size,
@@ -399,20 +399,15 @@ def train_the_rest(plan: Plan, folder: Path, workers: int, results: dict[str, di
     """Train what has no result yet, print a line as each run ends, add its result."""
     live = LiveLine()
     left = [trial for trial in plan.trials if trial.name not in results]
-
-    def done(trial: Trial, result: dict) -> None:
-        """Add a result."""
-        results[trial.name] = result
-        live.clear()
-        print(trial_line(plan, trial, result), flush=True)
-
-    def look() -> None:
-        """Show how far the runs are."""
-        running = [trial for trial in left if trial.name not in results]
-        live.show(under_way(plan, results, epochs_under_way(folder, running)))
-
     try:
-        train_all(left, plan.folder, folder, workers, done, look)
+        with closing(train_all(left, plan.folder, folder, workers)) as events:
+            for ended in events:
+                if ended:
+                    trial, result = ended
+                    results[trial.name] = result
+                    live.clear()
+                    print(trial_line(plan, trial, result), flush=True)
+                live.show(under_way(plan, results, folder))
     finally:
         live.clear()
 

@@ -233,7 +233,7 @@ def _packed(skipped: list[int]) -> str:
 
 
 def _unpacked(text: str) -> list[int]:
-    """Return the numbers of which `_packed` made a text; [] for "".  They are limited."""
+    """Return the numbers of which `_packed` made a text, up to a limit; [] for ""."""
     unpack = zlib.decompressobj()
     numbers = unpack.decompress(base64.b64decode(text, validate=True), _MOST_SKIPPED)
     if text and not unpack.eof:

@@ -30,14 +30,14 @@ from functools import lru_cache
 from multiprocessing import connection
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 import data_loader
 from data_loader import Dataset
 from engine.files import locked, read_json, write_whole
 from engine.team import Team, WorkerError, begin_helper, ctrl_c_later, run_team
 from errors import DataError, OptionError
-from learning.checkpoint import (HISTORY, MODEL, Row, best_row, check_same_data,
+from learning.checkpoint import (MODEL, Row, best_row, check_same_data,
                                  is_over, load_checkpoint)
 from learning.kinds import Choice, ListOf, Record, Text, whole
 from learning.settings import (KINDS, SETTINGS, Settings, as_options, option,
@@ -245,13 +245,6 @@ def done_before(plan: Plan, folder: Path) -> dict[str, dict]:
     return {name: result for name, result in found.items() if result}
 
 
-def epochs_under_way(folder: Path, trials: Sequence[Trial]) -> dict[str, int]:
-    """Return how many epochs the runs that have begun have done, by their names."""
-    paths = {trial.name: folder / trial.name / HISTORY for trial in trials}
-    return {name: path.read_bytes().count(b"\n") - 1
-            for name, path in paths.items() if path.exists()}
-
-
 # ---------------------------------------------------------------------------
 # Many runs, each in a process
 # ---------------------------------------------------------------------------
@@ -286,13 +279,13 @@ def _work(trial: Trial, data: str, folder: Path) -> str:
         os._exit(1)
 
 
-def train_all(trials: Sequence[Trial], data: str, folder: Path, at_once: int,
-              done: Callable[[Trial, dict], None], look: Callable[[], None]) -> None:
+def train_all(trials: Sequence[Trial], data: str, folder: Path, at_once: int
+              ) -> Iterator[tuple[Trial, Row] | None]:
     """Train all these runs on the images in `data`, at most `at_once` at a time.
 
-    done(trial, result) is called as each ends, and look() once a second meanwhile.
-    Whatever ends this ends the processes too.  Raises what stopped a run, DataError or
-    OSError; WorkerError where a process was ended from outside.
+    Yields (run, its result) as each ends, and None once a second meanwhile.  Whatever
+    ends this ends the processes too.  Raises what stopped a run, DataError or OSError;
+    WorkerError where a process was ended from outside.
     """
     others, jobs = set(multiprocessing.active_children()), {}
     size = min(at_once, max(1, len(trials)), 61)        # 61: all that Windows allows
@@ -306,9 +299,9 @@ def train_all(trials: Sequence[Trial], data: str, folder: Path, at_once: int,
             ended, waiting = wait(waiting, 1, FIRST_COMPLETED)
             for job in sorted(ended, key=lambda job: jobs[job].name):
                 why = job.result()
-                done(jobs[job], {"outcome": "diverged", "why": why} if why
-                     else result_of(jobs[job], folder))
-            look()
+                yield jobs[job], ({"outcome": "diverged", "why": why} if why
+                                  else result_of(jobs[job], folder))
+            yield None
     except BrokenProcessPool:
         raise WorkerError("the process of a run has ended early") from None
     finally:

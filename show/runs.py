@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Callable, Mapping
 
 from errors import OptionError
-from learning.checkpoint import (RunState, best_row, is_over, evaluated_on, shown_path,
-                                 write_rows)
+from learning.checkpoint import (HISTORY, Row, RunState, best_row, evaluated_on,
+                                 is_over, shown_path, write_rows)
 from learning.search import (FOLDS, GRID, Plan, Rows, Trial, fold_rows, grid_rows,
                              mean_and_deviation, summed_up)
 from learning.settings import Settings, in_words, plain, value_text
@@ -107,12 +107,15 @@ def trial_line(plan: Plan, trial: Trial, result: Mapping[str, Any]) -> str:
                        f"epoch {result['epoch']}", f"{result['seconds']:.1f} s"])
 
 
-def under_way(plan: Plan, results: Mapping[str, dict], epochs: Mapping[str, int]
-              ) -> str:
-    """Return the progress of a search, for a live line."""
-    running = ", ".join(f"{name} ({count})" for name, count in epochs.items())
+def under_way(plan: Plan, results: Mapping[str, Row], folder: Path) -> str:
+    """Return the progress of a search, for a live line, from the histories of its runs.
+    """
+    paths = {trial.name: folder / trial.name / HISTORY for trial in plan.trials
+             if trial.name not in results}
+    running = [f"{name} ({path.read_bytes().count(10) - 1})"        # line ends
+               for name, path in paths.items() if path.exists()]
     return (f"{len(results)}/{len(plan.trials)} runs done; epochs of those under way: "
-            f"{running}")
+            + ", ".join(running))
 
 
 def fold_lines(plan: Plan, rows: Rows) -> list[str]:

@@ -22,6 +22,7 @@ from learning.search import (Plan, Trial, fold_parts, grid_rows, parse_grid,
                              summed_up)
 from learning.settings import DEFAULTS, RECIPES
 from network import Network
+from show.runs import under_way
 from train import recipe_lines
 
 SAMPLE = str(data_loader.SAMPLE_FOLDER)
@@ -219,11 +220,13 @@ def test_the_result_is_of_the_weights_kept(patience, kept, tmp_path):
 
 def test_a_run_never_prints_and_leaves_its_result_in_its_files(tmp_path, capsys):
     trial, folder = Trial(1, SETTINGS), tmp_path / "run-1"
-    assert search.epochs_under_way(tmp_path, [trial]) == {}
+    plan = plan_of({"seed": [1]})
+    assert under_way(plan, {}, tmp_path) == "0/1 runs done; epochs of those under way: "
     assert search.result_of(trial, tmp_path) is None
     assert search.train_trial(Team(), trial, tiny(), folder) == ""
     assert {path.name for path in folder.iterdir()} == {"history.csv", "model.npz"}
-    assert search.epochs_under_way(tmp_path, [trial]) == {"run-1": 2}
+    assert under_way(plan, {}, tmp_path).endswith("under way: run-1 (2)")
+    assert under_way(plan, {"run-1": {}}, tmp_path).startswith("1/1 runs done;")
     found = search.result_of(trial, tmp_path)
     assert found["outcome"] == "done" and found["epochs_run"] == 2
     last = list(csv.DictReader(open(folder / "history.csv", newline="")))[-1]
