@@ -19,7 +19,7 @@ from draw_set import STYLES, strokes
 from learning.models import Model
 from show import page
 
-WIDTH, HEIGHT = 1280, 905
+WIDTH, HEIGHT = 860, 1084       # as wide as it is shown: its text is not made smaller
 
 
 def take(model, path):
