@@ -38,9 +38,10 @@ def bending():
     image = first_images(4)[3]
     for place, (name, sources) in enumerate((
             ("as it is", affine_map(0, 1, 0, 0, 0)),
-            ("moved", affine_map(0, 1, 0, 2, -1)), ("turned", affine_map(.2, 1, 0, 0, 0)),
+            ("moved", affine_map(0, 1, 0, 2, -1)),
+            ("turned", affine_map(0.2, 1, 0, 0, 0)),
             ("stretched", affine_map(0, 1.2, 0, 0, 0)),
-            ("slanted", affine_map(0, 1, .25, 0, 0)), ("elastic", wave_map()))):
+            ("slanted", affine_map(0, 1, 0.25, 0, 0)), ("elastic", wave_map()))):
         picture(draw, 16 + 120 * place, 16, bend(image, sources))
         draw.text(72 + 120 * place, 150, name, 15)
     draw.save("bending.svg")
@@ -55,7 +56,8 @@ def schedules():
     plot = Plot(draw, (50, 50, 310, 210), (0, 100), (-2, 4))
     plot.axes([(n, str(n)) for n in range(0, 101, 20)],
               [(n, short(n)) for n in range(-2, 5)], "step", "w")
-    for colour, rate in ((ORANGE, lambda n: 0.5), (BLUE, lambda n: 0.5 * (1 - n / 100))):
+    for colour, rate in ((ORANGE, lambda n: 0.5),
+                         (BLUE, lambda n: 0.5 * (1 - n / 100))):
         rng, w, points = random.Random(4), 4.0, [(0, 4.0)]
         for n in range(100):
             w -= rate(n) * (w + rng.gauss(0, 1))
@@ -64,7 +66,8 @@ def schedules():
     plot.label(30, 3.1, "constant rate 0.5", fill=DARK_ORANGE, anchor="start")
     plot.label(30, 2.5, "falling from 0.5 to 0", fill=BLUE, anchor="start")
     plot = Plot(draw, (430, 50, 280, 210), (0, 40), (0, 1.1))
-    plot.axes([(n, str(n)) for n in range(0, 41, 10)], [(0, "0"), (0.5, "0.5"), (1, "1")],
+    plot.axes([(n, str(n)) for n in range(0, 41, 10)],
+              [(0, "0"), (0.5, "0.5"), (1, "1")],
               "epoch", "rate, as a part of the first")
     plans = ((INK, "constant", lambda s: 1), (BLUE, "linear", lambda s: 1 - s),
              (ORANGE, "cosine", lambda s: (1 + math.cos(math.pi * s)) / 2),
@@ -150,7 +153,8 @@ def valley():
 def adam():
     """Adam in the same valley."""
     draw = Drawing(740, 214, "The same valley: Adam sets out diagonally")
-    way(valley_plot(draw, 36, "Adam, rate 0.5, 40 steps", BLUE), adam_walk(0.5, 40), BLUE)
+    plot = valley_plot(draw, 36, "Adam, rate 0.5, 40 steps", BLUE)
+    way(plot, adam_walk(0.5, 40), BLUE)
     draw.save("adam.svg")
 
 
@@ -210,12 +214,13 @@ def dropout():
         for unit in range(6):
             for digit in range(3):
                 if unit not in out:
-                    draw.path([(column, 62 + 30 * unit), (column + 80, 92 + 45 * digit)],
-                              mix(BLUE, 0.4))
+                    ends = (column, 62 + 30 * unit), (column + 80, 92 + 45 * digit)
+                    draw.path(ends, mix(BLUE, 0.4))
         for unit in range(6):
             gone = unit in out
-            draw.circle(column, 62 + 30 * unit, 11, "#ffffff" if gone else mix(BLUE, 0.6),
-                        LINE if gone else INK, stroke_dasharray="4 3" if gone else "none")
+            fill, line = ("#ffffff", LINE) if gone else (mix(BLUE, 0.6), INK)
+            draw.circle(column, 62 + 30 * unit, 11, fill, line,
+                        stroke_dasharray="4 3" if gone else "none")
         for digit in range(3):
             draw.circle(column + 80, 92 + 45 * digit, 11, PALE)
     draw.text(475, 250, "one image", 14, fill=QUIET)
@@ -264,7 +269,7 @@ def scatter(draw, left, title, points, labels):
 def maps():
     """PCA and t-SNE of what the hidden layer makes of 300 test images of the sample."""
     sys.path.append(str(MODEL.parents[1]))
-    from my_math import Matrix                      # of the project, as this run is long
+    from my_math import Matrix              # the project's, for this figure alone
     from show.embedding import pca, tsne
     labels = my_network.read_labels(SAMPLE / "t10k-labels-idx1-ubyte.gz")[:300]
     _, A1, _ = my_network.forward(shipped(MODEL), first_images(300))
@@ -281,7 +286,8 @@ def maps():
 def techniques():
     """The accuracies of lesson 25, each as a bar from 96.5 % on."""
     text = (LESSONS / "25-99-percent.md").read_text(encoding="utf-8")
-    found = re.findall(r"^\| ([^|]*) \|(?: `.*?`)? \| (9\d\.\d\d) % \|", text, re.MULTILINE)
+    row = re.compile(r"^\| ([^|]*) \|(?: `.*?`)? \| (9\d\.\d\d) % \|", re.MULTILINE)
+    found = row.findall(text)
     draw = Drawing(740, 50 + 34 * len(found), "Test accuracy by technique")
     left, point, bottom = 230, 150, 20 + 34 * len(found)        # pixels of a point
     for tenth in range(965, 996, 5):
@@ -319,7 +325,8 @@ def pixels(draw, x, y, rows, cell):
     for i, row in enumerate(rows):
         for j, value in enumerate(row):
             if value:
-                draw.box(x + cell * j, y + cell * i, cell, cell, mix(INK, value), "none")
+                draw.box(x + cell * j, y + cell * i, cell, cell, mix(INK, value),
+                         "none")
     draw.box(x, y, cell * len(rows[0]), cell * len(rows), "none", QUIET)
 
 

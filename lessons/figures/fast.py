@@ -71,7 +71,8 @@ def ladder():
     draw.text(left - 12, bottom + 22, "times faster", 13, "end", fill=QUIET)
     for number, (name, _, faster) in enumerate(rungs):
         y, width = 20 + 34 * number, decade * math.log10(float(faster))
-        colour = QUIET if "NumPy" in name else BLUE if "integer" in name else mix(BLUE, .5)
+        colour = mix(BLUE, 1 if "integer" in name else 0.5)
+        colour = QUIET if "NumPy" in name else colour
         draw.text(left - 12, y + 18, name.replace(", for comparison", ""), 14, "end")
         draw.box(left, y + 2, max(2, width), 22, colour, "none")
         draw.text(left + width + 8, y + 18, f"{float(faster):,.4g}", 14, "start",
@@ -188,7 +189,8 @@ def exchange():
              (330, "changes its rows by", "the steps of all 32"))
     for x, rank, pixels, own in ((60, 0, "0, 2, 4, ...", "0 to 15"),
                                  (470, 1, "1, 3, 5, ...", "16 to 31")):
-        draw.text(x + 105, 30, f"process {rank}: pixels {pixels}", 15, font_weight="bold")
+        draw.text(x + 105, 30, f"process {rank}: pixels {pixels}", 15,
+                  font_weight="bold")
         for y, first, second in steps:
             draw.box(x, y, 210, 66, mix(BLUE, 0.12), BLUE)
             draw.text(x + 105, y + 28, first.format(own), 15)

@@ -33,4 +33,5 @@ def train(p, seed):
 
 for p in 0, 0.2, 0.5:
     print(f"dropout {p:<3}", *(f"{train(p, seed):.1%}" for seed in (1, 2, 3)))
-# 8 of 16 units are too few for ten digits: each is needed, none can stand in for another.
+# 8 of 16 units are too few for ten digits: each is needed, and none can stand in for
+# another.

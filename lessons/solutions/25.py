@@ -7,6 +7,6 @@ COMMAND = ("train.py --data data/sample --limit 1000 --epochs 5 --no-plots "
            "--batch-size 4 --learning-rate 0.1 --augment shift")
 
 with tempfile.TemporaryDirectory() as folder:
-    run = subprocess.run([sys.executable, *COMMAND.split(), "--output", f"{folder}/run"],
-                         stdout=subprocess.PIPE, text=True, check=True)
+    words = [sys.executable, *COMMAND.split(), "--output", f"{folder}/run"]
+    run = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
 print(next(line for line in run.stdout.splitlines() if " test images " in line))

@@ -15,5 +15,7 @@ images, labels = load("data/sample", "t10k")
 images, labels = images[:50], labels[:50]
 for n in range(5):
     rows = [moved(image, n) for image in images]
-    print(f"by {n}: {accuracy(network, [sum(image, []) for image in rows], labels):.0%},",
-          f"centred again: {accuracy(network, list(map(normalise, rows)), labels):.0%}")
+    as_they_are = [sum(image, []) for image in rows]
+    centred = list(map(normalise, rows))
+    print(f"by {n}: {accuracy(network, as_they_are, labels):.0%},",
+          f"centred again: {accuracy(network, centred, labels):.0%}")

@@ -43,8 +43,9 @@ def written(name):
     return "\n\n".join(blocks)
 
 
-@pytest.mark.parametrize("name", ["my_network.py", "tiny.py", "my_lanes.py", "my_fast.py",
-                                  "my_bending.py", "my_shipped.py", "my_picture.py"])
+@pytest.mark.parametrize("name", [
+    "my_network.py", "tiny.py", "my_lanes.py", "my_fast.py", "my_bending.py",
+    "my_shipped.py", "my_picture.py"])
 def test_the_solution_is_what_the_lessons_add_up_to(name):
     assert (FOLDER / "solutions" / name).read_text(encoding="utf-8") == written(name)
 
@@ -126,8 +127,9 @@ def test_the_glossary_has_the_main_words():
     glossary = glossary.split("## glossary")[1]
     for word in ("logit", "transpose", "broadcasting", "bias", "activation", "softmax",
                  "gradient", "epoch", "learning rate", "overfitting", "variance",
-                 "he's rule", "one-hot", "big-endian", "chain rule", "seed", "lane", "dither",
-                 "augmentation", "schedule", "momentum", "adam", "dropout", "pca"):
+                 "he's rule", "one-hot", "big-endian", "chain rule", "seed", "lane",
+                 "dither", "augmentation", "schedule", "momentum", "adam",
+                 "dropout", "pca"):
         assert re.search(rf"^\| {word}", glossary, re.MULTILINE), word
 
 
