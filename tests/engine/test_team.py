@@ -19,7 +19,7 @@ from data_loader import Dataset
 from engine import team as parallel
 from engine.lanes import LaneOverflowError
 from engine.team import Team, WorkerError, run_team
-from learning import checkpoint, training
+from learning import checkpoint, engines, training
 from learning.settings import DEFAULTS
 from network import Network
 
@@ -245,7 +245,7 @@ def test_what_cannot_work_is_refused_before_it_starts(count, pixels, allowed, fo
 def engine_of(team, network, images=32, **settings):
     """The network on the packed engine, as a run with these settings has it."""
     settings = {**DEFAULTS, "hidden": network.sizes[1:-1], **settings}
-    return training.PackedEngine(network.copy(), settings, team, images)
+    return engines.PackedEngine(network.copy(), settings, team, images)
 
 
 def halves(team, network, levels):
