@@ -38,6 +38,7 @@ import zlib
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
 
+from engine.files import sync_folder
 from engine.sparse import SparseMatrix
 from errors import DataError, DownloadError, MissingDataError, one_line
 
@@ -556,6 +557,7 @@ def _fetch_verified(url: str, part: str, folder: Path, progress) -> None:
         _fetch(url, path, progress)
         _check_sum(url, part, read_idx(path).sha256)
         os.replace(path, folder / path.name)
+        sync_folder(folder)
 
 
 def _sweep(folder: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Callable, Sequence
 
 from data_loader import Dataset
-from errors import DataError, OptionError
+from errors import DataError, OptionError, one_line
 from learning.checkpoint import shown_path
 from learning.kinds import whole
 from learning.models import Ensemble, Model, find_model, quantized, shift_accuracies
@@ -183,7 +183,8 @@ def show_digits(ensemble: Ensemble, path: str, digits: Sequence[bytes],
                 ) -> None:
     """Print the answers for the digits of one picture."""
     names, several = ensemble.names, len(digits) > 1
-    print(path + (f": {len(digits)} digits, from left to right" if several else ""))
+    print(one_line(path)
+          + f": {len(digits)} digits, from left to right" * several)
     for i, digit in enumerate(digits, 1):
         if several and (options.show or options.explain):
             print(f"\nDigit {i} of {len(digits)}")

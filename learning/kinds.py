@@ -130,14 +130,14 @@ class Text(Kind):
 
 
 class ListOf(Kind):
-    """Lists of values of one kind."""
+    """Lists of `least` to `most` values of one kind."""
 
-    def __init__(self, kind: Kind, least: int = 0) -> None:
-        self.kind, self.least = kind, least
+    def __init__(self, kind: Kind, least: int = 0, most: float = math.inf) -> None:
+        self.kind, self.least, self.most = kind, least, most
 
     def check(self, value: Any, name: str) -> None:
         """ValueError that names the first value that is of another kind."""
-        if not isinstance(value, list) or len(value) < self.least:
+        if not isinstance(value, list) or not self.least <= len(value) <= self.most:
             raise ValueError(f"{name} is {value!r:.40}")
         for place, one in enumerate(value):
             self.kind.check(one, f"{name}[{place}]")

@@ -14,7 +14,8 @@ from engine.sparse import SparseMatrix, grey_table
 from errors import DataError
 from learning.augment import gather, shift_map
 from learning.checkpoint import MODEL, RUNS, best_row, evaluated_on
-from learning.kinds import FRACTION
+from learning.kinds import FRACTION, ListOf, Text
+from learning.settings import KINDS
 from my_math import Matrix
 from network import Dense, Evaluation, Network
 
@@ -73,7 +74,7 @@ def _training(settings: dict[str, Any]) -> tuple[str, int, float | None, str]:
         row = best_row(history) if settings["patience"] else history[-1]
         part = evaluated_on(row)
         accuracy = row[f"{part}_accuracy"]
-        known = (isinstance(settings["data"], str) and type(settings["limit"]) is int
+        known = (Text().accepts(settings["data"]) and type(settings["limit"]) is int
                  and FRACTION.accepts(accuracy))
     except (AttributeError, IndexError, KeyError, TypeError):
         known = False
@@ -103,14 +104,15 @@ class Model(NamedTuple):
         if not bound_of_sums(network) <= _LARGEST_SUM:
             raise DataError(path, "weights so large that sums may be no numbers",
                             "weights of a network that has learnt")
-        levels, count = settings.get("grey_levels", 256), network.sizes[-1]
-        if type(levels) is not int or not 2 <= levels <= 256:
-            raise DataError(path, f"grey_levels {levels!r:.40} in the settings",
-                            "a whole number from 2 to 256")
+        count = network.sizes[-1]
+        levels = settings.get("grey_levels", 256)
         names = settings.get("class_names", list(map(str, range(count))))
-        if not isinstance(names, list) or list(map(type, names)) != [str] * count:
-            raise DataError(path, f"class_names {names!r:.40} in the settings",
-                            f"a list of {count} names")
+        try:
+            KINDS["grey_levels"].check(levels, "grey_levels")
+            ListOf(Text(), count, count).check(names, "class_names")
+        except ValueError as error:
+            raise DataError(path, f"settings in which {error}", "2 to 256 grey levels "
+                            f"and {count} printable names") from None
         return cls(Path(path), network, levels, names, *_training(settings))
 
     @property

@@ -306,10 +306,9 @@ def train_all(trials: Sequence[Trial], data: str, folder: Path, at_once: int
         raise WorkerError("the process of a run has ended early") from None
     finally:
         if not all(map(Future.done, jobs)):
-            pool.shutdown(wait=False, cancel_futures=True)
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
-        pool.shutdown()
+        pool.shutdown(cancel_futures=True)      # and wait for its threads to end
 
 
 # ---------------------------------------------------------------------------

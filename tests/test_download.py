@@ -202,6 +202,15 @@ def test_a_redirect_is_followed(tmp_path, server):
     check_complete(tmp_path)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows opens no folders")
+def test_the_names_of_files_are_forced_onto_the_disk(tmp_path, server, monkeypatch):
+    names, inode = [], tmp_path.stat().st_ino
+    monkeypatch.setattr(os, "fsync", lambda handle: names.append(
+        len(os.listdir(tmp_path)) if os.fstat(handle).st_ino == inode else 0))
+    data_loader.download(tmp_path, mirrors(server, "good"))
+    assert [count for count in names if count] == [2, 3, 4, 5]     # and a scratch folder
+
+
 # --- Several processes and signals ----------------------------------------------------
 
 

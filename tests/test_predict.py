@@ -215,8 +215,10 @@ def test_damaged_model_is_one_line_and_code_2(ask, model, tmp_path, how):
 
 
 @pytest.mark.parametrize("settings, words", [
-    ({"grey_levels": 1}, "grey_levels 1"), ({"grey_levels": 257}, "grey_levels 257"),
-    ({"grey_levels": "x"}, "grey_levels 'x'"), ({"grey_levels": 4.0}, "grey_levels"),
+    ({"grey_levels": 1}, "grey_levels is 1"), ({"grey_levels": 257}, "levels is 257"),
+    ({"grey_levels": "x"}, "grey_levels is 'x'"),
+    ({"class_names": ["a\x1b[2J"] * 10}, "class_names[0] is 'a\\x1b[2J'"),
+    ({"grey_levels": 4.0}, "grey_levels"),
     ({"grey_levels": None}, "grey_levels"), ({"class_names": "abc"}, "class_names"),
     ({"class_names": ["a"]}, "class_names"), ({"class_names": [1] * 10}, "class_names"),
 ])

@@ -492,19 +492,21 @@ needs_posix = pytest.mark.skipif(not hasattr(os, "killpg"),
 
 
 @needs_posix
-@pytest.mark.parametrize("how", ["Ctrl-C", "kill -KILL"])
-def test_a_stopped_search_goes_on_to_the_same_results(how, begun, whole, run):
+@pytest.mark.parametrize("send, sent, code", [
+    (os.killpg, signal.SIGINT, 130),        # as a terminal does at Ctrl-C
+    (os.kill, signal.SIGTERM, 143), (os.killpg, signal.SIGTERM, 143),
+    (os.kill, signal.SIGKILL, -9)], ids=["Ctrl-C", "kill", "kill all", "kill -KILL"])
+def test_a_stopped_search_goes_on_to_the_same_results(send, sent, code, begun, whole,
+                                                      run):
     process, folder = begun
-    if how == "Ctrl-C":             # a terminal sends it to the whole group
-        os.killpg(process.pid, signal.SIGINT)
-    else:
-        os.kill(process.pid, signal.SIGKILL)
+    send(process.pid, sent)
     # The pipes end when the last process that could write to them has ended.
     _, err = process.communicate(timeout=30)
-    if "KILL" in how:               # in the middle of a write a temporary file stays
-        assert process.returncode == -signal.SIGKILL and err == ""
+    assert process.returncode == code
+    if code == -9:                  # in the middle of a write a temporary file stays
+        assert err == ""
     else:
-        assert process.returncode == 130 and len(err.strip().splitlines()) == 1
+        assert len(err.strip().splitlines()) == 1
         assert "of 3 runs are done" in err and f"--resume {folder}" in err
         assert not list(folder.glob("*/*.part"))
     assert not (folder / "grid.csv").exists()
