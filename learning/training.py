@@ -12,8 +12,9 @@ import random
 import time
 from functools import partial
 from itertools import chain
+from operator import add
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from data_loader import Dataset
 from engine.npz import MOST_NUMBERS
@@ -35,25 +36,65 @@ ABSURD_LOSS = 100.0     # guessing among ten classes has 2.3
 MAPS = 500      # random maps that images are sent through, made once a run
 _BATCHES_BETWEEN_LOOKS = 50     # at the clock, whether to save
 _BETWEEN_REPORTS = 0.2          # seconds from one word to the listener to the next
+_FEW = 500      # images to evaluate on within an epoch: 20 ms, and 2 points of error
+
+
+class Progress(NamedTuple):
+    """How far a run is, within an epoch."""
+
+    epoch: int
+    epochs: int             # of the whole run
+    done: int               # images of this epoch
+    images: int             # in this epoch
+    left: float | None      # seconds to the end of the run, at the pace so far
+    recent: int             # images of the leader's share since the last word
+    loss: float             # sum over these
+    correct: int            # of these
+
+    def __str__(self) -> str:
+        text = (f"Epoch {self.epoch:2}/{self.epochs}: {self.done:,} of {self.images:,} "
+                "images")
+        if self.left is None:
+            return text
+        minutes, seconds = divmod(round(self.left), 60)
+        return f"{text}, {minutes}:{seconds:02} left"
 
 
 class Listener:
     """The one who hears how a run goes; this one does nothing with it.
 
-    Only the process that leads a run has one: sent to another it becomes deaf.
+    Only the process that leads a run has one: sent to another it becomes deaf.  Each
+    process knows the `marks`, as all of them have a part of the network: the images of
+    the first epoch, 0 at the start, after which the listener wants to see it.
     """
+
+    marks: Sequence[int] = ()
+
+    def begin(self) -> None:
+        """Take note that training begins, and all processes have been started."""
 
     def working(self, text: str) -> None:
         """Take a text that says what is going on, until the next one."""
 
+    def progress(self, progress: Progress) -> None:
+        """Take how far the run is: as a text, unless a listener knows better."""
+        self.working(str(progress))
+
     def epoch(self, row: Row) -> None:
         """Take the row of the history of an epoch that has ended."""
+
+    def moment(self, epoch: int, images: int, network: Network, found: Evaluation
+               ) -> None:
+        """Take the network at a mark or after an epoch, and its evaluation.
+
+        It goes on learning, so that a copy has to be made of what is kept.
+        """
 
     def note(self, text: str) -> None:
         """Take a remark for the user."""
 
     def __reduce__(self) -> tuple:
-        return Listener, ()
+        return Listener, (), {"marks": self.marks}
 
 
 def check_learnable(train: Dataset) -> None:
@@ -162,17 +203,20 @@ class Epoch:
         self._augment = (RandomGather(maps, self._augment_rng, team.pixels)
                          if maps else None)
 
-    def train(self, engine: Engine,
-              report: Callable[[int, int], None], state: EpochState = EpochState(),
-              save: Callable[[EpochState], None] | None = None) -> dict[str, float]:
+    def train(self, engine: Engine, report: Callable[..., None],
+              state: EpochState = EpochState(),
+              save: Callable[[EpochState], None] | None = None,
+              look: Callable[[int], None] = lambda done: None) -> dict[str, float]:
         """Train the network; return the epoch's row of the history.
 
-        Begins after the part that is done already.  Now and then report(images done,
-        images in all) is called, and save(the part done by then).  Loss and accuracy
+        Begins after the part that is done already.  look(images done) is called after
+        each batch but the last, and now and then save(the part done by then) and
+        report(images done, images in all, and of this worker's images since the last
+        report their number, their loss and how many are correct).  Loss and accuracy
         are those of the images as they came, each from just before its step.
         """
         start, done, easy = time.perf_counter() - state.seconds, state.done, []
-        loss_sum, correct, saved = 0, 0, time.perf_counter()
+        loss_sum, correct, recent, saved = 0, 0, (0, 0, 0), time.perf_counter()
         batches, due = self._batches_from(done, engine), saved
         for number, (x, labels) in enumerate(batches, 1):
             mine, masks = self.team.share(len(labels)), ()
@@ -182,11 +226,14 @@ class Epoch:
                                         masks)
             loss_sum, correct = loss_sum + result[0], correct + result[1]
             easy += [self.order[done + mine.start + place] for place in result[2]]
+            recent = tuple(map(add, recent, (mine.stop - mine.start, *result[:2])))
             done += len(labels)
             now = time.perf_counter()
             if now >= due:
-                report(done, len(self.order))
-                due = now + _BETWEEN_REPORTS
+                report(done, len(self.order), *recent)
+                due, recent = now + _BETWEEN_REPORTS, (0, 0, 0)
+            if done < len(self.order):
+                look(done)
             if save and number % _BATCHES_BETWEEN_LOOKS == 0 and self._is_due(saved):
                 save(self._gathered(state, done, loss_sum, correct, easy, start))
                 saved = time.perf_counter()
@@ -244,6 +291,8 @@ class Run:
         self.listener = listener if team.rank == 0 else Listener()
         self._begun: tuple[float, float] | None = None      # time, part of the run
         self.evaluated_on = "validation" if "validation" in parts else "test"
+        self._marks = list(listener.marks)
+        self._few = parts[self.evaluated_on].head(_FEW) if self._marks else None
         self.engine = self._on_engine(network)
         if state.optimizer:
             self.engine.restore_optimizer(state.optimizer)
@@ -268,6 +317,8 @@ class Run:
         settings, history = self.settings, self.state.history
         train = self.parts["train"]
         maps, strength, found = [], 0.0, None
+        self.listener.begin()
+        self._look(self.state.epoch.done)
         while not is_over(history, settings):
             number = len(history) + 1
             if strength != augmentation_strength(settings, number):
@@ -278,7 +329,8 @@ class Run:
             epoch = Epoch(number, train, settings, self.team, maps, self.state.skipped,
                           self.dropout)
             row = epoch.train(self.engine, partial(self._report, number),
-                              self.state.epoch, partial(self._save, before))
+                              self.state.epoch, partial(self._save, before),
+                              self._look)
             self.state = self.state._replace(epoch=EpochState())
             found = self._end_epoch(row)
         if settings["patience"]:
@@ -287,17 +339,25 @@ class Run:
             found = self.engine.evaluate(self.parts["test"])
         return found
 
-    def _report(self, number: int, done: int, images: int) -> None:
+    def _report(self, number: int, done: int, images: int, recent: int, loss_sum: int,
+                correct: int) -> None:
         """Tell how far an epoch is, and the time left at the pace since the first word.
         """
-        epochs, now, left = self.settings["epochs"], time.monotonic(), ""
-        progress = (number - 1 + done / images) / epochs
-        start, before = self._begun = self._begun or (now, progress)
-        if progress > before:
-            seconds = round((now - start) / (progress - before) * (1 - progress))
-            left = f", {seconds // 60}:{seconds % 60:02} left"
-        self.listener.working(
-            f"Epoch {number:2}/{epochs}: {done:,} of {images:,} images{left}")
+        epochs, now, left = self.settings["epochs"], time.monotonic(), None
+        part = (number - 1 + done / images) / epochs
+        start, before = self._begun = self._begun or (now, part)
+        if part > before:
+            left = (now - start) / (part - before) * (1 - part)
+        self.listener.progress(Progress(number, epochs, done, images, left, recent,
+                                        loss_sum / (1 << LOSS_BITS), correct))
+
+    def _look(self, done: int) -> None:
+        """Have the whole team show the network to the listener, where that is due."""
+        if self.state.history or not self._marks or done < self._marks[0]:
+            return
+        self._marks = [mark for mark in self._marks if mark > done]
+        found = self.engine.evaluate(self._few)
+        self.listener.moment(0, done, self.engine.whole(), found)
 
     def _end_epoch(self, row: Row) -> Evaluation:
         """Evaluate the network, write a checkpoint, tell the epoch's results."""
@@ -313,6 +373,7 @@ class Run:
         if self.settings["patience"] and row is best_row(history):
             self.best = whole.copy()
         self.listener.epoch(row)
+        self.listener.moment(len(history), 0, whole, found)
         if note := advice(history, self.parts["train"].labels):
             self.listener.note(note)
         return found

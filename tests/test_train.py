@@ -182,7 +182,7 @@ def test_interrupt_before_the_first_checkpoint_leaves_nothing(run_with_epoch):
 
 
 def test_interrupt_within_the_first_epoch_keeps_the_part_that_was_saved(run_with_epoch):
-    def save_and_stop(epoch, engine, report, state, save):
+    def save_and_stop(epoch, engine, report, state, save, look):
         save(state._replace(done=8, loss_sum=20 << LOSS_BITS))
         raise KeyboardInterrupt
     code, err, _, folder = run_with_epoch(save_and_stop)

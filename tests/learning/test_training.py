@@ -90,7 +90,7 @@ def one_epoch():
                 even = [place for place, label in enumerate(labels) if label % 2 == 0]
                 return len(labels) * 3 << LOSS_BITS - 1, 1, even
         row = Epoch(number, data, settings, Team(), [], skipped, None).train(
-            Engine(), lambda done, images: None)
+            Engine(), lambda *progress: None)
         return seen, rates, row
     return run
 
@@ -463,6 +463,56 @@ def test_a_run_tells_its_listener_how_it_goes_and_prints_nothing(early, capsys,
     assert capsys.readouterr() == ("", "")
 
 
+class Marker(Recorder):
+    """Keeps the moments that it is shown, and how far the run was."""
+
+    def __init__(self, *marks):
+        super().__init__()
+        self.marks, self.moments, self.steps = marks, [], []
+
+    def progress(self, progress):
+        self.steps.append(progress)
+
+    def moment(self, epoch, images, network, found):
+        self.moments.append((epoch, images, parameters(network.copy()),
+                             len(found.labels)))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_listener_sees_the_network_at_its_marks_and_after_epochs(engine, early):
+    """The marks change nothing in the weights; 200 images come in batches of 20."""
+    settings = {"epochs": 2, "engine": engine}
+    folder, _ = early(0, **settings)
+    marked, _ = early(0, listener=(marker := Marker(0, 50, 55, 100, 200, 999)),
+                      **settings)
+    ends = [parameters(Network.load(path / "model.npz")[0]) for path in (folder, marked)]
+    assert ends[0] == ends[1] == marker.moments[-1][2]
+    assert [moment[:2] for moment in marker.moments] == [
+        (0, 0), (0, 60), (0, 100), (1, 0), (2, 0)]
+    assert all(a[2] != b[2] for a, b in zip(marker.moments, marker.moments[1:]))
+    assert {moment[3] for moment in marker.moments} == {40}     # validation images
+    start = Network([784, 16, 10], rng=training.random_for({"seed": 1}, "weights"))
+    found = [x for matrix in marker.moments[0][2] for row in matrix for x in row]
+    drawn = [x for matrix in parameters(start) for row in matrix for x in row]
+    assert found == pytest.approx(drawn, abs=1e-3)
+
+
+def test_a_listener_without_marks_is_shown_only_what_epochs_end_with(early):
+    early(0, listener=(marker := Marker()), epochs=2)
+    assert [moment[:2] for moment in marker.moments] == [(1, 0), (2, 0)]
+
+
+def test_progress_is_told_of_all_images_since_the_last_word(early, monkeypatch):
+    monkeypatch.setattr(training, "_BETWEEN_REPORTS", 0)
+    folder, _ = early(0, listener=(marker := Marker()), epochs=2)
+    for row in checkpoint.load_checkpoint(folder)[2].history:
+        steps = [step for step in marker.steps if step.epoch == row["epoch"]]
+        assert [step.done for step in steps] == list(range(20, 201, 20))
+        assert [step.recent for step in steps] == [20] * 10
+        assert sum(step.loss for step in steps) / 200 == pytest.approx(row["loss"])
+        assert sum(step.correct for step in steps) == 200 * row["train_accuracy"]
+
+
 def test_the_time_left_of_a_resumed_run_is_that_of_what_is_left(early, monkeypatch):
     folder, _ = early(0, epochs=2)
     network, settings, state = checkpoint.load_checkpoint(folder, epochs=4)
@@ -472,7 +522,7 @@ def test_the_time_left_of_a_resumed_run_is_that_of_what_is_left(early, monkeypat
     run = training.Run(Team(), network, {"train": train, "test": train}, settings,
                        folder, state, listener := Recorder())
     for images in (50, 100, 200):
-        run._report(3, images, 200)
+        run._report(3, images, 200, 10, 1 << LOSS_BITS, 9)
     assert [text.partition(", ")[2] for text in listener.all("working")] == [
         "", "6:00 left", "2:40 left"]
 
@@ -480,7 +530,8 @@ def test_the_time_left_of_a_resumed_run_is_that_of_what_is_left(early, monkeypat
 def test_a_listener_sent_to_another_process_is_deaf():
     listener = pickle.loads(pickle.dumps(Recorder()))
     listener.working("loud"), listener.epoch({}), listener.note("!")
-    assert type(listener) is Listener and not vars(listener)
+    assert type(listener) is Listener and vars(listener) == {"marks": ()}
+    assert pickle.loads(pickle.dumps(Marker(0, 100))).marks == (0, 100)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
