@@ -263,9 +263,11 @@ def show_shifts(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) 
 def serve(ensemble: Ensemble, options: argparse.Namespace) -> int:
     """Serve the page to draw on, until Ctrl-C."""
     from show import page
+    from show.watch import page_of
     model = ensemble.models[0]
     page.serve(model.network, model.levels, model.names, port=options.port or 0,
-               open_browser=not options.no_browser, ready=lambda url: print(
+               open_browser=not options.no_browser, run=page_of(model),
+               ready=lambda url: print(
                    f"{models_text([model])}\nDraw on {url} (Ctrl-C ends)", flush=True))
     return 0
 

@@ -47,11 +47,13 @@ examples:
   python train.py --recipe fast               over in 12 seconds
   python train.py --recipe best               the most accurate
   python train.py --hidden 64-32 --augment shift --learning-rate 0.2
+  python train.py --recipe fast --watch       see it learn on a page in the browser
   python train.py --resume runs/default-1     go on where a run was stopped
   python train.py --grid hidden=64,128 learning-rate=0.1,0.2 --epochs 5
   python train.py --folds 5 --epochs 5        cross-validation
 
-Each run has a folder of its own: model.npz (its checkpoint), history.csv, pictures.
+Each run has a folder of its own: model.npz (its checkpoint), history.csv, pictures, and
+with --watch moments.bin (its network at the start, after 100 images, ... at the end).
 """
 
 # ---------------------------------------------------------------------------
@@ -77,6 +79,12 @@ def build_parser() -> Parser:
          help="new folder of the run (runs/<recipe>-<number>)")
     most("--resume", type=path_name, metavar="DIR",
          help="go on with the run or search in this folder")
+    most("--watch", action="store_true", help="show on a page in the browser how it "
+         "learns; afterwards too, until Ctrl-C, and by predict.py --draw")
+    run("--port", type=whole(0, 65535), metavar="N",
+        help="with --watch: the page's port (default: any that is free)")
+    run("--no-browser", action="store_true",
+        help="with --watch: print the page's address, open nothing")
     run("--workers", type=whole(1), metavar="N", help="processes that share the "
         "work, with the same result for any number (as many as there are cores)")
     run("--no-plots", action="store_true", help="draw no pictures")
@@ -268,7 +276,8 @@ def train_in(folder: Path, network: Network, parts: Parts, settings: Settings,
           f"{network.loss}, {network.parameter_count:,} parameters; batch {batch}, "
           f"seed {settings['seed']}, {settings['engine']} engine, {workers} "
           f"{'process' if workers == 1 else 'processes'}")
-    history, printer = state.history, Printer(settings["epochs"])
+    history = state.history
+    printer = listener(folder, network, parts, settings, history, options)
     try:
         found = run_team(workers, train_network, network, parts, settings, folder,
                          state, printer)
@@ -281,9 +290,22 @@ def train_in(folder: Path, network: Network, parts: Parts, settings: Settings,
         raise OptionError(f"{error}: expected all {workers} to work to the end; "
                           f"{_what_is_kept(folder, history, options.data)}") from None
     finally:
-        printer.clear()
+        printer.close()
     finish(found, parts["test"], folder, settings, history, options)
+    if options.watch:
+        printer.stay()
     return 0
+
+
+def listener(folder: Path, network: Network, parts: Parts, settings: Settings,
+             history: History, options: argparse.Namespace) -> Printer:
+    """Return the one who prints how a run goes, and shows it on a page if asked to."""
+    if not options.watch:
+        return Printer(settings["epochs"])
+    from show.watch import Watcher      # what few need would slow all starts
+    return Watcher.of_run(folder, network, parts, settings, history,
+                          port=options.port or 0,
+                          open_browser=not options.no_browser)
 
 
 def _what_is_kept(folder: Path, history: History, data: str | None) -> str:
@@ -417,8 +439,12 @@ def follow(options: argparse.Namespace) -> int:
     if options.recipe == "list":
         print(*recipe_lines(shutil.get_terminal_size((88, 24)).columns), sep="\n")
         return 0
+    if not options.watch and (options.port is not None or options.no_browser):
+        raise OptionError("--port and --no-browser go with --watch only")
     resumes_search = options.resume and (Path(options.resume) / PLAN).exists()
     if options.grid or options.folds or resumes_search:
+        if options.watch:
+            raise OptionError("--watch goes with one run, not with a search")
         return run_search(options)
     return run(options)
 

@@ -228,8 +228,7 @@ class Epoch:
             easy += [self.order[done + mine.start + place] for place in result[2]]
             recent = tuple(map(add, recent, (mine.stop - mine.start, *result[:2])))
             done += len(labels)
-            now = time.perf_counter()
-            if now >= due:
+            if (now := time.perf_counter()) >= due:
                 report(done, len(self.order), *recent)
                 due, recent = now + _BETWEEN_REPORTS, (0, 0, 0)
             if done < len(self.order):

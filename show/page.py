@@ -22,7 +22,7 @@ import random
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import TYPE_CHECKING, Callable, Sequence
 
 import data_loader
 from data_loader import Dataset
@@ -36,6 +36,9 @@ from pictures.digit import find_digits, normalised
 from show.server import Question, Refusal, Server
 from show.text import perhaps
 from show.why import compare, fewest_changes
+
+if TYPE_CHECKING:
+    from show.watch import RunPage
 
 SIDE, INK_SIDE = 28, 140      # pixels of a picture and of the drawing, each way
 PIXELS = SIDE * SIDE
@@ -120,6 +123,29 @@ DAMAGES: dict[str, Callable[[bytes, int], bytes]] = {
 # What the page asks for, as objects that JSON can write
 # ---------------------------------------------------------------------------
 
+def pictures_in(ink: bytes, names: Sequence[str]) -> tuple[str, list[bytes]]:
+    """Return (remark, pictures) of the digits in a drawing, found as in a picture file.
+
+    Where there is none, the remark says what is there instead, and the network has to
+    answer to all of the ink.  Classes with other names get all of the ink, too.
+    """
+    rows = [ink[start:start + INK_SIDE] for start in range(0, len(ink), INK_SIDE)]
+    remark, pictures = "", []
+    if 10 * sum(ink) > 9 * 255 * len(ink):
+        remark = "ink everywhere"           # a file of it would be light on dark paper
+    elif list(names) == _DIGITS and any(ink):
+        try:
+            pictures = find_digits([row.translate(_INVERTED) for row in rows])
+        except DataError as error:
+            remark = error.found
+    return remark, pictures or [normalised(rows)]
+
+
+def as_text(content: bytes) -> str:
+    """Return bytes as JSON can carry them: base64."""
+    return base64.b64encode(content).decode("ascii")
+
+
 class Reader:
     """Reads pictures for the page with one network.
 
@@ -131,6 +157,7 @@ class Reader:
 
     def __init__(self, network: Network, levels: int, class_names: Sequence[str],
                  samples: Dataset | None = None) -> None:
+        self.is_replayed = False    # True: there is a page of how it learnt, too
         expected = [PIXELS, len(class_names)]
         if [network.sizes[0], network.sizes[-1]] != expected:
             raise ValueError(f"{network!r}: expected {expected[0]} inputs and "
@@ -161,6 +188,7 @@ class Reader:
                 "activation": network.activation, "loss": network.loss,
                 "levels": self._levels, "damages": list(DAMAGES), "steps": STEPS,
                 "samples": self._samples, "bias": self._bias(-1),
+                "replayed": self.is_replayed,
                 "onward": onward if len(network.layers) > 1 else []}
 
     def unit(self, number: str) -> dict:
@@ -169,24 +197,10 @@ class Reader:
         return {"weights": self._units[k], "bias": self._bias(0)[k]}
 
     def ink(self, content: bytes, damage: str, off: str) -> dict:
-        """Return the readings of the digits in a drawing, found as in a picture file.
-
-        Where there is none, the remark says what is there instead, and the network has
-        to answer to all of the ink.
-        """
-        rows = [content[start:start + INK_SIDE]
-                for start in range(0, len(content), INK_SIDE)]
-        remark, pictures = "", []
-        if 10 * sum(content) > 9 * 255 * len(content):
-            remark = "ink everywhere"       # a file of it would be light on dark paper
-        elif self._names == _DIGITS and any(content):
-            try:
-                pictures = find_digits([row.translate(_INVERTED) for row in rows])
-            except DataError as error:
-                remark = error.found
-        return {"remark": remark, "digits": [
-            self._readings(picture, damage, off)
-            for picture in pictures or [normalised(rows)]]}
+        """Return the readings of the digits in a drawing."""
+        remark, pictures = pictures_in(content, self._names)
+        return {"remark": remark, "digits": [self._readings(picture, damage, off)
+                                             for picture in pictures]}
 
     def picture(self, content: bytes, damage: str, off: str) -> dict:
         """Return the readings of a picture in MNIST's form."""
@@ -222,7 +236,7 @@ class Reader:
         readings = []
         for i, (row, output) in enumerate(zip(x.to_matrix(), outputs)):
             readings.append({
-                "picture": _text(bytes(round(255 * grey) for grey in row)),
+                "picture": as_text(bytes(round(255 * grey) for grey in row)),
                 "sums": trace.sums[0][i], "hidden": [a[i] for a in trace.inputs[1:]],
                 "logits": trace.logits[i], "outputs": output,
                 "perhaps": perhaps(output)})
@@ -256,32 +270,34 @@ def _first_of_each_class(samples: Dataset) -> list[dict]:
     """The name and the picture of the first image of each class that has one."""
     if (samples.height, samples.width) != (SIDE, SIDE):
         raise ValueError(f"{samples!r}: expected {SIDE} x {SIDE} pixels")
-    return [{"name": name, "picture": _text(samples.image(samples.labels.index(label)))}
-            for label, name in enumerate(samples.class_names)
-            if label in samples.labels]
-
-
-def _text(content: bytes) -> str:
-    """Bytes as JSON can carry them: base64."""
-    return base64.b64encode(content).decode("ascii")
+    labels = samples.labels
+    return [{"name": name, "picture": as_text(samples.image(labels.index(label)))}
+            for label, name in enumerate(samples.class_names) if label in labels]
 
 
 def make_server(network: Network, levels: int, class_names: Sequence[str],
-                port: int = 0, samples: Dataset | None = None) -> Server:
+                port: int = 0, samples: Dataset | None = None,
+                run: RunPage | None = None) -> Server:
     """Return a server of the page that listens already; port 0 takes a free one.
 
-    Call `serve_forever()` of it, and close it.  The other arguments are `Reader`'s.
-    Raises OSError where the port cannot be had.
+    Call `serve_forever()` of it, and close it.  `run` is the page of how the network
+    learnt, if there is one; the other arguments are `Reader`'s.  Raises OSError where
+    the port cannot be had.
     """
-    return Server(_PAGE, Reader(network, levels, class_names, samples).questions, port)
+    reader = Reader(network, levels, class_names, samples)
+    if run is None:
+        return Server({"/": _PAGE}, reader.questions, port)
+    reader.is_replayed = True
+    return Server({"/": _PAGE, "/learning": run.path},
+                  {**reader.questions, **run.questions}, port)
 
 
 def serve(network: Network, levels: int, class_names: Sequence[str], port: int = 0,
-          open_browser: bool = True, samples: Dataset | None = None,
+          open_browser: bool = True, run: RunPage | None = None,
           ready: Callable[[str], None] = lambda url: None) -> None:
     """Serve the page until Ctrl-C; `ready(url)` is called once it can be opened.
 
     The arguments and errors are those of `make_server`.
     """
-    with make_server(network, levels, class_names, port, samples) as server:
+    with make_server(network, levels, class_names, port, run=run) as server:
         server.run(open_browser, ready)

@@ -34,17 +34,24 @@ class Printer(Listener):
 
     def __init__(self, epochs: int) -> None:
         self._epochs, self._live = epochs, LiveLine()
-        self.working, self.clear = self._live.show, self._live.clear
+
+    def working(self, text: str) -> None:
+        """Show the text on the live line."""
+        self._live.show(text)
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Print a line."""
-        self.clear()
+        self._live.clear()
         print(epoch_line(row, self._epochs), flush=True)
 
     def note(self, text: str) -> None:
         """Print the text."""
-        self.clear()
+        self._live.clear()
         print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Wipe out the live line: the run is over, in whatever way."""
+        self._live.clear()
 
 
 def resume_line(state: RunState, settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""A small web server for one page in the browser of this very machine.
+"""A small web server for pages in the browser of this very machine.
 
 A page is one file of HTML: `assemble` puts its style sheet and its scripts, which lie
 beside it, into it.  What else the page asks for are `Question`s, answered with JSON.
@@ -63,11 +63,13 @@ def assemble(path: Path) -> str:
 
 
 def content_policy(page: str) -> str:
-    """Return a Content-Security-Policy: the page's scripts and style and no others."""
+    """Return a Content-Security-Policy: the scripts and styles of a page, or of several
+    joined, and no others."""
     def hashes(tag: str) -> str:
         """The SHA-256 of each element of that name."""
-        digests = (hashlib.sha256(content.encode("utf-8")).digest() for content
-                   in re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL))
+        contents = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digests = (hashlib.sha256(content.encode("utf-8")).digest()
+                   for content in dict.fromkeys(contents))
         return " ".join(f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
                         for digest in digests)
     return (f"default-src 'none'; script-src {hashes('script')}; "
@@ -154,8 +156,9 @@ class _Handler(BaseHTTPRequestHandler):
         if (self.headers.get("Content-Length", "0") != "0"
                 or "Transfer-Encoding" in self.headers):
             raise Refusal(400, "a GET has no content")
-        if self.path.partition("?")[0] == "/":
-            return "text/html; charset=utf-8", self.server.page
+        page = self.server.pages.get(self.path.partition("?")[0])
+        if page is not None:
+            return "text/html; charset=utf-8", page
         question, fields = self._question(posted=False)
         return _as_json(question.answer(**fields))
 
@@ -169,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         """The question that the path names, and the fields of its query."""
         path, _, query = self.path.partition("?")
         question = self.server.questions.get(path)
-        if question is None and path != "/":
+        if question is None and path not in self.server.pages:
             raise Refusal(404, "there is nothing here")
         if question is None or bool(question.length) != posted:
             raise Refusal(405, "not with this method")
@@ -272,7 +275,7 @@ def _as_json(found: object) -> tuple[str, bytes]:
 # ---------------------------------------------------------------------------
 
 class Server(ThreadingHTTPServer):
-    """A server of one page, on the loopback; it listens already.
+    """A server of pages, by path, on the loopback; it listens already.
 
     Port 0 takes a free one; OSError where a port cannot be had.
     """
@@ -280,11 +283,11 @@ class Server(ThreadingHTTPServer):
     allow_reuse_address = os.name == "posix"    # elsewhere it lets others take the port
     request_queue_size = 512    # connections that wait; when it is full they are reset
 
-    def __init__(self, page: Path, questions: Mapping[str, Question], port: int = 0
-                 ) -> None:
-        text = assemble(page)
-        self.page, self.policy = text.encode("utf-8"), content_policy(text)
-        self.questions = questions
+    def __init__(self, pages: Mapping[str, Path], questions: Mapping[str, Question],
+                 port: int = 0) -> None:
+        texts = {path: assemble(page) for path, page in pages.items()}
+        self.pages = {path: text.encode("utf-8") for path, text in texts.items()}
+        self.policy, self.questions = content_policy("".join(texts.values())), questions
         self.longest = max((q.length for q in questions.values()), default=0)
         try:
             super().__init__(("127.0.0.1", port), _Handler)
@@ -321,13 +324,16 @@ class Server(ThreadingHTTPServer):
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
+    def open_browser(self) -> None:
+        """Open the page; a browser in a terminal would hold up this thread."""
+        threading.Thread(target=webbrowser.open, args=(self.url,), daemon=True).start()
+
     def run(self, open_browser: bool, ready: Callable[[str], None]) -> None:
         """Serve until Ctrl-C; `ready(url)` is called once the page can be opened."""
         try:
             ready(self.url)
-            if open_browser:    # a browser in a terminal would hold up this thread
-                threading.Thread(target=webbrowser.open, args=(self.url,),
-                                 daemon=True).start()
+            if open_browser:
+                self.open_browser()
             self.serve_forever()
         except KeyboardInterrupt:
             return

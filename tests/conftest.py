@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from tools.browser import NAMES, Browser, find_chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -34,6 +35,17 @@ def serving(server):
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """A browser."""
+    path = find_chromium()
+    if not path:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
+    browser = Browser(path, tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
 
 
 def pytest_addoption(parser):

@@ -83,16 +83,3 @@ function showNotes(now) {
                            onclick: () => switchUnits([...off])});
   }
 }
-
-// Screen readers speak when the hand is still, not with every bit of a stroke.
-let speaking = 0;
-
-function say(text) {
-  clearTimeout(speaking);
-  $("spoken").textContent = text;
-}
-
-function sayLater(text) {
-  clearTimeout(speaking);
-  speaking = setTimeout(() => { $("spoken").textContent = text; }, 700);
-}

@@ -22,15 +22,8 @@ const current = () => steps()[Math.min(step, steps().length - 1)];
 const thing = () =>
   (about.classes.every((name) => /^[0-9]$/.test(name)) ? "digit" : "class");
 
-const post = (path, body, query) => fetched(`${path}?${new URLSearchParams(query)}`, {
-  method: "POST", body, headers: {"Content-Type": "application/octet-stream"}});
-
 // The drawing as it is sent: a picture goes as it is, strokes as their ink.
-function body(deeds) {
-  const grey = inkContext.getImageData(0, 0, INK, INK).data;
-  return deeds.at(-1).picture
-    || Uint8Array.from({length: INK * INK}, (_, k) => grey[4 * k]);
-}
+const body = (deeds) => deeds.at(-1).picture || inkPixels();
 
 // One question at a time; what is drawn meanwhile goes into the next one.
 const ask = latest(async () => {

@@ -52,6 +52,10 @@ async function fetched(path, options = {}) {
   return JSON.parse(text);
 }
 
+const post = (path, body, query = {}) =>
+  fetched(`${path}?${new URLSearchParams(query)}`, {
+    method: "POST", body, headers: {"Content-Type": "application/octet-stream"}});
+
 const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
 // A job that runs once at a time: called meanwhile, it runs once more afterwards.
@@ -92,6 +96,21 @@ function complain(what, again = false) {
     + "Trying again …" : "";
   const text = what && `The server: ${what}.${help}`;
   if ($("trouble").textContent !== text) { $("trouble").textContent = text; }
+}
+
+// --- Screen readers ------------------------------------------------------------------
+
+// Screen readers speak when the hand is still, not with every bit of a stroke.
+let speaking = 0;
+
+function say(text) {
+  clearTimeout(speaking);
+  $("spoken").textContent = text;
+}
+
+function sayLater(text) {
+  clearTimeout(speaking);
+  speaking = setTimeout(() => { $("spoken").textContent = text; }, 700);
 }
 
 // --- Keys ----------------------------------------------------------------------------

@@ -54,6 +54,9 @@ function chooseDamage(kind) {
     : "Choose a damage; choose it again for more of it.";
 }
 
+// A drawing that is cleared takes its damage with it.
+const cleared = () => chooseDamage("");
+
 function showSteps() {
   const all = steps();
   $("steps").style.display = all.length > 1 ? "" : "none";

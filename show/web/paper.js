@@ -56,6 +56,12 @@ function paintAll() {
   $("hint").style.display = visible().length ? "none" : "";
 }
 
+// The ink as bytes, 0 for paper.
+function inkPixels() {
+  const grey = inkContext.getImageData(0, 0, INK, INK).data;
+  return Uint8Array.from({length: INK * INK}, (_, k) => grey[4 * k]);
+}
+
 // --- Deeds ---------------------------------------------------------------------------
 
 let drawing = null;         // the id of the pointer that is down
@@ -85,7 +91,7 @@ function change(deed) {
 
 function clearPaper() {
   if (!visible().length) { return; }
-  chooseDamage("");
+  cleared();
   change({});
 }
 

@@ -13,6 +13,7 @@ function makeSamples() {
 }
 
 function describe() {
+  $("learnt").hidden = !about.replayed;
   const digits = thing() === "digit", sizes = about.sizes.join("-");
   const known = digits ? "" : ` It knows ${about.classes.join(", ")}.`;
   const title = digits ? "Draw a digit" : "Draw for the network";

@@ -6,7 +6,6 @@ import time
 
 import pytest
 from conftest import ROOT, serving
-from tools.browser import NAMES, Browser, find_chromium
 
 import data_loader
 from engine.sparse import SparseMatrix
@@ -38,16 +37,6 @@ def sample():
 def server(network):
     with serving(page_module.make_server(network, 4, DIGITS)) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    path = find_chromium()
-    if not path:
-        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
-    browser = Browser(path, tmp_path_factory.mktemp("chromium"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(page):
-    with serving(Server(page, QUESTIONS)) as server:
+    with serving(Server({"/": page}, QUESTIONS)) as server:
         yield server
 
 
@@ -112,7 +112,7 @@ def test_requests_in_parallel_get_their_own_answers(server):
 
 
 def test_a_hundred_connections_may_wait_at_once(page):
-    with Server(page, QUESTIONS) as server:         # which accepts none of them yet
+    with Server({"/": page}, QUESTIONS) as server:      # which accepts none of them yet
         address = "127.0.0.1", server.server_port
         waiting = [socket.create_connection(address, timeout=2) for _ in range(100)]
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -276,7 +276,7 @@ def head_of_drawing(server):
 
 def test_a_client_that_stops_or_goes_away_hurts_nobody(page, monkeypatch, capfd):
     monkeypatch.setattr(page_server._Handler, "timeout", 0.2)
-    with serving(Server(page, QUESTIONS)) as server:
+    with serving(Server({"/": page}, QUESTIONS)) as server:
         head = head_of_drawing(server)
         assert raw(server, head + bytes(100)).startswith(b"HTTP/1.1 408 ")   # it stops
         assert raw(server, head + bytes(100), end=True).startswith(b"HTTP/1.1 400 ")
@@ -312,14 +312,14 @@ def drip(server, text):
     (b"", b""), (b"GET / HTTP/1.1\r\nHost: ", b""), (None, b"HTTP/1.1 408 ")])
 def test_a_client_that_drips_is_not_waited_for(page, monkeypatch, text, answer):
     monkeypatch.setattr(page_server._Handler, "timeout", 0.3)
-    with serving(Server(page, QUESTIONS)) as server:
+    with serving(Server({"/": page}, QUESTIONS)) as server:
         text = head_of_drawing(server) if text is None else text
         assert drip(server, text).startswith(answer)
 
 
 def test_each_request_of_a_connection_has_its_own_time(page, monkeypatch):
     monkeypatch.setattr(page_server._Handler, "timeout", 1.0)
-    with serving(Server(page, QUESTIONS)) as server:
+    with serving(Server({"/": page}, QUESTIONS)) as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
         connection.connect()
         for _ in range(4):
@@ -343,7 +343,7 @@ def head_of_about(server):
 
 def test_a_port_in_use_is_one_line(server, page):
     with pytest.raises(OSError, match=f"port {server.server_port}: found .*, expected"):
-        Server(page, QUESTIONS, server.server_port)
+        Server({"/": page}, QUESTIONS, server.server_port)
 
 
 def test_run_tells_its_address_opens_a_browser_and_ends(page, monkeypatch, capsys):
@@ -356,7 +356,7 @@ def test_run_tells_its_address_opens_a_browser_and_ends(page, monkeypatch, capsy
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Server, "serve_forever", interrupted)
-    with Server(page, QUESTIONS) as server:
+    with Server({"/": page}, QUESTIONS) as server:
         server.run(True, urls.append)
     assert urls == [server.url] * 2 and server.url.startswith("http://127.0.0.1:")
     assert capsys.readouterr() == ("", "")

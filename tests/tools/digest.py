@@ -71,14 +71,15 @@ def train_with_few_maps(team, *arguments):
         training.MAPS = usual
 
 
-def train(settings, workers, folder):
+def train(settings, workers, folder, *listener):
     """Go on with the run in a folder, or begin it there; returns the weights' digest.
     """
     folder = Path(folder)
     parts, (network, settings, state) = begin(settings)
     if (folder / "model.npz").exists():
         network, settings, state = checkpoint.load_checkpoint(folder)
-    run_team(workers, train_with_few_maps, network, parts, settings, folder, state)
+    run_team(workers, train_with_few_maps, network, parts, settings, folder, state,
+             *listener)
     return digest(Network.load(folder / "model.npz")[0])
 
 

@@ -1,0 +1,74 @@
+"use strict";
+// The weights of the first layer: a picture of 28 x 28 for each unit.
+
+const tilesOf = new Map();  // key of a moment -> its weights, d x h numbers
+const weightsCanvas = $("weights");
+const UNIT = 128;           // weights are whole multiples of 1/128
+const GAP = 2;              // pixels between tiles
+let strong = 0;             // the weight that gets the full colour, in all moments
+
+const askTiles = latest(async () => {
+  const moment = shownMoment();
+  if (!moment || tilesOf.has(moment.key)) { return; }
+  const {weights} = await fetched(`/tiles?moment=${moment.key}`);
+  const content = bytes(weights).buffer;
+  tilesOf.set(moment.key, new Int16Array(content));
+  for (const key of tilesOf.keys()) {     // of those that were not kept
+    if (!moments.some((kept) => kept.key === key)) { tilesOf.delete(key); }
+  }
+  showTiles();
+});
+
+function showTiles() {
+  const moment = shownMoment(), units = about.sizes[1];
+  const what = about.sizes.length > 2 ? "hidden unit" : "output";
+  $("tiles-title").textContent = `Weights of the ${counted(units, what)}`;
+  const weights = tilesOf.get(moment.key);
+  if (!weights) { askTiles(); return; }
+  const last = tilesOf.get(moments.at(-1).key);
+  if (last) { strong = strongest(last); }
+  paintTiles(weights, units);
+  const full = fixed((strong || strongest(weights)) / UNIT);
+  $("tiles-text").textContent = `${moment.name}: each square is one ${what}, each of `
+    + `its 784 pixels one weight; full colour from ${full} on.`;
+}
+
+// What only one weight in a hundred exceeds.
+function strongest(weights) {
+  const sizes = Uint16Array.from(weights, Math.abs).sort();
+  return sizes[Math.floor(0.99 * sizes.length)] || 1;
+}
+
+// All tiles on one canvas, two pixels apart.
+function paintTiles(weights, units) {
+  const columns = Math.ceil(Math.sqrt(units));
+  const rows = Math.ceil(units / columns), step = SIDE + GAP;
+  weightsCanvas.width = columns * step - GAP;
+  weightsCanvas.height = rows * step - GAP;
+  const context = weightsCanvas.getContext("2d");
+  const image = context.createImageData(weightsCanvas.width, weightsCanvas.height);
+  const pixels = new Uint32Array(image.data.buffer), scale = 127 / (strong
+    || strongest(weights));
+  const table = colourTable();
+  for (let unit = 0; unit < units; unit++) {
+    const start = Math.floor(unit / columns) * step * image.width
+      + (unit % columns) * step;
+    for (let k = 0; k < SIDE * SIDE; k++) {
+      const shade = Math.round(weights[k * units + unit] * scale);
+      pixels[start + Math.floor(k / SIDE) * image.width + k % SIDE]
+        = table[Math.min(127, Math.max(-127, shade)) + 127];
+    }
+  }
+  context.putImageData(image, 0, 0);
+  weightsCanvas.setAttribute("aria-label", `Weights of ${counted(units, "unit")} at: `
+    + shownMoment().name);
+}
+
+// The colours of -127 ... 127, as a canvas has them in memory.
+function colourTable() {
+  const content = new Uint8ClampedArray(4 * 255);
+  for (let k = -127; k <= 127; k++) {
+    content.set([...towards(k / 127), 255], 4 * (k + 127));
+  }
+  return new Uint32Array(content.buffer);
+}
