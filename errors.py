@@ -1,6 +1,8 @@
 """Errors that a user can mend: a command prints them as one line and exits with 2."""
 from __future__ import annotations
 
+from typing import BinaryIO
+
 
 def one_line(text: str) -> str:
     """Text without line ends and what else a file or a server might do to a terminal.
@@ -39,3 +41,17 @@ class DownloadError(DataError):
 
 class OptionError(Exception):
     """Options that make no sense as they were given, alone or together."""
+
+
+def read_limited(stream: BinaryIO, most: int, path: object) -> bytes:
+    """Return all that a stream holds; DataError if that is more than `most` bytes.
+
+    It is read in pieces, because read(n) takes n bytes of memory first, however few
+    there are, and because a pipe or a device does not say how many will come.
+    """
+    content = bytearray()
+    while piece := stream.read(1 << 16):
+        content += piece
+        if len(content) > most:
+            raise DataError(path, f"more than {most:,} bytes", "a smaller file")
+    return bytes(content)

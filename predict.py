@@ -21,9 +21,9 @@ from learning.settings import option
 from my_math import argmax
 from network import Evaluation
 from show.console import LiveLine, Parser, load_data, path_name, run_command
-from show.text import (bar_lines, evaluation_lines, evaluation_object, framed,
-                       image_object, model_text, models_text, picture, row_lines, shift_lines,
-                       shift_object)
+from show.text import (answer_text, bar_lines, evaluation_lines, evaluation_object,
+                       framed, image_object, model_text, models_text, picture,
+                       row_lines, shift_lines, shift_object)
 
 SIDE = 28           # pixels of a side of what a picture is turned into
 
@@ -149,8 +149,8 @@ def show_index(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -
         middle = explanation(ensemble, image, test.width, names, options.unit, label)
     print(f"Test image {index} of {test.name}\n")
     print(*picture(image, test.width), sep="\n")
-    print(f"\n{middle}\n\nAnswer: {names[argmax(answers)]} ({max(answers):.2%}), "
-          f"{verdict}\n{models_text(ensemble.models)}")
+    print(f"\n{middle}\n\nAnswer: {answer_text([answers], names)} "
+          f"({max(answers):.2%}), {verdict}\n{models_text(ensemble.models)}")
 
 
 def show_files(ensemble: Ensemble, options: argparse.Namespace) -> int:
@@ -159,7 +159,7 @@ def show_files(ensemble: Ensemble, options: argparse.Namespace) -> int:
     code, answered = 0, False
     for path in options.image:
         try:
-            digits = find_digits(read_picture(path), path)
+            digits, left_out = find_digits(read_picture(path), path)
         except DataError as error:
             sys.stdout.flush()
             print(f"predict.py: {error}", file=sys.stderr)
@@ -170,9 +170,11 @@ def show_files(ensemble: Ensemble, options: argparse.Namespace) -> int:
             for i, row in enumerate(answers):
                 place = {"position": i} if len(digits) > 1 else {}
                 print_json(image_object(row, ensemble.names, ensemble.models,
-                                        file=path, **place))
+                                        file=path, left_out=left_out, **place))
         else:
             show_digits(ensemble, path, digits, answers, options)
+            if left_out:
+                print(f"Left out, as no digit: {', '.join(left_out)}\n")
     if answered and not options.json:
         print(models_text(ensemble.models))
     return code
@@ -193,15 +195,13 @@ def show_digits(ensemble: Ensemble, path: str, digits: Sequence[bytes],
             print("", *framed(image, SIDE), sep="\n")
         if options.explain:
             print("", explanation(ensemble, digit, SIDE, names, options.unit), sep="\n")
-    guesses = [names[argmax(row)] for row in answers]
     if several:
-        joint = "" if max(map(len, names)) == 1 else " "
         print("", *row_lines(answers, names), "", sep="\n")
-        print(f"Answer: {joint.join(guesses)}\n")
+        print(f"Answer: {answer_text(answers, names)}\n")
     else:
         if not options.explain:
             print("", *bar_lines(answers[0], names), sep="\n")
-        print(f"\nAnswer: {guesses[0]} ({max(answers[0]):.2%})\n")
+        print(f"\nAnswer: {answer_text(answers, names)} ({max(answers[0]):.2%})\n")
 
 
 # ---------------------------------------------------------------------------

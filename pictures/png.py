@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from operator import mul
+from contextlib import contextmanager
 from typing import Callable, Iterable, Iterator, NamedTuple, Sequence
 
 from errors import DataError
@@ -38,15 +38,14 @@ from errors import DataError
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST = 50_000_000        # pixels
 LONGEST = 1 << 16           # pixels of a side: each row takes time as well
-LIMITS = f"1 to {LARGEST:,} pixels and at most {LONGEST:,} a side"
+HEAVIEST = 100_000_000      # bytes of samples, unpacked: they take 2 to 3 s
+LIMITS = f"1 to {LARGEST:,} pixels, {LONGEST:,} a side, {HEAVIEST:,} bytes"
 
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}      # grey, RGB, palette, grey + A, RGB + A
 _PALETTE = 3
 _BLOCK, _BLOCK_BYTES = 64, 1 << 21      # rows, or their bytes, unfiltered at a time
 _PIECE = 1 << 14            # bytes given to zlib at a time, which copies what it leaves
-
-_INVERT = bytes(range(255, -1, -1))
 
 # Adam7, the seven passes of an interlaced picture: first column, first row, steps.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
@@ -60,9 +59,10 @@ class PngError(ValueError):
     """What is wrong with the bytes of a PNG file, in words."""
 
 
-def fits(width: int, height: int) -> bool:
-    """Whether a picture of this size is read."""
-    return 0 < width * height <= LARGEST and max(width, height) <= LONGEST
+def fits(width: int, height: int, size: int) -> bool:
+    """Tell if a picture of this size, with `size` bytes in a row, is within LIMITS."""
+    return (0 < width * height <= LARGEST and max(width, height) <= LONGEST
+            and height * size <= HEAVIEST)
 
 
 # --- Chunks ---------------------------------------------------------------------------
@@ -85,6 +85,8 @@ class Header(NamedTuple):
 
 def _chunks(content: bytes) -> Iterator[tuple[str, memoryview]]:
     """Type and data of each chunk up to IEND, its length and its CRC verified."""
+    if not content.startswith(SIGNATURE):
+        raise PngError("other bytes than a PNG file's at the start")
     view, place, kind = memoryview(content), len(SIGNATURE), b""
     while kind != b"IEND":
         if len(content) < place + 12:
@@ -107,11 +109,11 @@ def _parse_header(name: str, data: memoryview) -> Header:
         raise PngError(f"a first chunk {name} of {len(data):,} bytes, not IHDR of 13")
     *fields, compression, filtering, interlaced = struct.unpack(">IIBBBBB", data)
     header = Header(*fields, interlaced)
-    if not fits(header.width, header.height):
-        raise PngError(f"a header that claims {header.width:,} x {header.height:,} "
-                       f"pixels, where {LIMITS} are read")
     if header.depth not in _DEPTHS.get(header.colour, ()):
         raise PngError(f"colour type {header.colour} with {header.depth} bits a sample")
+    if not fits(header.width, header.height, header.width * header.bits // 8):
+        raise PngError(f"a header that claims {header.width:,} x {header.height:,} "
+                       f"pixels of {header.bits} bits, beyond {LIMITS}")
     if compression or filtering or interlaced > 1:
         raise PngError(f"methods {compression}, {filtering}, {interlaced}, "
                        "of which only 0, 0, 0 and 0, 0, 1 are defined")
@@ -120,8 +122,6 @@ def _parse_header(name: str, data: memoryview) -> Header:
 
 def _parse(content: bytes) -> tuple[Header, dict[str, bytes], list[memoryview]]:
     """(header, PLTE and tRNS where there are such, IDATs): each one in its place."""
-    if not content.startswith(SIGNATURE):
-        raise PngError("other bytes than a PNG file's at the start")
     chunks = _chunks(content)
     header = _parse_header(*next(chunks))
     extras: dict[str, bytes] = {}
@@ -378,6 +378,23 @@ def _rows(content: bytes) -> Iterator[Planes]:
         yield tuple(map(bytes, picture[y]))
 
 
+@contextmanager
+def _as_data_errors(path: object) -> Iterator[None]:
+    """Name the file in what is wrong with its bytes."""
+    try:
+        yield
+    except PngError as error:
+        raise DataError(path, str(error), "a whole PNG file") from None
+    except zlib.error as error:
+        raise DataError(path, f"damaged pixels ({error})", "a whole PNG file") from None
+
+
+def size(content: bytes, path: object = "picture") -> tuple[int, int]:
+    """Return (width, height) of a PNG file; DataError where its header is wrong."""
+    with _as_data_errors(path):
+        return _parse_header(*next(_chunks(content)))[:2]
+
+
 def rows(content: bytes, path: object = "picture") -> Iterator[Planes]:
     """Yield the rows of a PNG file from the top, each a tuple of planes.
 
@@ -394,54 +411,5 @@ def rows(content: bytes, path: object = "picture") -> Iterator[Planes]:
     >>> [list(grey) for grey, in rows(content + chunk(b"IEND", b""))]
     [[1, 2, 3], [11, 12, 13]]
     """
-    try:
+    with _as_data_errors(path):
         yield from _rows(content)
-    except PngError as error:
-        raise DataError(path, str(error), "a whole PNG file") from None
-    except zlib.error as error:
-        raise DataError(path, f"damaged pixels ({error})", "a whole PNG file") from None
-
-
-# --- Grey -----------------------------------------------------------------------------
-
-
-def _luma(red: bytes, green: bytes, blue: bytes) -> bytes:
-    """0.299 R + 0.587 G + 0.114 B, rounded, for a whole row (ITU-R BT.601).
-
-    Each pixel has 24 bits of a large integer, and the weights are in 65536ths: their
-    sum is 65536, so that grey stays as it is, and the third byte is the result.
-
-    >>> list(_luma(b"\\xff\\x80\\0", b"\\0\\x80\\xff", b"\\0\\x80\\0"))
-    [76, 128, 150]
-    """
-    total = int.from_bytes(b"\0\x80\0" * len(red), "little")        # a half, to round
-    for plane, weight in (red, 19595), (green, 38470), (blue, 7471):
-        lanes = bytearray(3 * len(plane))
-        lanes[::3] = plane
-        total += weight * int.from_bytes(lanes, "little")
-    return total.to_bytes(3 * len(red), "little")[2::3]
-
-
-def _on_white(row: bytes, alpha: bytes) -> bytes:
-    """(g alpha + 255 (255 - alpha)) / 255, rounded, for a whole row.
-
-    That is 255 - x / 255 with x = alpha (255 - g), and with 127 added to x for rounding
-    the division is  (x + 1 + x / 256) / 256  in each of the lanes of 16 bits.
-
-    >>> list(_on_white(b"\\0\\x64\\x64\\x09", b"\\xff\\0\\x80\\x40"))
-    [0, 255, 177, 193]
-    """
-    x = int.from_bytes(struct.pack(f"<{len(row)}H", *map(
-        mul, row.translate(_INVERT), alpha)), "little")
-    ones = int.from_bytes(b"\1\0" * len(row), "little")
-    x += 127 * ones
-    x += ones + (x >> 8 & 255 * ones)
-    return x.to_bytes(2 * len(row), "little")[1::2].translate(_INVERT)
-
-
-def grey(planes: Sequence[bytes]) -> bytes:
-    """A row of grey from its one to four planes, what is see-through on white."""
-    row = _luma(*planes[:3]) if len(planes) > 2 else planes[0]
-    if len(planes) % 2 == 0 and planes[-1].strip(b"\xff"):
-        row = _on_white(row, planes[-1])
-    return row

@@ -32,7 +32,7 @@ from learning.augment import gather, shift_map
 from learning.models import quantized
 from my_math import Matrix
 from network import LOSSES, Network
-from pictures.digit import find_digits, normalised
+from pictures.digit import digits_in, normalised
 from show.server import Question, Refusal, Server
 from show.text import perhaps
 from show.why import compare, fewest_changes
@@ -45,7 +45,6 @@ PIXELS = SIDE * SIDE
 STEPS = 6                     # how many times a damage can be made worse
 
 _PAGE = Path(__file__).parent / "web" / "page.html"
-_INVERTED = bytes(range(255, -1, -1))
 _DIGITS = list("0123456789")
 
 
@@ -131,11 +130,9 @@ def pictures_in(ink: bytes, names: Sequence[str]) -> tuple[str, list[bytes]]:
     """
     rows = [ink[start:start + INK_SIDE] for start in range(0, len(ink), INK_SIDE)]
     remark, pictures = "", []
-    if 10 * sum(ink) > 9 * 255 * len(ink):
-        remark = "ink everywhere"           # a file of it would be light on dark paper
-    elif list(names) == _DIGITS and any(ink):
+    if list(names) == _DIGITS and any(ink):
         try:
-            pictures = find_digits([row.translate(_INVERTED) for row in rows])
+            pictures = digits_in(rows).digits
         except DataError as error:
             remark = error.found
     return remark, pictures or [normalised(rows)]

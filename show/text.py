@@ -173,6 +173,20 @@ def perhaps(probabilities: Sequence[float]) -> int | None:
     return order[1] if doubtful else None
 
 
+def answer_text(several: Sequence[Sequence[float]], names: Sequence[str]) -> str:
+    """Return the classes of the largest outputs of images, and perhaps others instead.
+
+    >>> answer_text([[0.7, 0.05, 0.25], [0, 1, 0]], "012")
+    '01, perhaps 21'
+    """
+    joint = "" if max(map(len, names)) == 1 else " "
+    first = [argmax(outputs) for outputs in several]
+    second = [best if perhaps(outputs) is None else perhaps(outputs)
+              for best, outputs in zip(first, several)]
+    texts = [joint.join(names[k] for k in row) for row in (first, second)]
+    return ", perhaps ".join(dict.fromkeys(texts))
+
+
 def bar_lines(outputs: Sequence[float], names: Sequence[str]) -> list[str]:
     """Return a line for each class: its name, its output as a bar and in per cent."""
     width = max(map(len, names))
@@ -182,7 +196,7 @@ def bar_lines(outputs: Sequence[float], names: Sequence[str]) -> list[str]:
 
 def row_lines(several: Sequence[Sequence[float]], names: Sequence[str]) -> list[str]:
     """Return a row for each of several images: outputs in per cent, the largest."""
-    rows = [[i, *(f"{100 * p:.1f}" for p in outputs), names[argmax(outputs)]]
+    rows = [[i, *(f"{100 * p:.1f}" for p in outputs), answer_text([outputs], names)]
             for i, outputs in enumerate(several, 1)]
     return table([["%", *names, "answer"], *rows])
 
@@ -192,13 +206,13 @@ def image_object(outputs: Sequence[float], names: Sequence[str],
     """Return the object of --json for an image: null stands for what is not known.
 
     `digit` is the number of the class with the largest output; a class that is called
-    something else has a `name` as well.
+    something else has a `name` as well.  `perhaps` is the class that it may be instead.
     """
     digit = argmax(outputs)
     named = {} if names[digit] == str(digit) else {"name": names[digit]}
     return {"file": None, "index": None, "digit": digit,
-            "probabilities": list(outputs), "label": None, **named, **known,
-            "models": list(map(model_object, models))}
+            "probabilities": list(outputs), "perhaps": perhaps(outputs), "label": None,
+            **named, **known, "models": list(map(model_object, models))}
 
 
 # ---------------------------------------------------------------------------

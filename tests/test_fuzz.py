@@ -164,7 +164,7 @@ def picture_reader(tmp_path):
         rows = digit.read_picture(path)
         assert rows and len(set(map(len, rows))) == 1 and len(rows[0]) > 0
         if rng.random() < 0.5:
-            digits = digit.find_digits(rows, path)
+            digits = digit.find_digits(rows, path).digits
             assert digits and all(len(digit) == 784 for digit in digits)
     return read
 

@@ -1,42 +1,10 @@
-"""Ink and paper: areas, shadows, noise, and what belongs together."""
+"""Ink and paper: shadows, noise, faint strokes, a sheet on a table."""
 import random
 
 import pytest
 
 from pictures import ink
-from pictures.ink import Piece, find_ink, find_pieces, group_pieces, shrink, shrink_to
-
-
-def box(left, top, right, bottom):
-    """A piece that fills its box."""
-    return Piece.of([(y, left, right) for y in range(top, bottom)])
-
-
-def boxes(pieces):
-    return [piece[1:] for piece in pieces]
-
-
-# --- shrinking
-
-@pytest.mark.parametrize("factor", [1, 2, 3, 7, 16, 40])
-def test_shrinking_takes_the_mean_of_each_square(factor, rng):
-    rows = [bytes(rng.choice([0, 255, rng.randrange(256)]) for _ in range(83))
-            for _ in range(45)]
-    expected = [[sum(rows[y + i][x + j] for i in range(factor) for j in range(factor))
-                 for x in range(0, 83 - factor + 1, factor)]
-                for y in range(0, 45 - factor + 1, factor)]
-    area = factor * factor
-    assert [list(row) for row in shrink(rows, factor)] == [
-        [(2 * s + area) // (2 * area) for s in row] for row in expected]
-
-
-@pytest.mark.parametrize("height, width, factor", [
-    (1, 1, 1), (10, 399, 1), (400, 10, 1), (900, 800, 2), (3000, 4000, 10),
-    (2, 5000, 1), (100, 5000, 1), (1000, 20_000, 15)])
-def test_the_longer_side_says_how_far_to_shrink(height, width, factor):
-    rows, found = shrink_to([bytes(width)] * height, 400)
-    assert found == factor
-    assert (len(rows), len(rows[0])) == (height // factor, width // factor)
+from pictures.ink import cut_out_sheet, find_faint_ink, find_ink
 
 
 # --- paper
@@ -96,59 +64,71 @@ def test_noise_is_measured_and_ink_does_not_disturb_it(sigma):
     dice = random.Random(sigma)
     rows = [bytes(round((90 if x % 20 < 4 else 200) + dice.gauss(0, sigma))
                   for x in range(100)) for _ in range(100)]
-    assert ink._grain(rows) == pytest.approx(sigma, rel=0.25)
+    assert ink._noise(rows) == pytest.approx(sigma, rel=0.25)
 
 
 def test_no_noise_where_there_are_no_neighbours():
-    assert ink._grain([b"a"]) == 0 == ink._grain([bytes([7]) * 9] * 9)
+    assert ink._noise([b"a"]) == 0 == ink._noise([bytes([7]) * 9] * 9)
 
 
-# --- pieces
+# --- faint ink
 
-def test_pieces_are_those_of_a_flood_fill(rng):
-    for density in (0.2, 0.4, 0.6):
-        masks = [bytes(rng.random() < density for _ in range(30)) for _ in range(30)]
-        left = {(y, x) for y in range(30) for x in range(30) if masks[y][x]}
-        expected = []
-        while left:
-            piece, border = set(), {left.pop()}
-            while border:
-                y, x = border.pop()
-                piece.add((y, x))
-                near = {(y + i, x + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & left
-                left -= near
-                border |= near
-            expected.append(sorted(piece))
-        found = [sorted((y, x) for y, start, end in piece.runs
-                        for x in range(start, end))
-                 for piece in find_pieces(masks)]
-        assert sorted(found) == sorted(expected)
+@pytest.mark.parametrize("paper, pen, sigma", [(220, 206, 3), (220, 190, 8),
+                                               (60, 75, 3)])
+def test_faint_ink_stands_out_from_noise_and_shade(paper, pen, sigma):
+    dice = random.Random(7)
+    rows = [bytes(max(0, min(255, round(
+        (pen if 40 <= x < 43 and 20 < y < 100 else paper) * (1 - x / 400)
+        + dice.gauss(0, sigma)))) for x in range(120)) for y in range(120)]
+    found, noise = find_faint_ink(rows)
+    assert sorted(row[41] for row in found[24:96])[36] > 4 * noise
+    others = sorted(v for row in found for v in row[:36] + row[48:])
+    assert others[99 * len(others) // 100] < 4 * noise
 
 
-def test_no_ink_has_no_pieces():
-    assert find_pieces([bytes(5)] * 3) == []
+def test_smoothing_weighs_the_neighbours_by_one_two_one(rng):
+    rows = [bytes(rng.randrange(256) for _ in range(7)) for _ in range(5)]
+    smooth = ink._smooth(rows)
+    for y in range(5):
+        for x in range(7):
+            expected = rows[y][x]
+            if 0 < y < 4 and 0 < x < 6:
+                expected = sum((2 - abs(i)) * (2 - abs(j)) * rows[y + i][x + j]
+                               for i in (-1, 0, 1) for j in (-1, 0, 1)) // 16
+            assert smooth[y][x] == expected
 
 
-def test_a_piece_knows_its_box_and_its_neighbours():
-    piece = Piece.of([(3, 5, 9), (4, 4, 6)])
-    assert piece[1:] == (4, 3, 9, 5)
-    assert (piece.width, piece.height, piece.area) == (5, 2, 6)
-    assert piece.bits == [bytes([0, 1, 1, 1, 1]), bytes([1, 1, 0, 0, 0])]
-    assert piece.overlap(box(8, 0, 20, 4)) == (1, 1)
-    assert piece.overlap(box(12, 9, 20, 12)) == (-3, -4)
-    assert piece.gap(box(12, 3, 20, 12)) == 3
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (2, 2)])
+def test_pictures_of_a_pixel_or_two_can_be_smoothed(shape):
+    rows = [bytes(range(shape[1]))] * shape[0]
+    assert ink._smooth(rows) == rows
 
 
-@pytest.mark.parametrize("pieces, digits", [
-    ([(60, 0, 80, 50), (0, 0, 30, 50)], [(0, 0, 30, 50), (60, 0, 80, 50)]),
-    ([(0, 0, 30, 24), (5, 28, 25, 50)], [(0, 0, 30, 50)]),              # torn
-    ([(0, 0, 30, 20), (0, 60, 30, 80)], [(0, 0, 30, 20), (0, 60, 30, 80)]),
-    ([(0, 5, 30, 50), (33, 0, 50, 6)], [(0, 0, 50, 50)]),               # the bar of a 5
-    ([(0, 5, 30, 50), (60, 0, 80, 6)], [(0, 5, 30, 50)]),               # far off
-    ([(0, 0, 30, 50), (33, 46, 37, 50)], [(0, 0, 30, 50)]),             # a full stop
-    ([(0, 0, 30, 50), (22, 0, 52, 50)], [(0, 0, 30, 50), (22, 0, 52, 50)]),  # slanted
-    ([(0, 0, 30, 50), (5, 10, 25, 40)], [(0, 0, 30, 50)]),              # within
-])
-def test_strokes_are_grouped_into_digits(pieces, digits):
-    for order in (pieces, pieces[::-1]):
-        assert boxes(group_pieces([box(*piece) for piece in order])) == digits
+# --- a sheet on a table
+
+def on_table(inside, paper=210, table=60, side=160):
+    """A sheet with a line of ink on a table; inside(x, y) tells where the sheet is."""
+    return [bytes((20 if 78 < x < 82 and 60 < y < 100 else paper) if inside(x, y)
+                  else table + (x + y) % 9 for x in range(side)) for y in range(side)]
+
+
+@pytest.mark.parametrize("inside", [
+    lambda x, y: 30 < x < 130 and 30 < y < 120,
+    lambda x, y: abs(x - 80 + (y - 80) / 5) < 50 and abs(y - 80 - (x - 80) / 5) < 45,
+    lambda x, y: abs(x - 80) < 40 + y / 8 and 30 < y < 130,             # perspective
+    lambda x, y: x > 30 and 20 < y, lambda x, y: 30 < x < 130])         # cut off
+def test_a_sheet_is_cut_out_of_the_table(inside):
+    rows = on_table(inside)
+    sheet = cut_out_sheet(rows)
+    values = b"".join(sheet)
+    assert set(values) == {20, 210} and values.count(20) == b"".join(rows).count(20)
+
+
+@pytest.mark.parametrize("rows", [
+    on_table(lambda x, y: True), on_table(lambda x, y: False),
+    on_table(lambda x, y: (x - 80) ** 2 + (y - 80) ** 2 < 3600),        # a spotlight
+    on_table(lambda x, y: x + y > 120, table=130),                      # a shadow
+    on_table(lambda x, y: 70 < x < 90 and 20 < y < 140),                # a light 1
+    on_table(lambda x, y: 30 < y < 60 or 75 < x < 105)])                # a light 7
+def test_light_and_ink_are_no_sheets(rows):
+    assert cut_out_sheet(rows) == []

@@ -616,7 +616,7 @@ def test_a_saved_drawing_is_what_was_sent(page, tmp_path):
         time.sleep(0.05)
     rows = read_picture(path)
     assert [255 - grey for row in rows for grey in row] == sent
-    assert len(find_digits(rows)) == 1
+    assert len(find_digits(rows).digits) == 1
 
 
 @pytest.mark.parametrize("size, brush", [(0.15, 4), (0.15, 12), (0.15, 26), (0.4, 20),
@@ -631,7 +631,7 @@ def test_a_saved_drawing_is_answered_as_the_page_answers(page, network, tmp_path
     path = tmp_path / "drawing.png"
     path.write_bytes(base64.b64decode(browser.ask("png()").partition(",")[2]))
     try:
-        digits = find_digits(read_picture(path))
+        digits = find_digits(read_picture(path)).digits
     except DataError as error:
         assert text(browser, "#digit") == "?"
         assert text(browser, "#share").startswith(f"{error.found}: ")

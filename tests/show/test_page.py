@@ -14,6 +14,7 @@ from errors import DataError
 from learning import models
 from my_math import Matrix
 from network import Network
+from pictures.digit import Found
 from show import page
 from show.server import Refusal, assemble
 
@@ -188,11 +189,11 @@ def test_a_drawing_is_found_and_refused_as_in_a_picture_file(reader, monkeypatch
         given.append(b"".join(map(bytes, rows)))
         if len(given) > 1:
             raise DataError("picture", "a tangle of lines", "digits")
-        return [bytes([255] * 784)]
+        return Found([bytes([255] * 784)], [])
 
-    monkeypatch.setattr(page, "find_digits", stub)
+    monkeypatch.setattr(page, "digits_in", stub)
     found = reader.ink(with_line(), "", "")
-    assert given == [bytes(255 - ink for ink in with_line())]
+    assert given == [with_line()]
     assert set(base64.b64decode(found["digits"][0][0]["picture"])) == {255}
     assert reader.ink(with_line(), "", "")["remark"] == "a tangle of lines"
     # Rules about digits are none about other classes: a garment may well be a blot.

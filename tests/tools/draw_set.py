@@ -184,7 +184,7 @@ def draw_all(browser, url, folder, wanted):
 def answer_to_file(model, path):
     """What predict.py --image answers to a picture file: digits, or what it found."""
     try:
-        pictures = find_digits(read_picture(path), path)
+        pictures = find_digits(read_picture(path), path).digits
     except DataError as error:
         return error.found
     outputs = map(model.predict, pictures)
