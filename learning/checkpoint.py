@@ -71,16 +71,16 @@ class RunState(NamedTuple):
 # What model.npz of a run has beside its matrices.
 _EVALUATED = [{f"{part}_loss": NOT_NEGATIVE, f"{part}_accuracy": FRACTION}
               for part in ("validation", "test")]
-_ROW = Record(
+ROW = Record(
     {"epoch": whole(1), "loss": NOT_NEGATIVE, "train_accuracy": FRACTION,
      "images": whole(1), "seconds": NOT_NEGATIVE}, {**_EVALUATED[0], **_EVALUATED[1]})
 _EPOCH_STATE = Record(
     {"done": whole(0), "loss_sum": whole(0), "correct": whole(0),
      "easy": ListOf(whole(0)), "seconds": NOT_NEGATIVE})
-_STATE = {"history": ListOf(_ROW), "skipped": Text(4 * _MOST_SKIPPED),
+_STATE = {"history": ListOf(ROW), "skipped": Text(4 * _MOST_SKIPPED),
           "epoch_state": _EPOCH_STATE, "optimizer_steps": whole(0, 2 ** 53 - 1)}
 _SAVED = Record(
-    {**KINDS, "data": Text(), "class_names": ListOf(Text()), "history": ListOf(_ROW)},
+    {**KINDS, "data": Text(), "class_names": ListOf(Text()), "history": ListOf(ROW)},
     {**_STATE, "recipe": Text(), "best_epoch": whole(1),
      "sha256": Record({}, {name: Text() for name in ("train", "validation", "test")})})
 
@@ -188,7 +188,7 @@ def _with_new_names(saved: dict) -> dict:
 def _check_fit(network: Network, saved: dict) -> None:
     """ValueError where what was saved does not fit together, or not the network."""
     history = saved["history"]
-    evaluated = [set(row) - _ROW.needed for row in history]
+    evaluated = [set(row) - ROW.needed for row in history]
     fits = {
         "hidden": saved["hidden"] == network.sizes[1:-1],
         "class_names": len(saved["class_names"]) == network.sizes[-1],

@@ -13,8 +13,8 @@ from engine.packed import PackedMatrix
 from engine.sparse import SparseMatrix, grey_table
 from errors import DataError
 from learning.augment import gather, shift_map
-from learning.checkpoint import MODEL, RUNS, best_row, evaluated_on
-from learning.kinds import FRACTION, ListOf, Text
+from learning.checkpoint import MODEL, ROW, RUNS, best_row, evaluated_on
+from learning.kinds import ListOf, Text
 from learning.settings import KINDS
 from my_math import Matrix
 from network import Dense, Evaluation, Network
@@ -66,20 +66,22 @@ def bound_of_sums(network: Network) -> float:
     return bound
 
 
+_TRAINED = {"data": Text(), "limit": KINDS["limit"], "patience": KINDS["patience"],
+            "history": ListOf(ROW, least=1)}
+
+
 def _training(settings: dict[str, Any]) -> tuple[str, int, float | None, str]:
     """Return (data, limit, accuracy, evaluated_on) of a model from its settings, which
     are anybody's where it was not trained here: then ("", 0, None, "")."""
     try:
+        for name, kind in _TRAINED.items():
+            kind.check(settings[name], name)
         history = settings["history"]
         row = best_row(history) if settings["patience"] else history[-1]
         part = evaluated_on(row)
-        accuracy = row[f"{part}_accuracy"]
-        known = (Text().accepts(settings["data"]) and type(settings["limit"]) is int
-                 and FRACTION.accepts(accuracy))
-    except (AttributeError, IndexError, KeyError, TypeError):
-        known = False
-    return (settings["data"], settings["limit"], accuracy, part) if known else (
-        "", 0, None, "")
+        return settings["data"], settings["limit"], row[f"{part}_accuracy"], part
+    except (KeyError, ValueError):
+        return "", 0, None, ""
 
 
 class Model(NamedTuple):

@@ -264,12 +264,12 @@ def runs(tmp_path, monkeypatch, rng):
     """runs({name: (data set, limit)}) makes models of runs, each newer than the last."""
     def make(trained):
         monkeypatch.setattr(models, "RUNS", tmp_path)
-        history = [{"test_accuracy": 0.5}]
         for age, (name, (data, limit)) in enumerate(trained.items()):
             (tmp_path / name).mkdir()
             path = tmp_path / name / "model.npz"
             Network([784, 10], rng=rng).save(path, {
-                "data": data, "limit": limit, "history": history, "patience": 0})
+                "data": data, "limit": limit, "history": history_of(0.5),
+                "patience": 0})
             os.utime(path, (age, age))
         return tmp_path
     return make
@@ -423,7 +423,8 @@ def saved(path, settings, rng):
 
 
 def history_of(*accuracies, judged="test"):
-    return [{"epoch": i, f"{judged}_accuracy": accuracy}
+    return [{"epoch": i, "loss": 0.5, "train_accuracy": 0.5, "images": 9, "seconds": 1,
+             f"{judged}_loss": 0.5, f"{judged}_accuracy": accuracy}
             for i, accuracy in enumerate(accuracies, 1)]
 
 
@@ -447,7 +448,8 @@ def test_a_model_says_how_accurate_it_is_on_what(tmp_path, rng, settings, words)
 
 @pytest.mark.parametrize("settings", [
     {}, {"history": []}, {"history": 7}, {"history": [3]}, {"history": [{}]},
-    {"data": ["x"]}, {"limit": "all"}, {"history": history_of(1.5)},
+    {"history": [], "patience": 1}, {"history": {}, "patience": 1},
+    {"data": ["x"]}, {"data": "\x1b[2J"}, {"limit": "all"}, {"history": history_of(1.5)},
     {"history": history_of("0.9")}, {"history": history_of(0.9), "patience": 1}])
 def test_a_model_without_a_history_of_ours_has_a_name_alone(tmp_path, rng, settings):
     whole = {"data": "MNIST", "limit": 0, "patience": 0, "history": history_of(0.9)}
