@@ -35,6 +35,7 @@ MARKS = (0, 100, 1000, 10000)   # images of the first epoch after which there is
 _STEPS = 128                    # a weight is a whole number of 1/128
 _LARGEST_WEIGHT = 32767         # in these units: 256
 _LARGEST_HALF = 65504.0         # of half precision
+_RUNS = 3                       # zlib.Z_RLE, a name that PyPy lacks
 _LONGEST_HEADER = 1 << 20       # bytes; that of 30 moments takes 5,000
 _MOST = 40                      # moments; of a million epochs there are 29
 
@@ -69,19 +70,20 @@ class Moment(NamedTuple):
             return f"{epoch} and {images}"
         return epoch if self.epoch else images if self.images else "start"
 
-    @property
-    def is_milestone(self) -> bool:
-        """Return True for epochs 1, 2, 3, 5, 10, 20, 30, 50 ... and parts of epochs.
 
-        >>> [n for n in range(1, 101) if Moment(n, 0, [], [], b"").is_milestone]
-        [1, 2, 3, 5, 10, 20, 30, 50, 100]
-        """
-        return bool(self.images) or str(self.epoch).rstrip("0") in ("", *"1235")
+def is_milestone(epoch: int, images: int) -> bool:
+    """Return True for epochs 1, 2, 3, 5, 10, 20, 30, 50 ... and parts of epochs.
+
+    >>> [epoch for epoch in range(1, 101) if is_milestone(epoch, 0)]
+    [1, 2, 3, 5, 10, 20, 30, 50, 100]
+    """
+    return bool(images) or str(epoch).rstrip("0") in ("", *"1235")
 
 
 def add_moment(moments: list[Moment], moment: Moment) -> None:
     """Put a moment behind the others; milestones alone stay when the next one comes."""
-    while moments and (moments[-1][:2] >= moment[:2] or not moments[-1].is_milestone):
+    while moments and (moments[-1][:2] >= moment[:2]
+                       or not is_milestone(*moments[-1][:2])):
         moments.pop()
     moments.append(moment)
 
@@ -163,7 +165,7 @@ def save_recording(path: Path, recording: Recording) -> None:
     header = recording._replace(moments=[moment[:-1] for moment in recording.moments])
     # Noise has no repetitions but runs of zeros: to look for others takes ten times as
     # long and leaves a quarter more, as it spoils the statistics of single bytes.
-    packer = zlib.compressobj(strategy=zlib.Z_RLE)
+    packer = zlib.compressobj(strategy=_RUNS)
     for moment in recording.moments:
         weights, others = moment.numbers[:count], moment.numbers[count:]
         parts += map(packer.compress, (_change(before, weights), others))

@@ -231,7 +231,8 @@ def test_wrong_content_is_refused_in_one_line(change, recording, file):
 
 @pytest.mark.parametrize("content", [
     b"", b"\n", b"[]\n", b"{}\n", b"null\n", b"\xff\xfe\n", b"[" * 100_000 + b"\n",
-    b"x" * (3 << 20), b'{"about": ' + b"9" * 5000 + b"}\n"])
+    b"x" * (3 << 20), b'{"about": ' + b"9" * 5000 + b"}\n"],
+    ids=lambda content: f"{len(content)} bytes")
 def test_what_is_no_such_file_is_refused_in_one_line(content, recording, file):
     file.write_bytes(content)
     assert is_refused(file, recording.about)

@@ -292,6 +292,17 @@ def test_moments_are_kept_beside_a_model_only(watcher, tmp_path):
     assert (tmp_path / MOMENTS).exists()
 
 
+def test_quick_epochs_have_no_more_than_a_moment_a_second(watcher, tests, monkeypatch):
+    """Epoch 10 is a milestone, 12 is the last one; an epoch takes 0.4 s."""
+    seen, found = [], evaluation(tests)
+    watcher.page.recording = watcher.page.recording._replace(epochs=12)
+    monkeypatch.setattr(watcher.page, "moment", lambda moment, _: seen.append(moment[0]))
+    for epoch in range(4, 13):
+        monkeypatch.setattr(watch.time, "monotonic", lambda: 0.4 * epoch)
+        watcher.moment(epoch, 0, Network([784, 6, 10]), found)
+    assert seen == [4, 5, 8, 10, 12]
+
+
 def test_moments_that_cannot_be_written_end_no_run(watcher, tmp_path, capsys):
     (tmp_path / "model.npz").touch()
     (tmp_path / MOMENTS).mkdir()
