@@ -179,7 +179,7 @@ class Dataset:
                 ) -> Iterator[tuple[SparseMatrix, list[int]]]:
         """Yield (X, labels), X a SparseMatrix, pixels / 255, with a row for each image.
 
-        The pixels are rounded to so many grey levels; all else is as in `raw_batches`.
+        The pixels are rounded to `levels` grey levels; all else is as in `raw_batches`.
         """
         for images, labels in self.raw_batches(size, order, augment):
             yield SparseMatrix.from_images(images, levels), labels
@@ -213,7 +213,7 @@ class IdxFile(NamedTuple):
 
 
 def _describe(start: bytes) -> str:
-    """What a file that begins with these bytes seems to be, in words."""
+    """Return in words the kind of file that begins with these bytes."""
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return "an HTML page"
     if start.startswith(b"PK"):
@@ -318,7 +318,7 @@ def _read_pair(images_path: Path, labels_path: Path) -> tuple[Dataset, list[str]
 
 
 def _is_labelled(row: Sequence[str]) -> bool:
-    """Whether a line is a label and a square of pixels, such as 1 + 28 x 28."""
+    """Return True if a line is a label and a square of pixels, such as 1 + 28 x 28."""
     return len(row) > 1 and math.isqrt(len(row) - 1) ** 2 == len(row) - 1
 
 
@@ -374,7 +374,8 @@ def read_csv(path) -> Dataset:
 
 
 def _list_files(folder: Path) -> dict[str, Path]:
-    """Those of the four files that are in the folder, in any spelling, by part."""
+    """Return the paths of the four files that the folder has, in any spelling, by part.
+    """
     found = {}
     for part, name in FILE_NAMES.items():
         for stem in (name, name.replace("-idx", ".idx")):    # 7-Zip restores the dot

@@ -192,7 +192,7 @@ def load_recording(path: Path, about: Mapping[str, Any]) -> Recording:
 
 
 class _Damage(Exception):
-    """What is wrong with a file of moments."""
+    """A file of moments is damaged; str() says in what way."""
 
 
 def _checked_header(fields: dict, about: Mapping[str, Any]) -> Recording:

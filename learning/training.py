@@ -40,7 +40,7 @@ _FEW = 500      # images to evaluate on within an epoch: 20 ms, and 2 points of 
 
 
 class Progress(NamedTuple):
-    """How far a run is, within an epoch."""
+    """Images done and to do within an epoch."""
 
     epoch: int
     epochs: int             # of the whole run

@@ -56,7 +56,7 @@ Planes = tuple      # a row's planes, a byte a pixel: grey or R, G, B, and perha
 
 
 class PngError(ValueError):
-    """What is wrong with the bytes of a PNG file, in words."""
+    """The bytes of a PNG file are damaged; str() says in what way."""
 
 
 def fits(width: int, height: int, size: int) -> bool:
@@ -305,7 +305,7 @@ def _lines(header: Header, inflater: _Inflater, columns: int, rows: int
 
 def _by_tables(header: Header, extras: dict[str, bytes]
                ) -> Callable[[bytes, int], Planes]:
-    """How to paint grey up to 8 bits, and palettes: each plane is a table look-up."""
+    """Return what paints grey up to 8 bits, and palettes: a plane is a table look-up."""
     depth, top = header.depth, (1 << header.depth) - 1
     if header.colour == _PALETTE:
         palette, opaque = extras["PLTE"], extras.get("tRNS", b"")
@@ -333,7 +333,7 @@ def _by_tables(header: Header, extras: dict[str, bytes]
 
 def _by_slices(header: Header, extras: dict[str, bytes]
                ) -> Callable[[bytes, int], Planes]:
-    """How to paint samples of 8 or 16 bits: a plane is every so manieth byte.
+    """Return what paints samples of 8 or 16 bits: each channel is a strided slice.
 
     Of 16 bits the upper 8 are taken, but for transparency all are compared.
     """

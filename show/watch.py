@@ -44,7 +44,7 @@ _POINT = 500            # images of a point of a curve: it is off by 2 % or so
 
 
 class RunPage:
-    """What the page is told about a run."""
+    """The page of a run, and the answers to its questions."""
 
     path = Path(__file__).parent / "web" / "watch.html"
 
