@@ -15,6 +15,7 @@ import pytest
 from tools.browser import NAMES, Browser, find_chromium
 
 ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "data" / "sample"
 sys.path.insert(0, str(ROOT))
 
 
@@ -101,6 +102,7 @@ def limited():
     def run(command, *options):
         return subprocess.run([sys.executable, str(ROOT / command), *map(str, options)],
                               text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env={**os.environ, "MNIST_DIR": str(SAMPLE)},
                               preexec_fn=limit)
     return run
 
