@@ -30,7 +30,7 @@ from functools import lru_cache
 from multiprocessing import connection
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, Iterator, Mapping, NamedTuple, NoReturn, Sequence
 
 import data_loader
 from data_loader import Dataset
@@ -249,11 +249,17 @@ def done_before(plan: Plan, folder: Path) -> dict[str, dict]:
 # Many runs, each in a process
 # ---------------------------------------------------------------------------
 
+def _end(*_: Any) -> NoReturn:
+    """End so that a file half written is still removed, even if told to end twice:
+    a whole process group may be told, and then each process by the one that leads."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)
+
+
 def _begin() -> None:
     """Begin the life of a process of a search: it ends with the one that leads."""
     begin_helper()
-    # Ended so, it still removes a file that it has only half written.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

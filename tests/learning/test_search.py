@@ -518,6 +518,25 @@ def test_a_stopped_search_goes_on_to_the_same_results(send, sent, code, begun, w
             whole / f"run-{number}")
 
 
+@needs_posix
+def test_a_process_told_to_end_twice_still_tidies_up(tmp_path):
+    half_written = tmp_path / "half"
+    code = f"""import os, pathlib, signal
+from learning import search
+signal.signal(signal.SIGTERM, search._end)
+half_written = pathlib.Path({str(half_written)!r})
+half_written.touch()
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pause()
+finally:
+    os.kill(os.getpid(), signal.SIGTERM)
+    half_written.unlink()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=30)
+    assert done.returncode == 1 and not half_written.exists()
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
 def test_a_killed_run_is_one_line_and_code_2(begun):
     process, folder = begun
