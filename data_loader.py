@@ -64,12 +64,13 @@ PARTS = "train", "t10k"
 
 _MAGIC = {"images": 2051, "labels": 2049}
 _CHUNK = 1 << 18    # bytes read at a time
-_LARGEST_FILE = 1 << 30    # twice the largest set of this form, EMNIST by class
+_LARGEST_FILE = 600_000_000    # EMNIST by class, the largest of this form: 547 million
 _SURELY_READ = 1 << 26    # bytes that any .gz may unpack to, and above it ...
-_SWELLING = 100    # ... so many times its size: a set unpacks tenfold, zeros 1000-fold
+_SWELLING = 20    # ... so many times its size: a set unpacks tenfold, zeros 1000-fold
 _LARGEST_DOWNLOAD = 1 << 24    # MNIST's largest .gz has 9.9 MB
-_TIMEOUT = 15    # seconds of silence until a mirror is given up
-_SLOWEST = 5000    # bytes a second, on average; less is as good as silence
+_LONGEST_LINE = 1 << 21    # characters of CSV: an image of 720 x 720 pixels has as many
+_TIMEOUT = 15    # seconds that a mirror has for a file, however it spends them ...
+_SLOWEST = 5000    # ... and one more for so many bytes; less is as good as silence
 
 _DIGITS = tuple("0123456789")
 _CLASS_NAMES = {    # of sets that we know only by the name of their folder
@@ -237,30 +238,40 @@ def _read_header(stream, path: Path, kinds: Sequence[str]) -> tuple[bytes, tuple
     if len(header) < 4 + 4 * dimensions:
         raise DataError(path, f"a file of {len(header)} bytes", "a whole IDX header")
     shape = struct.unpack(f">{dimensions}I", header[4:])
-    if not 0 < math.prod(shape) <= _LARGEST_FILE:
+    most = max(_SWELLING * os.path.getsize(path), _SURELY_READ)
+    if not 0 < math.prod(shape) <= min(most, _LARGEST_FILE):
         claim = " x ".join(f"{n:,}" for n in shape)
-        raise DataError(path, f"a header that claims {claim} values",
-                        f"at least one value and at most {_LARGEST_FILE:,}")
+        raise DataError(path, f"a header that claims {claim} values", "at least one "
+                        f"value and at most {min(most, _LARGEST_FILE):,}")
     return header, shape
 
 
-def _read_values(stream, path: Path, size: int) -> bytes:
-    """The `size` bytes after the header, which must be all that there is.
+def _pieces(stream, size: int) -> Iterator[bytes]:
+    """Yield what follows in a stream, up to `size` bytes and one that is too many.
 
     In chunks, because read(size) would reserve all the memory that a header claims.
     """
-    chunks, wanted = [], size + 1    # one more shows whether the file really ends
-    most = max(_SWELLING * os.path.getsize(path), _SURELY_READ)
+    wanted = size + 1
     while wanted and (chunk := stream.read(min(wanted, _CHUNK))):
-        chunks.append(chunk)
         wanted -= len(chunk)
-        if size + 1 - wanted > most:
-            raise DataError(path, f"a .gz file that unpacks to over {most:,} bytes",
-                            f"at most {_SWELLING} times its own size")
-    if wanted != 1:
-        found = f"{size + 1 - wanted:,} bytes" if wanted else "still more bytes"
+        yield chunk
+
+
+def _check_count(count: int, size: int, path: Path) -> None:
+    if count != size:
+        found = f"{count:,} bytes" if count < size else "still more bytes"
         raise DataError(path, f"{found} after the header", f"{size:,}, as it says")
-    return b"".join(chunks)
+
+
+def _read_values(stream, path: Path, size: int) -> bytes:
+    """The `size` bytes after the header, which must be all that there is."""
+    if size > _SURELY_READ:     # counted first: what is refused takes no memory
+        start = stream.tell()
+        _check_count(sum(map(len, _pieces(stream, size))), size, path)
+        stream.seek(start)
+    values = b"".join(_pieces(stream, size))
+    _check_count(len(values), size, path)
+    return values
 
 
 def _open(path: Path):
@@ -348,26 +359,41 @@ def _parse_lines(reader, path: Path) -> Iterator[bytes]:
         yield values
 
 
+def _lines(file, path: Path) -> Iterator[str]:
+    """Yield the lines of a file, as long as they are no longer than that of an image.
+    """
+    while line := file.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise DataError(path, f"a line of more than {_LONGEST_LINE:,} characters",
+                            "a label and a square of pixels (785 columns)")
+        yield line
+
+
 def read_csv(path) -> Dataset:
     """Read lines of label,pixel0,pixel1,... under a heading, as Kaggle has it, or none.
 
     The images are square and the pixels whole numbers from 0 to 255.  Raises DataError.
     """
     path, expected = Path(path), "a CSV file of labels and pixels"
+    labels, pixels, last = bytearray(), bytearray(), set()
     try:
         with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-            # An endless line comes in pieces, which have too few or too many columns.
-            pieces = iter(lambda: file.readline(_CHUNK), "")
-            lines = list(_parse_lines(csv.reader(pieces, skipinitialspace=True), path))
+            for line in _parse_lines(csv.reader(_lines(file, path),
+                                                skipinitialspace=True), path):
+                labels.append(line[0])
+                pixels += line[1:]
+                last.add(line[-1])
     except OSError as error:
         raise DataError(path, error.strerror or str(error), expected) from None
     except csv.Error as error:
         raise DataError(path, str(error), expected) from None
-    if not lines:
+    if not labels:
         raise DataError(path, "no images", expected)
-    side = math.isqrt(len(lines[0]) - 1)
-    labels = bytes(line[0] for line in lines)
-    return Dataset(path.name, b"".join(line[1:] for line in lines), labels, side, side)
+    if not any(labels) and 1 < len(last) and max(last) <= _largest_label(path):
+        raise DataError(path, f"0 in the first column of all {len(labels):,} lines, "
+                        f"and what may be labels in the last one", "the label first")
+    side = math.isqrt(len(pixels) // len(labels))
+    return Dataset(path.name, bytes(pixels), bytes(labels), side, side)
 
 
 # --- Finding and loading --------------------------------------------------------------
@@ -510,42 +536,64 @@ def load(folder=None, parts: Sequence[str] = PARTS) -> tuple[Dataset, ...]:
 
 # --- Downloading ----------------------------------------------------------------------
 
-Progress = Callable[[str, int, int], None]    # file name, bytes done, bytes in all or 0
+Progress = Callable[[str, int, int], None]    # address, bytes done, bytes in all or 0
 
 
-def _fetch(url: str, path: Path, progress: Progress | None) -> None:
-    """Copy what is at a URL into a new file."""
+def _ask(url: str, tell: Callable[[object], None]) -> None:
+    """Tell the pieces of what is at a URL, each with the size of all, or 0; behind the
+    last one an empty piece, or the error."""
     # Needed only here, and as long to import as all the rest of a prediction takes.
     import http.client
     import urllib.request
     agent = {"User-Agent": "digits-in-plain-python/1.0"}
-    request = urllib.request.Request(url, headers=agent)
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, \
-                open(path, "xb") as file:
-            _copy(answer, file, url, progress)
+        with urllib.request.urlopen(urllib.request.Request(url, headers=agent),
+                                    timeout=2 * _TIMEOUT) as answer:
+            done, total = 0, getattr(answer, "length", 0) or 0      # FTP does not tell
+            # read1 returns what there is: read would wait for all of a chunk.
+            while ((done < total or not total) and done <= _LARGEST_DOWNLOAD
+                   and (chunk := answer.read1(_CHUNK))):
+                done += len(chunk)
+                tell((chunk, total))
+        tell((b"", total))
     # ValueError: sent on to what is no address, a negative length, and the like.
     except (http.client.HTTPException, ValueError) as error:
-        raise DataError(url, f"{type(error).__name__} {error}", "a file") from None
+        tell(DataError(url, f"{type(error).__name__} {error}", "a file"))
+    except OSError as error:
+        tell(error)
 
 
-def _copy(answer, file, url: str, progress: Progress | None) -> None:
-    """Copy an answer of bounded length, telling how far it is."""
-    name, start = url.rpartition("/")[2], time.monotonic()
-    done, total = 0, getattr(answer, "length", 0) or 0    # FTP does not tell
-    # read1 returns what there is: read would sit out a server that sends drop by drop.
-    while (done < total or not total) and (chunk := answer.read1(_CHUNK)):
-        done += len(chunk)
-        if done > _LARGEST_DOWNLOAD:
-            raise DataError(url, f"more than {_LARGEST_DOWNLOAD:,} bytes", "less")
-        if time.monotonic() - start > _TIMEOUT + done / _SLOWEST:
+def _told_in_time(url: str, progress: Progress | None) -> Iterator[bytes]:
+    """Yield the pieces of what is at a URL, up to a deadline.
+
+    The time-out of a socket begins anew with each byte and each address, and looking
+    up a name has none.  So a thread asks, and is left to itself when it is late.
+    """
+    import queue
+    import threading
+    told: queue.SimpleQueue = queue.SimpleQueue()
+    threading.Thread(target=_ask, args=(url, told.put), daemon=True).start()
+    start, done, total = time.monotonic(), 0, 0
+    while True:
+        left = start + _TIMEOUT + done / _SLOWEST - time.monotonic()
+        if left < 0:
             raise DataError(url, f"only {done:,} bytes in {_TIMEOUT} seconds and more",
                             f"{_SLOWEST:,} a second")
-        file.write(chunk)
         if progress is not None:
-            progress(name, done, total)
-    file.flush()
-    os.fsync(file.fileno())
+            progress(url, done, total)
+        try:
+            found = told.get(timeout=min(left, 1.0))
+        except queue.Empty:
+            continue
+        if isinstance(found, Exception):
+            raise found
+        piece, total = found
+        if not piece:
+            return
+        done += len(piece)
+        if done > _LARGEST_DOWNLOAD:
+            raise DataError(url, f"more than {_LARGEST_DOWNLOAD:,} bytes", "less")
+        yield piece
 
 
 def _fetch_verified(url: str, part: str, folder: Path, progress) -> None:
@@ -555,7 +603,11 @@ def _fetch_verified(url: str, part: str, folder: Path, progress) -> None:
     """
     with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as scratch:
         path = Path(scratch, url.rpartition("/")[2])
-        _fetch(url, path, progress)
+        with open(path, "xb") as file:
+            for piece in _told_in_time(url, progress):
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
         _check_sum(url, part, read_idx(path).sha256)
         os.replace(path, folder / path.name)
         sync_folder(folder)
@@ -579,10 +631,15 @@ def download(folder=MNIST_FOLDER, mirrors: Sequence[str] = MIRRORS,
     when it is whole and right.  Raises DownloadError with the fault of each mirror.
     """
     folder, faults = Path(folder), []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+    except OSError as error:
+        stale = folder.is_symlink() and not folder.exists()
+        found = "a link to nowhere" if stale else error.strerror or str(error)
+        raise DownloadError(folder, found, "a folder that can be written") from None
     for mirror in mirrors:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _sweep(folder)
             present = _list_files(folder)
             for part, name in FILE_NAMES.items():
                 if part not in present:

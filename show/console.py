@@ -193,9 +193,9 @@ def load_data(folder: str | None, parts: Sequence[str] = PARTS) -> list[Dataset]
     """The data sets; where there is no MNIST the sample, and a word on stderr."""
     live = LiveLine()
 
-    def progress(name: str, done: int, total: int) -> None:
+    def progress(url: str, done: int, total: int) -> None:
         """Show how far a download is."""
-        live.show(f"Downloading {name}: {done:,} of {total or done:,} bytes")
+        live.show(f"Downloading ({done:,} of {total or done:,} bytes) {url}")
 
     *sets, notice = data_loader.load_or_sample(folder, progress, parts=parts)
     live.clear()

@@ -200,7 +200,7 @@ def test_the_good_file_of_the_faults_is_good(tmp_path):
 def test_a_claim_alone_takes_no_memory(tmp_path):
     tracemalloc = pytest.importorskip("tracemalloc", reason="CPython's tracemalloc")
     path = tmp_path / "claim.gz"
-    header = struct.pack(">IIII", 2051, 10**6, 28, 28)
+    header = struct.pack(">IIII", 2051, 85_000, 28, 28)
     path.write_bytes(gzip.compress(header + bytes(99)))
     tracemalloc.start()
     try:
@@ -209,7 +209,7 @@ def test_a_claim_alone_takes_no_memory(tmp_path):
     finally:
         tracemalloc.stop()
     assert error.found == "99 bytes after the header"
-    assert "784,000,000" in error.expected
+    assert "66,640,000" in error.expected
 
 
 def test_a_file_that_cannot_be_opened(tmp_path):
@@ -373,6 +373,13 @@ def test_csv_habits_of_other_programs(tmp_path):
     assert (data.labels, data.images) == (b"\3\4", b"\xff\0")
 
 
+def test_csv_of_large_images(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text(("7" + ",255" * 256 ** 2 + "\n") * 2)      # longer than one chunk
+    data = data_loader.read_csv(path)
+    assert (data.height, data.width, data.labels) == (256, 256, b"\7\7")
+
+
 def test_class_names_of_a_fashion_csv(tmp_path):
     (tmp_path / "fashion-mnist_train.csv").write_text(csv_text([3, 1, 4]))
     assert data_loader.load(tmp_path)[0].class_names[9] == "Ankle boot"
@@ -394,6 +401,8 @@ CSV_FAULTS = {    # text, found, expected
     "only a heading": (csv_text([]), "no images", "a CSV file of labels and pixels"),
     "one image": (csv_text([3]), "1 image", "at least 2"),
     "endless cell": (TWO + "4," + 200000 * "1", "field larger than", "a CSV file"),
+    "endless line": (TWO + "4," + 2**20 * "1,", "more than 2,097,152", "(785 columns)"),
+    "label last": ("0,9,9,0,7\n0,8,8,0,2\n" * 9, "in the last one", "the label first"),
 }
 
 
@@ -470,19 +479,22 @@ def mirrors(server, *kinds):
 def test_download(tmp_path, server, kind):
     folder, steps, urls = tmp_path / "new" / "folder", [], mirrors(server, kind)
 
-    def progress(*step):    # the file grows beside its place, not in it
-        steps.append(step)
+    def progress(url, *counts):     # the file grows beside its place, not in it
+        mirror, slash, name = url.rpartition("/")
+        assert [mirror + slash] == urls
+        steps.append((name, *counts))
         scratch, = folder.glob(".download-*")
-        assert [path.name for path in scratch.iterdir()] == [step[0]]
-        assert not (folder / step[0]).exists()
+        assert [path.name for path in scratch.iterdir()] == [name]
+        assert not (folder / name).exists()
     data_loader.download(folder, urls, progress)
     assert sorted(os.listdir(folder)) == sorted(name + ".gz" for name in PLAIN.values())
     check_little_set(*data_loader.load(folder))
     assert data_loader.load(folder)[0].name == "MNIST"
     sizes = [os.path.getsize(folder / (PLAIN[part] + ".gz")) for part in PARTS]
     totals = sizes if kind == "good" else [0] * 4
-    assert steps == [(PLAIN[part] + ".gz", size, total)
-                     for part, size, total in zip(PARTS, sizes, totals)]
+    told = [(PLAIN[part] + ".gz", *counts) for part, size, total in zip(
+        PARTS, sizes, totals) for counts in ((0, 0), (size, total))]
+    assert steps == told        # what is being tried, before anything has come
     assert all("Python-urllib" not in agent for _, agent in server.asked)
 
 
@@ -495,7 +507,8 @@ def test_a_download_may_be_read_by_others_as_any_new_file(tmp_path, server):
 
 
 BAD = {"missing": "404", "html": "an HTML page", "half": "cut short",
-       "other": "SHA-256", "huge": "more than 100,000 bytes", "silent": "timed out"}
+       "other": "SHA-256", "huge": "more than 100,000 bytes",
+       "silent": "0 bytes in 0.2 seconds"}
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -556,7 +569,11 @@ def test_two_downloads_at_once(tmp_path, server):
 
 def test_a_folder_that_cannot_be_made(tmp_path, server):
     (tmp_path / "file").write_bytes(b"mine")
-    error_of(data_loader.download, tmp_path / "file" / "mnist", mirrors(server, "good"))
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    for folder, found in ((tmp_path / "file" / "mnist", "Not a directory"),
+                          (tmp_path / "link", "a link to nowhere")):
+        error = error_of(data_loader.download, folder, mirrors(server, "good"))
+        assert (error.path, error.found) == (folder, found)
     assert (tmp_path / "file").read_bytes() == b"mine" and server.asked == []
 
 

@@ -284,16 +284,24 @@ HUGE = {    # reader, content, what is said about it
     "IDX of 4 billion images": (
         data_loader.read_idx, lambda: struct.pack(">IIII", 2051, 2**32 - 1, 28, 28),
         "claims 4,294,967,295 x 28 x 28"),
-    "IDX of a million images": (
-        data_loader.read_idx, lambda: struct.pack(">IIII", 2051, 10**6, 28, 28),
+    "IDX of 85,000 images": (
+        data_loader.read_idx, lambda: struct.pack(">IIII", 2051, 85_000, 28, 28),
         "0 bytes after the header"),
+    "IDX of more than its size": (
+        data_loader.read_idx, lambda: struct.pack(">IIII", 2051, 90_000, 28, 28),
+        "claims 90,000 x 28 x 28"),
+    ".gz of 200 MB, a byte short": (    # in random pixels it could claim 20 times more
+        data_loader.read_idx, lambda: gzip.compress(
+            struct.pack(">IIII", 2051, 2000, 10**3, 100) + bytes(2 * 10**8 - 1), 1)
+        + gzip.compress(random.Random(1).randbytes(10**7), 0),
+        "still more bytes"),
     ".gz of zeros": (data_loader.read_idx, lambda: gzip.compress(bytes(10**8), 1),
                      "magic number 0"),
     ".gz of ten labels and zeros": (
         data_loader.read_idx,
         lambda: gzip.compress(struct.pack(">II", 2049, 10) + bytes(10**8), 1),
         "still more bytes"),
-    "CSV of one line": (data_loader.read_csv, lambda: b"1," * 10**7, "columns in line"),
+    "CSV of one line": (data_loader.read_csv, lambda: b"1," * 10**7, "a line of more"),
     "CSV of one cell": (data_loader.read_csv, lambda: b"1" * 10**7, "field larger"),
     "CSV of zeros": (data_loader.read_csv, lambda: bytes(10**7), ""),
     "zip of zeros": (
@@ -316,13 +324,13 @@ def test_files_made_to_fill_the_memory_do_not(kind, tmp_path):
 
 
 def test_a_bomb_in_the_form_of_a_data_set_is_refused(tmp_path):
-    """What claims 100 MB and holds them is read as far as MNIST would go."""
+    """What claims 100 MB and holds them is refused by its claim."""
     path = tmp_path / "bomb.gz"
     header = struct.pack(">IIII", 2051, 1, 10**4, 10**4)
     path.write_bytes(gzip.compress(header + bytes(10**8), 1))
-    with within_limits(most=80):
+    with within_limits(most=1):
         error = error_of(data_loader.read_idx, path)
-    assert "unpacks to over 67,108,864 bytes" in error.found
+    assert "claims 1 x 10,000 x 10,000 values" in error.found
 
 
 @pytest.mark.parametrize("width, height", [
