@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from tools.browser import NAMES, Browser, find_chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data" / "sample"
+SEVEN = [[(0.25, 0.25), (0.5, 0.25), (0.75, 0.25), (0.65, 0.45), (0.55, 0.65),
+          (0.45, 0.88)]]        # a stroke over the paper of a page, from 0 to 1
 sys.path.insert(0, str(ROOT))
 
 
@@ -47,6 +49,42 @@ def chromium(tmp_path_factory):
     browser = Browser(path, tmp_path_factory.mktemp("chromium"))
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def served():
+    """served(server): its address; it runs beside the test."""
+    with ExitStack() as running:
+        yield lambda server: running.enter_context(serving(server)).url
+
+
+@pytest.fixture
+def opened(chromium, served):
+    """opened(url, until, width, height, dark=True ...): the browser, with that page,
+    in which JavaScript `until` is true; it must report no problem."""
+    def open_page(url, until, width=1280, height=800, **look):
+        chromium.problems.clear()
+        chromium.look(width, height, **look)
+        chromium.open(url, until)
+        return chromium
+
+    yield open_page
+    chromium.open("about:blank", "true")        # no page asks a server that is closed
+    assert chromium.problems == []
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The model that the repository ships."""
+    from learning.models import Model
+    return Model.load(ROOT / "data" / "model.npz")
+
+
+@pytest.fixture(scope="session")
+def sample():
+    """The test images of the sample that the repository ships."""
+    from data_loader import load
+    return load(SAMPLE, ("t10k",))[0]
 
 
 def pytest_addoption(parser):

@@ -1,11 +1,10 @@
 """A headless Chromium for the tests of the page, driven through its DevTools protocol.
 
 The protocol is JSON over a WebSocket (RFC 6455), of which so much is written out here
-as it takes: text both ways, no compression, a mask on what is sent.
+as it takes: text both ways, no compression.
 https://chromedevtools.github.io/devtools-protocol/
 """
 import base64
-import hashlib
 import json
 import os
 import shutil
@@ -22,6 +21,8 @@ OPTIONS = (
     "--no-first-run", "--no-default-browser-check", "--disable-extensions",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--mute-audio", "--remote-debugging-port=0")
+CONTROLS = {"button", "slider", "listbox", "option", "application", "img", "image",
+            "combobox", "list", "group", "table", "progressindicator"}
 PATIENCE = 20.0     # seconds until something that should come is given up
 
 
@@ -43,15 +44,13 @@ class WebSocket:
             f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
             "Sec-WebSocket-Version: 13\r\n\r\n").encode())
-        magic = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-        proof = base64.b64encode(hashlib.sha1(magic.encode()).digest())
         headers = list(iter(self._stream.readline, b"\r\n"))
-        if b"101" not in headers[0] or not any(proof in line for line in headers):
+        if b"101" not in headers[0]:
             raise ConnectionError(f"no WebSocket: {headers}")
 
     def send(self, text):
-        """Send one text, in one frame."""
-        content, mask = text.encode(), os.urandom(4)
+        """Send one text, in one frame; a mask of zeros leaves it as it is."""
+        content, mask = text.encode(), bytes(4)
         size = len(content)
         if size < 126:
             head = struct.pack(">BB", 0x81, 0x80 | size)
@@ -59,9 +58,7 @@ class WebSocket:
             head = struct.pack(">BBH", 0x81, 0x80 | 126, size)
         else:
             head = struct.pack(">BBQ", 0x81, 0x80 | 127, size)
-        stretched = (mask * (size // 4 + 1))[:size]
-        number = int.from_bytes(content, "big") ^ int.from_bytes(stretched, "big")
-        self._socket.sendall(head + mask + number.to_bytes(size, "big"))
+        self._socket.sendall(head + mask + content)
 
     def receive(self):
         """The next text, put together from its frames."""
@@ -193,10 +190,40 @@ class Browser:
             time.sleep(0.02)
         raise TimeoutError(f"never true: {expression}; {self.problems}")
 
+    def settle(self):
+        """Wait until all has been asked and shown."""
+        self.wait("!jobs")
+
+    def text(self, selector):
+        """The text of an element."""
+        return self.ask(f"document.querySelector('{selector}').textContent")
+
+    def texts(self, selector):
+        """The texts of all such elements."""
+        return self.ask(f"[...document.querySelectorAll('{selector}')]"
+                        ".map(element => element.textContent)")
+
+    def count(self, selector):
+        """The number of such elements."""
+        return self.ask(f"document.querySelectorAll('{selector}').length")
+
+    def shows(self, selector):
+        """Whether an element can be seen."""
+        return self.ask(f"document.querySelector('{selector}').checkVisibility()")
+
+    def names_of_controls(self):
+        """The names that a screen reader tells, of all that can be used or looked at.
+        """
+        self.send("Accessibility.enable")
+        tree = self.send("Accessibility.getFullAXTree")["nodes"]
+        self.send("Accessibility.disable")
+        return [node.get("name", {}).get("value") for node in tree
+                if not node.get("ignored") and node["role"]["value"].lower() in CONTROLS]
+
     def box(self, selector):
         """(left, top, width, height) of an element inside its border, on the page."""
         return self.ask(f"""(() => {{
-            const element = document.querySelector({json.dumps(selector)});
+            const element = document.querySelector('{selector}');
             const box = element.getBoundingClientRect();
             return [box.left + element.clientLeft, box.top + element.clientTop,
                     element.clientWidth, element.clientHeight]; }})()""")
@@ -218,17 +245,24 @@ class Browser:
         for number in numbers:
             self.result(number)
 
+    def scroll_to(self, selector):
+        """Bring an element into the middle of the window."""
+        self.ask(f"document.querySelector('{selector}')"
+                 ".scrollIntoView({block: 'center'})")
+
     def click(self, selector):
         """Click into the middle of an element, which is scrolled to first."""
-        self.ask(f"document.querySelector({json.dumps(selector)})"
-                 ".scrollIntoView({block: 'center'})")
+        self.scroll_to(selector)
         self.draw(selector, [[(0.5, 0.5)]])
 
     def hover(self, selector):
         """Bring the mouse over an element, which is scrolled to first."""
-        self.ask(f"document.querySelector({json.dumps(selector)})"
-                 ".scrollIntoView({block: 'center'})")
+        self.scroll_to(selector)
         self.mouse("mouseMoved", selector, 0.5, 0.5, button="none")
+
+    def focus(self, selector):
+        """Bring the focus to an element."""
+        self.ask(f"document.querySelector('{selector}').focus()")
 
     def mouse(self, kind, selector, x, y, button="left"):
         """One event of the mouse, at (x, y) from 0 to 1 over an element."""
