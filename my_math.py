@@ -22,20 +22,14 @@ import math
 import numbers
 import operator
 import random
-import sys
+import runpy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from fractions import Fraction
-from functools import lru_cache
-from itertools import chain, repeat
+from itertools import chain, combinations, repeat
 from operator import mul
 from typing import Any
 
 Shape = tuple[int, int]
 Rows = Sequence[Sequence[Any]]
-
-
-class SingularMatrixError(ArithmeticError):
-    """A matrix without an inverse: its columns are linearly dependent."""
 
 
 class ShapeError(ValueError):
@@ -49,7 +43,7 @@ class ShapeError(ValueError):
 
 
 # ---------------------------------------------------------------------------
-# Products and elimination on bare lists of rows: nothing is checked here
+# Products and rotations on bare lists of rows: nothing is checked here
 # ---------------------------------------------------------------------------
 
 def dot_by_map(x: Iterable, y: Iterable) -> Any:
@@ -146,61 +140,6 @@ def matmul(a: Rows, b: Rows) -> list:
     return matmul_by_four(a, b)
 
 
-def eliminate(a: list, b: list) -> Any:
-    """Gauss-Jordan elimination in place: rows of `a` become I, those of `b` A^-1 B.
-
-    Returns det(A).  Partial pivoting: of the rows left, the one with the largest
-    number in the column comes to the top, so that no factor exceeds 1 and rounding
-    errors do not grow (Golub and Van Loan, Matrix Computations, section 3.4).
-    The numbers are all float or all exact.  Raises SingularMatrixError where no
-    pivot is left.
-    """
-    n, determinant = len(a), _scale_rows(a, b)
-    # A float pivot smaller than its column's rounding error is a zero in disguise.
-    rounding = n * 2.0 ** -52 if isinstance(a[0][0], float) else 0
-    noise = [rounding * max(map(abs, column)) for column in zip(*a)]
-    for k in range(n):
-        pivot_row = max(range(k, n), key=lambda i: abs(a[i][k]))
-        pivot = a[pivot_row][k]
-        if abs(pivot) <= noise[k]:
-            raise SingularMatrixError(f"no pivot in column {k} of the {n} x {n} matrix")
-        if pivot_row != k:
-            for rows in (a, b):
-                rows[k], rows[pivot_row] = rows[pivot_row], rows[k]
-            determinant = -determinant
-        determinant = determinant * pivot
-        _clear_column(a, b, k)
-    return determinant
-
-
-def _scale_rows(a: list, b: list) -> Any:
-    """Divide each row of a, and of b along with it, by its largest number.
-
-    Equations in other units are the same equations; so no unit is taken for noise.
-    Returns the product of what was divided by.
-    """
-    product = 1
-    for i, row in enumerate(a):
-        largest = max(map(abs, row))
-        if not largest:
-            raise SingularMatrixError(f"row {i} of the {len(a)} x {len(a)} matrix is 0")
-        a[i], b[i] = [x / largest for x in row], [x / largest for x in b[i]]
-        product = product * largest
-    return product
-
-
-def _clear_column(a: list, b: list, k: int) -> None:
-    """Divide row k by its pivot and take multiples of it from all other rows."""
-    pivot = a[k][k]
-    for rows, pivot_row in ((a, a[k]), (b, b[k])):
-        pivot_row[:] = [x / pivot for x in pivot_row]
-    for i in range(len(a)):
-        factor = a[i][k]
-        if i != k and factor:
-            a[i] = [x - factor * y for x, y in zip(a[i], a[k])]
-            b[i] = [x - factor * y for x, y in zip(b[i], b[k])]
-
-
 def rotate_to_zero(a: list, vectors: list, p: int, q: int) -> None:
     """One Jacobi rotation J: a <- J^T a J with a[p][q] = 0, in place.
 
@@ -220,19 +159,6 @@ def rotate_to_zero(a: list, vectors: list, p: int, q: int) -> None:
     a[p][q] = a[q][p] = 0.0
 
 
-def jacobi_sweeps(a: list, vectors: list, tolerance: float) -> None:
-    """Rotate a symmetric `a` until no number off its diagonal exceeds `tolerance`.
-
-    Each sweep visits every pair once; convergence is quadratic, so ten sweeps are
-    many.  The diagonal then holds the eigenvalues, `vectors` the vectors as rows.
-    """
-    pairs = [(p, q) for p in range(len(a)) for q in range(p + 1, len(a))]
-    while pairs and max(abs(a[p][q]) for p, q in pairs) > tolerance:
-        for p, q in pairs:
-            if abs(a[p][q]) > tolerance:
-                rotate_to_zero(a, vectors, p, q)
-
-
 # ---------------------------------------------------------------------------
 # The matrix
 # ---------------------------------------------------------------------------
@@ -243,7 +169,7 @@ class Matrix:
     >>> A = Matrix([[1, 2], [3, 4]])
     >>> A @ A
     Matrix([[7, 10], [15, 22]])
-    >>> A * [[1, 10]] - 1
+    >>> A * Matrix([[1, 10]]) - 1
     Matrix([[0, 19], [2, 39]])
     """
 
@@ -253,23 +179,20 @@ class Matrix:
 
     def __init__(self, rows: Iterable[Iterable]):
         """Copy `rows`; ShapeError where ragged or empty, TypeError where no numbers."""
-        copied = []
+        self._rows: list[list] = []
         for i, row in enumerate(rows):
             if not isinstance(row, Iterable):
                 kind = type(row).__name__
                 raise TypeError(f"row {i} is a {kind}, not a row of numbers")
-            copied.append(list(row))
-        width = len(copied[0]) if copied else 0
-        if not width:
-            raise ShapeError("a matrix needs at least one row and one column")
-        for i, row in enumerate(copied):
-            if len(row) != width:
-                raise ShapeError(
-                    f"row {i} has {len(row)} numbers, row 0 has {width}")
-            for kind in set(map(type, row)):
+            self._rows.append(list(row))
+            width, first = len(self._rows[i]), len(self._rows[0])
+            if width != first:
+                raise ShapeError(f"row {i} has {width} numbers, row 0 has {first}")
+            for kind in set(map(type, self._rows[i])):
                 if not issubclass(kind, numbers.Real):
                     raise TypeError(f"row {i} holds a {kind.__name__}, not a number")
-        self._rows = copied
+        if not self._rows or not self._rows[0]:
+            raise ShapeError("a matrix needs at least one row and one column")
 
     @classmethod
     def _trusted(cls, rows: list) -> Matrix:
@@ -284,20 +207,6 @@ class Matrix:
     def zeros(cls, rows: int, columns: int) -> Matrix:
         """The rows x columns matrix of 0.0."""
         return cls([0.0] * columns for _ in range(rows))
-
-    @classmethod
-    def ones(cls, rows: int, columns: int) -> Matrix:
-        """The rows x columns matrix of 1.0."""
-        return cls([1.0] * columns for _ in range(rows))
-
-    @classmethod
-    def identity(cls, size: int) -> Matrix:
-        """I[i, j] = 1 where i = j, else 0.
-
-        >>> Matrix.identity(2)
-        Matrix([[1, 0], [0, 1]])
-        """
-        return cls([int(i == j) for j in range(size)] for i in range(size))
 
     @classmethod
     def random_normal(cls, rows: int, columns: int, rng: random.Random,
@@ -327,8 +236,8 @@ class Matrix:
         for label in (min(labels), max(labels)):
             if not 0 <= label < classes:
                 raise ValueError(f"label {label} is not in 0..{classes - 1}")
-        unit = _unit_rows(classes)
-        return cls._trusted([unit[label][:] for label in labels])
+        return cls._trusted([[int(j == label) for j in range(classes)]
+                             for label in labels])
 
     # --- looking at it
 
@@ -392,8 +301,6 @@ class Matrix:
         if isinstance(other, numbers.Real):
             return Matrix._trusted([list(map(function, row, repeat(other)))
                                     for row in self._rows])
-        if isinstance(other, list):
-            other = Matrix(other)
         if not isinstance(other, Matrix):
             return NotImplemented
         (m, n), (p, q) = self.shape, other.shape
@@ -456,10 +363,6 @@ class Matrix:
         """The largest number; axes as in `sum`."""
         return self._reduce(max, axis)
 
-    def min(self, axis: int | None = None) -> Any:
-        """The smallest number; axes as in `sum`."""
-        return self._reduce(min, axis)
-
     def argmax(self, axis: int | None = None) -> Any:
         """Where the largest number is, the first of equals.
 
@@ -470,7 +373,7 @@ class Matrix:
         [1, 0]
         """
         found = self._reduce(argmax, axis)
-        return list(chain.from_iterable(found)) if isinstance(found, Matrix) else found
+        return found if axis is None else list(chain.from_iterable(found))
 
     def _reduce(self, function: Callable, axis: int | None) -> Any:
         """function(list of numbers) of the whole matrix, each column or each row."""
@@ -490,15 +393,10 @@ class Matrix:
 
     def __matmul__(self, other: Any) -> Any:
         """C[i, j] = sum_k A[i, k] B[k, j]; (m x k) @ (k x n) is (m x n)."""
-        if isinstance(other, list):
-            other = Matrix(other)
         if not isinstance(other, Matrix):
             return NotImplemented
         check_inner("@", self.shape, other.shape)
         return Matrix._trusted(matmul(self._rows, other._rows))
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return Matrix(other) @ self if isinstance(other, list) else NotImplemented
 
     def add_matmul(self, a: Matrix, b: Matrix, alpha: Any = 1) -> None:
         """C <- C + alpha A B in place: the step that BLAS calls GEMM.
@@ -506,8 +404,7 @@ class Matrix:
         (m x n) + (m x k)(k x n).  The product is never built: rows of B are added to
         each row of C, and only those under numbers of A where that is a SparseMatrix.
         """
-        product_shape = check_inner("add_matmul", a.shape, b.shape)
-        check_equal("+=", self.shape, product_shape)
+        check_equal("+=", self.shape, check_inner("add_matmul", a.shape, b.shape))
         rows, b_rows = self._rows, list(b._rows)       # b may be this very matrix
         for i, (places, values) in enumerate(a.entries()):
             if values:
@@ -529,83 +426,32 @@ class Matrix:
         columns = range(self.shape[1])
         return ((columns, row) for row in self._rows)
 
-    # --- what a network needs of a matrix beside its products
-
-    def relu(self) -> Matrix:
-        """max(x, 0) for each number x."""
-        return Matrix._trusted([[x if x > 0 else 0.0 for x in row]
-                                for row in self._rows])
-
-    def where_positive(self, gate: Matrix) -> Matrix:
-        """C[i, j] = A[i, j] where gate[i, j] > 0, else 0: the way back through ReLU."""
-        check_equal("where_positive", self.shape, gate.shape)
-        return Matrix._trusted([[x if g > 0 else 0.0 for x, g in zip(row, gate_row)]
-                                for row, gate_row in zip(self._rows, gate._rows)])
-
-    # --- systems of equations and eigenvalues
-
-    def solve(self, right: Matrix | list) -> Matrix:
-        """The X with A X = B, for a square A; exact fractions where A and B are exact.
-
-        >>> Matrix([[2, 1], [1, 3]]).solve([[3], [5]])
-        Matrix([[Fraction(4, 5)], [Fraction(7, 5)]])
-        """
-        right = Matrix(right) if isinstance(right, list) else right
-        n = self._square_size("solve")
-        if right.shape[0] != n:
-            raise ShapeError.between("solve", self.shape, right.shape,
-                                     f"sizes {n} and {right.shape[0]} must be equal")
-        a, b = _for_elimination(self, right)
-        eliminate(a, b)
-        return Matrix._trusted(b)
-
-    def inverse(self) -> Matrix:
-        """A^-1 with A A^-1 = I; SingularMatrixError where there is none."""
-        return self.solve(Matrix.identity(self._square_size("inverse")))
-
-    def determinant(self) -> Any:
-        """det A, the factor by which A scales a volume; 0 where A is singular.
-
-        >>> Matrix([[1, 2], [3, 4]]).determinant()
-        Fraction(-2, 1)
-        """
-        self._square_size("determinant")
-        rows, = _for_elimination(self)
-        try:
-            return eliminate(rows, [[] for _ in rows])
-        except SingularMatrixError:
-            return 0 * rows[0][0]
+    # --- eigenvalues
 
     def eigen_symmetric(self) -> tuple[list[float], Matrix]:
         """Eigenvalues, largest first, and the eigenvectors as columns of a matrix.
 
         For a symmetric A: A v = lambda v, the vectors of length 1 and at right angles
-        to each other.  Cyclic Jacobi rotations (Golub and Van Loan, section 8.5).
+        to each other.  Jacobi rotations (Golub and Van Loan, section 8.5): each sweep
+        turns every pair once, until no number off the diagonal counts.  Convergence is
+        quadratic, so ten sweeps are many.
         """
-        n = self._square_size("eigen_symmetric")
-        a = [list(map(float, row)) for row in self._rows]
-        size = self.norm()
+        (m, n), size = self.shape, self.norm()
+        if m != n:
+            raise ShapeError(f"eigen_symmetric needs a square matrix, not {m} x {n}")
         if not math.isfinite(size):
             raise ValueError("eigen_symmetric needs finite numbers, and no huge ones")
-        if any(abs(a[i][j] - a[j][i]) > 1e-9 * size
-               for i in range(n) for j in range(i)):
+        if (self - self.T).norm() > 1e-9 * size:
             raise ValueError("eigen_symmetric needs A[i, j] = A[j, i]; this A differs")
+        a = [list(map(float, row)) for row in self._rows]
         vectors = [[float(i == j) for j in range(n)] for i in range(n)]
-        jacobi_sweeps(a, vectors, tolerance=1e-15 * size)
+        tolerance, pairs = 1e-15 * size, list(combinations(range(n), 2))
+        while any(abs(a[p][q]) > tolerance for p, q in pairs):
+            for p, q in pairs:
+                if abs(a[p][q]) > tolerance:
+                    rotate_to_zero(a, vectors, p, q)
         order = sorted(range(n), key=lambda i: -a[i][i])
         return [a[i][i] for i in order], Matrix([vectors[i] for i in order]).T
-
-    def _square_size(self, what: str) -> int:
-        m, n = self.shape
-        if m != n:
-            raise ShapeError(f"{what} needs a square matrix, not {m} x {n}")
-        return n
-
-
-@lru_cache(maxsize=8)
-def _unit_rows(size: int) -> list[list[int]]:
-    """The rows of the unit matrix."""
-    return [[int(i == j) for j in range(size)] for i in range(size)]
 
 
 def _stretch(rows: list, height: int, width: int) -> Iterable:
@@ -629,13 +475,5 @@ def check_equal(symbol: str, left: Shape, right: Shape) -> None:
         raise ShapeError.between(symbol, left, right, "must be equal")
 
 
-def _for_elimination(*matrices: Matrix) -> list[list]:
-    """Fresh rows of one kind: all floats if any number is one, else all Fractions."""
-    values = chain.from_iterable(chain.from_iterable(m._rows for m in matrices))
-    kind = float if any(isinstance(x, float) for x in values) else Fraction
-    return [[list(map(kind, row)) for row in m._rows] for m in matrices]
-
-
 if __name__ == "__main__":
-    from engine.ladder import ladder  # a floor up: the measurement alone needs it
-    sys.exit(ladder())
+    runpy.run_module("engine.ladder", run_name="__main__")

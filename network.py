@@ -22,9 +22,9 @@ from __future__ import annotations
 import math
 import operator
 import random
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence, Union
 
 from data_loader import Dataset
 from engine.npz import read_npz, write_npz
@@ -32,9 +32,22 @@ from engine.sparse import SparseMatrix
 from errors import DataError
 from my_math import Matrix, ShapeError, argmax, dot
 
+Row = Sequence[float]           # of one sample: a number for each unit or class
+Inputs = Union[Matrix, SparseMatrix]
+
 # ---------------------------------------------------------------------------
 # Activations: A = f(Z), and the way back from dL/dA to dL/dZ
 # ---------------------------------------------------------------------------
+
+def relu(z: Row) -> Row:
+    """max(x, 0) for each number x of a row."""
+    return [x if x > 0 else 0.0 for x in z]
+
+
+def relu_backward(grad: Row, z: Row) -> Row:
+    """dL/dA where Z > 0, else 0."""
+    return [x if g > 0 else 0.0 for x, g in zip(grad, z)]
+
 
 def sigmoid(z: float) -> float:
     """1 / (1 + e^-z), for z < 0 as e^z / (1 + e^z) so that nothing overflows."""
@@ -53,8 +66,8 @@ class Activation(NamedTuple):
 
 ACTIVATIONS = {
     "relu": Activation(
-        lambda z: z.relu(),
-        lambda grad, z, a: grad.where_positive(z)),
+        lambda z: z.map_rows(relu),
+        lambda grad, z, a: grad.map_rows(relu_backward, z)),
     "sigmoid": Activation(
         lambda z: z.map(sigmoid),
         lambda grad, z, a: grad * a.map(lambda x: x * (1 - x))),
@@ -68,7 +81,7 @@ ACTIVATIONS = {
 # Losses: what the last layer's sums Z mean, how wrong that is, and dL/dZ
 # ---------------------------------------------------------------------------
 
-def softmax(logits: Sequence[float]) -> list[float]:
+def softmax(logits: Row) -> list[float]:
     """P[j] = exp(Z[j]) / sum_k exp(Z[k]); the largest Z is taken off all of them first.
 
     That changes nothing in the quotient and keeps exp from overflowing.
@@ -82,8 +95,7 @@ def softmax(logits: Sequence[float]) -> list[float]:
     return [power / total for power in powers]
 
 
-def _cross_entropy(logits: Sequence[float], outputs: Sequence[float],
-                   target: Sequence[float]) -> float:
+def _cross_entropy(logits: Row, outputs: Row, target: Row) -> float:
     """-sum_j Y[j] log P[j] = log sum_k exp(Z[k]) - sum_j Y[j] Z[j].
 
     log sum_k exp(Z[k]) = Z[j] - log P[j] for every j: taken where P[j] is largest, 1/c
@@ -92,15 +104,13 @@ def _cross_entropy(logits: Sequence[float], outputs: Sequence[float],
     return max(logits) - math.log(max(outputs)) - dot(target, logits)
 
 
-def _binary_cross_entropy(logits: Sequence[float], outputs: Sequence[float],
-                          target: Sequence[float]) -> float:
+def _binary_cross_entropy(logits: Row, outputs: Row, target: Row) -> float:
     """-sum_j Y log A + (1 - Y) log(1 - A) with A = sigmoid(Z), without overflow."""
     return sum(max(z, 0) - y * z + math.log1p(math.exp(-abs(z)))
                for z, y in zip(logits, target))
 
 
-def _squared_error(logits: Sequence[float], outputs: Sequence[float],
-                   target: Sequence[float]) -> float:
+def _squared_error(logits: Row, outputs: Row, target: Row) -> float:
     """sum_j (A[j] - Y[j])^2 with A = sigmoid(Z)."""
     return sum((a - y) ** 2 for a, y in zip(outputs, target))
 
@@ -140,15 +150,15 @@ class Gradient(NamedTuple):
     build it for those who want to see it.
     """
 
-    inputs: Matrix | SparseMatrix   # (m x k) what went into the layer
+    inputs: Inputs   # (m x k) what went into the layer
     delta: Matrix                   # (m x n) dL/dZ
 
     @property
     def weights(self) -> Matrix:
         """dL/dW = inputs^T dZ   (k x m)(m x n)."""
-        product = Matrix.zeros(self.inputs.shape[1], self.delta.shape[1])
-        product.add_matmul(self.inputs.T, self.delta)
-        return product
+        slopes = Matrix.zeros(self.inputs.shape[1], self.delta.shape[1])
+        slopes.add_matmul(self.inputs.T, self.delta)
+        return slopes
 
     @property
     def bias(self) -> Matrix:
@@ -178,7 +188,7 @@ class Dense:
         return cls(Matrix.random_normal(inputs, outputs, rng, math.sqrt(variance)),
                    Matrix.zeros(1, outputs))
 
-    def forward(self, x: Matrix | SparseMatrix) -> Matrix:
+    def forward(self, x: Inputs) -> Matrix:
         """Z = X W + b."""
         return x @ self.weights + self.bias
 
@@ -201,14 +211,6 @@ class Trace(NamedTuple):
     def logits(self) -> Matrix:
         """The sums of the last layer (m x c)."""
         return self.sums[-1]
-
-
-class BatchResult(NamedTuple):
-    """The mean loss of a batch and its samples classified correctly, before the step.
-    """
-
-    loss: float
-    correct: int
 
 
 class Evaluation(NamedTuple):
@@ -314,7 +316,7 @@ class Network:
 
     # --- forward
 
-    def forward(self, x: Matrix | SparseMatrix, masks: Sequence[Matrix] = ()) -> Trace:
+    def forward(self, x: Inputs, masks: Sequence[Matrix] = ()) -> Trace:
         """Z = A W + b and A = f(Z), layer by layer; the last Z are the logits.
 
         With `masks` (m x h), one for each hidden layer, of 0 and 1 / (1 - p), some
@@ -328,15 +330,35 @@ class Network:
             sums.append(layer.forward(inputs[-1]))                   # (m x c) at last
         return Trace(inputs, sums, active, masks)
 
-    def predict(self, x: Matrix | SparseMatrix) -> Matrix:
+    def predict(self, x: Inputs) -> Matrix:
         """Return the outputs (m x c); with cross-entropy each row is probabilities."""
         return LOSSES[self.loss].outputs(self.forward(x).logits)
 
-    def evaluate_batch(self, x: Matrix | SparseMatrix, labels: Sequence[int]
-                       ) -> tuple[Matrix, float]:
+    def try_batch(self, x: Inputs, labels: Sequence[int],
+                  smoothing: float = 0.0, masks: Sequence[Matrix] = ()
+                  ) -> tuple[Trace, Matrix, Matrix, float]:
+        """Return the forward pass of a batch, the outputs and the targets (m x c), and
+        the mean loss L = 1/m sum_i of the loss of sample i."""
+        trace, targets = self.forward(x, masks), self.targets(labels, smoothing)
+        if trace.logits.shape != targets.shape:
+            raise ShapeError.between("loss of", trace.logits.shape, targets.shape,
+                                     "one label is needed for each sample")
+        outputs = LOSSES[self.loss].outputs(trace.logits)
+        losses = map(LOSSES[self.loss].of_sample, trace.logits, outputs, targets)
+        return trace, outputs, targets, math.fsum(losses) / len(labels)
+
+    def targets(self, labels: Sequence[int], smoothing: float = 0.0) -> Matrix:
+        """Y, one-hot; with label smoothing (1 - s) Y + s / c (Szegedy et al. 2016)."""
+        classes = self.sizes[-1]
+        return Matrix.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
+
+    def mean_loss(self, *batch: Any) -> float:
+        """Return the mean loss of a batch; arguments as in `try_batch`."""
+        return self.try_batch(*batch)[-1]
+
+    def evaluate_batch(self, x: Inputs, labels: Sequence[int]) -> tuple[Matrix, float]:
         """Return the outputs (m x c) and the sum of the losses of a batch."""
-        logits, targets = self.forward(x).logits, self.targets(labels)
-        outputs, loss = self.outputs_and_loss(logits, targets)
+        _, outputs, _, loss = self.try_batch(x, labels)
         return outputs, loss * len(labels)
 
     def evaluate(self, dataset: Dataset, levels: int = 256) -> Evaluation:
@@ -346,37 +368,13 @@ class Network:
 
     # --- backward
 
-    def loss_and_gradients(self, x: Matrix | SparseMatrix, labels: Sequence[int],
+    def loss_and_gradients(self, x: Inputs, labels: Sequence[int],
                            smoothing: float = 0.0, masks: Sequence[Matrix] = ()
                            ) -> tuple[float, list[Gradient]]:
-        """The mean loss over a batch and its gradient, a `Gradient` for each layer."""
-        trace, targets = self.forward(x, masks), self.targets(labels, smoothing)
-        outputs, loss = self.outputs_and_loss(trace.logits, targets)
-        delta = LOSSES[self.loss].gradient(outputs, targets) / len(labels)
+        """Return the mean loss over a batch and its gradient in each layer."""
+        trace, outputs, targets, loss = self.try_batch(x, labels, smoothing, masks)
+        delta = LOSSES[self.loss].gradient(outputs, targets) / len(labels)  # (m x c)
         return loss, self.backward(trace, delta)
-
-    def mean_loss(self, x: Matrix | SparseMatrix, labels: Sequence[int],
-                  smoothing: float = 0.0, masks: Sequence[Matrix] = ()) -> float:
-        """L = 1/m sum_i of the loss of sample i."""
-        targets = self.targets(labels, smoothing)
-        return self.outputs_and_loss(self.forward(x, masks).logits, targets)[1]
-
-    def targets(self, labels: Sequence[int], smoothing: float = 0.0) -> Matrix:
-        """Y, one-hot; with label smoothing (1 - s) Y + s / c (Szegedy et al. 2016)."""
-        targets = Matrix.one_hot(labels, self.sizes[-1])
-        if not smoothing:
-            return targets
-        return targets * (1 - smoothing) + smoothing / self.sizes[-1]
-
-    def outputs_and_loss(self, logits: Matrix, targets: Matrix
-                         ) -> tuple[Matrix, float]:
-        """Return the outputs (m x c) and the mean loss over the samples."""
-        if logits.shape != targets.shape:
-            raise ShapeError.between("loss of", logits.shape, targets.shape,
-                                     "one label is needed for each sample")
-        outputs = LOSSES[self.loss].outputs(logits)
-        losses = map(LOSSES[self.loss].of_sample, logits, outputs, targets)
-        return outputs, math.fsum(losses) / len(targets)
 
     def backward(self, trace: Trace, delta: Matrix) -> list[Gradient]:
         """The chain rule from dL/dZ of the last layer, (m x c), back to the first."""
@@ -400,19 +398,12 @@ class Network:
         for layer, gradient in zip(self.layers, gradients):
             layer.take(Gradient(gradient.inputs, gradient.delta * learning_rate))
 
-    def train_batch(self, x: Matrix | SparseMatrix, labels: Sequence[int],
-                    learning_rate: float, smoothing: float = 0.0,
-                    masks: Sequence[Matrix] = ()) -> BatchResult:
-        """Take one step on one batch; the result is from before it.
-
-        `smoothing` and `masks` are those of label smoothing and dropout.
-        """
-        trace, targets = self.forward(x, masks), self.targets(labels, smoothing)
-        outputs, loss = self.outputs_and_loss(trace.logits, targets)
-        delta = LOSSES[self.loss].gradient(outputs, targets) / len(labels)  # (m x c)
-        self.step(self.backward(trace, delta), learning_rate)
-        correct = sum(map(int.__eq__, outputs.argmax(axis=1), labels))
-        return BatchResult(loss, correct)
+    def train_batch(self, x: Inputs, labels: Sequence[int], learning_rate: float
+                    ) -> float:
+        """Take one step on one batch; return the mean loss from before it."""
+        loss, gradients = self.loss_and_gradients(x, labels)
+        self.step(gradients, learning_rate)
+        return loss
 
     # --- files
 
@@ -461,17 +452,16 @@ def all_finite(*matrices: Matrix) -> bool:
 
 def _layers_of(path: str | Path, matrices: dict) -> Iterator[Dense]:
     """The layers in a model file, each shape checked against the one before it."""
-    if "layer1.weights" not in matrices:
-        raise DataError(path, f"arrays {', '.join(matrices) or 'none at all'}",
-                        "a model: layer1.weights, layer1.bias, ...")
-    units = matrices["layer1.weights"].shape[0]
+    units = 0
     count = sum(name.startswith("layer") and name.endswith(".weights")
                 for name in matrices)
-    for number in range(1, count + 1):
+    for number in range(1, max(count, 1) + 1):
         names = f"layer{number}.weights", f"layer{number}.bias"
         if not all(name in matrices for name in names):
-            raise DataError(path, f"arrays {', '.join(matrices)}", " and ".join(names))
+            raise DataError(path, f"arrays {', '.join(matrices) or 'none at all'}",
+                            f"a model: {' and '.join(names)}")
         weights, bias = (matrices[name] for name in names)
+        units = units or weights.shape[0]
         if weights.shape[0] != units or bias.shape != (1, weights.shape[1]):
             raise DataError(path, f"{names[0]} of shape {weights.shape}, "
                                   f"{names[1]} of shape {bias.shape}",
@@ -487,7 +477,7 @@ def _layers_of(path: str | Path, matrices: dict) -> Iterator[Dense]:
 # Is the gradient right?
 # ---------------------------------------------------------------------------
 
-def gradient_check(network: Network, x: Matrix | SparseMatrix, labels: Sequence[int],
+def gradient_check(network: Network, x: Inputs, labels: Sequence[int],
                    step: float = 1e-3, smoothing: float = 0.0,
                    masks: Sequence[Matrix] = ()) -> float:
     """The largest relative error of backpropagation against finite differences.
@@ -513,10 +503,8 @@ def gradient_check(network: Network, x: Matrix | SparseMatrix, labels: Sequence[
     for layer, gradient in zip(network.layers, gradients):
         for matrix, computed in ((layer.weights, gradient.weights),
                                  (layer.bias, gradient.bias)):
-            for i, row in enumerate(computed):
-                for j, value in enumerate(row):
-                    measured = slope(matrix, i, j)
-                    larger = max(abs(value), abs(measured))
-                    if larger:
-                        worst = max(worst, abs(value - measured) / larger)
+            for i, j in product(*map(range, matrix.shape)):
+                pair = computed[i, j], slope(matrix, i, j)
+                if any(pair):
+                    worst = max(worst, abs(pair[0] - pair[1]) / max(map(abs, pair)))
     return worst

@@ -10,8 +10,9 @@ import math
 import random
 import sys
 import time
+from functools import partial
 from itertools import compress
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, Iterator
 
 from engine.formats import WIDE
 from engine.layers import FirstLayer
@@ -71,20 +72,14 @@ KERNELS = {
     "zeros skipped": matmul_skip_zeros,
 }
 
-
-# ---------------------------------------------------------------------------
-# The ladder, measured
-# ---------------------------------------------------------------------------
-
-def fastest_of(function: Callable[[], Any], runs: int = 3, seconds: float = 0.0
-               ) -> tuple[float, Any]:
-    """Return (seconds of the fastest call, its result) of at least `runs` calls that
-    take at least `seconds` together.
+def fastest_of(function: Callable[[], Any], seconds: float = 0.3) -> tuple[float, Any]:
+    """Return (seconds of the fastest call, its result) of 3 calls, and of more until
+    they have taken `seconds` together.
 
     The fastest run is the one least disturbed by whatever else the machine does.
     """
     fastest, total, done = math.inf, 0.0, 0
-    while done < runs or total < seconds:
+    while done < 3 or total < seconds:
         start = time.perf_counter()
         result = function()
         taken = time.perf_counter() - start
@@ -93,41 +88,31 @@ def fastest_of(function: Callable[[], Any], runs: int = 3, seconds: float = 0.0
 
 
 def largest_difference(c: Rows, reference: Rows) -> float:
-    """max_ij |c[i][j] - reference[i][j]|."""
+    """Return max_ij |c[i][j] - reference[i][j]|."""
     return max(abs(x - y) for row, other in zip(c, reference)
                for x, y in zip(row, other))
 
 
-def _packed(a: Rows, b: Rows) -> Callable[[], Iterable]:
-    """Return the last rung of the ladder: grey levels k / 3 times weights in lanes.
+def rungs(a: Rows, b: Rows) -> Iterator[tuple[str, Callable[[], Iterable]]]:
+    """Yield (name, function that multiplies) of each way to make the product a b.
 
-    The product's rows are unpacked only where they are looked at.
+    Matrices that a way keeps in a form of their own are brought into it before.
     """
+    for name, kernel in KERNELS.items():
+        yield name, partial(kernel, a, b)
+    # Grey levels k / 3 times weights in lanes, which are decoded only to be looked at.
     weights = Matrix(b)
     layer = FirstLayer(weights, Matrix.zeros(1, weights.shape[1]), 4, WIDE)
     images = [layer.quantizer(bytes(round(255 * v) for v in row)) for row in a]
-    unit = 2.0 ** -WIDE.fraction
-
-    def product() -> Iterable:
-        """Multiply, and return the rows as floats one after the other."""
-        rows = layer.sums(images)
-        return ([v * unit for v in layer.lanes.decode(row)] for row in rows)
-    return product
-
-
-def _numpy(a: list, b: list) -> Callable[[], Any] | None:
-    """NumPy's product, where NumPy happens to be installed."""
+    unit, decode = 2.0 ** -WIDE.fraction, layer.lanes.decode
+    yield "a row in one integer", lambda: (
+        [v * unit for v in decode(row)] for row in layer.sums(images))
     try:
         import numpy
     except ImportError:
-        return None
+        return
     left, right = numpy.array(a), numpy.array(b)
-    return lambda: left @ right
-
-
-# Rungs that keep matrices in a form of their own: functions of a and b that return a
-# function without arguments, which alone is timed.
-PREPARED = {"a row in one integer": _packed, "NumPy, for comparison": _numpy}
+    yield "NumPy, for comparison", lambda: left @ right
 
 
 def ladder(samples: int = 32, inputs: int = 784, units: int = 128) -> int:
@@ -143,15 +128,15 @@ def ladder(samples: int = 32, inputs: int = 784, units: int = 128) -> int:
     print(f"({samples} x {inputs}) @ ({inputs} x {units}), 81 % of the left are zeros, "
           f"Python {sys.version.split()[0]}\n\n"
           f"{'kernel':24}{'ns a multiply-add':>18}{'times faster':>14}")
-    rungs = [(name, *fastest_of(lambda: kernel(a, b)))
-             for name, kernel in KERNELS.items()]
-    for name, prepare in PREPARED.items():
-        product = prepare(a, b)
-        if product:
-            rungs.append((name, *fastest_of(product, seconds=0.3)))
-    for name, seconds, _ in rungs:
+    found = [(name, *fastest_of(multiply)) for name, multiply in rungs(a, b)]
+    _, slowest, reference = found[0]
+    for name, seconds, _ in found:
         print(f"{name:24}{seconds / (samples * inputs * units) * 1e9:18.2f}"
-              f"{rungs[0][1] / seconds:14.1f}")
-    worst = max(largest_difference(product, rungs[0][2]) for _, _, product in rungs)
+              f"{slowest / seconds:14.1f}")
+    worst = max(largest_difference(product, reference) for _, _, product in found)
     print(f"\nlargest difference from the triple loop: {worst:.1e}")
     return 0 if worst < 1e-9 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(ladder())

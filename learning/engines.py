@@ -64,9 +64,8 @@ class ListEngine:
         m.
         """
         network, optimizer = self.network, self.optimizer
-        trace = network.forward(x, list(map(Matrix, masks)))
-        targets = network.targets(labels, self.smoothing)
-        outputs, loss = network.outputs_and_loss(trace.logits, targets)
+        trace, outputs, targets, loss = network.try_batch(
+            x, labels, self.smoothing, list(map(Matrix, masks)))
         errors = (outputs - targets).map(abs).max(axis=1)               # (m x 1)
         hard = errors.map(lambda error: float(error >= self.easy_below))
         delta = LOSSES[network.loss].gradient(outputs, targets) * hard  # (m x c)

@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from engine.sparse import SparseMatrix
-from my_math import Matrix, ShapeError, SingularMatrixError
+from my_math import Matrix, ShapeError
 
 KINDS = [int, Fraction, float]
 OPERATORS = {"+": operator.add, "-": operator.sub,
@@ -23,6 +23,10 @@ def random_matrix(random_rows):
     return lambda m, n, kind=int: Matrix(random_rows(m, n, kind))
 
 
+def identity(n):
+    return Matrix([[int(i == j) for j in range(n)] for i in range(n)])
+
+
 def close(a, b, tolerance=1e-12):
     """Whether two matrices of one shape differ by rounding only."""
     return a.shape == b.shape and (a - b).norm() <= tolerance * max(1, b.norm())
@@ -30,25 +34,18 @@ def close(a, b, tolerance=1e-12):
 
 # --- constructors
 
-@pytest.mark.parametrize("rows", [[], [[]], [[], []], [[1, 2], [3]], [[1], [2, 3]],
-                                  [[1], []]], ids=str)
-def test_ragged_and_empty_rows_are_refused(rows):
-    with pytest.raises(ShapeError):
+@pytest.mark.parametrize("rows, error, message", [
+    ([], ShapeError, "at least one"), ([[]], ShapeError, "at least one"),
+    ([[], []], ShapeError, "at least one"), ([[1], []], ShapeError, "row 1 has 0"),
+    ([[1, 2], [3, 4, 5]], ShapeError, "row 1 has 3 numbers, row 0 has 2"),
+    (["12", "34"], TypeError, "row 0 holds a str"), ([[1, None]], TypeError, "row 0"),
+    ([[1, 2], [3, "4"]], TypeError, "row 1 holds a str"),
+    ([[1], [2j]], TypeError, "row 1 holds a complex"),
+    ([[[1]]], TypeError, "a list"), ([1, 2], TypeError, "row 0 is a int"),
+    (5, TypeError, "not iterable"), (None, TypeError, "not iterable")], ids=str)
+def test_ragged_rows_and_what_is_no_number_are_refused(rows, error, message):
+    with pytest.raises(error, match=message):
         Matrix(rows)
-
-
-@pytest.mark.parametrize("rows", [["12", "34"], [["1", "2"]], [[1, None]], [[1], [2j]],
-                                  [[[1]]], [1, 2], 5, None], ids=str)
-def test_what_is_no_number_is_refused(rows):
-    with pytest.raises(TypeError):
-        Matrix(rows)
-
-
-def test_the_refusal_says_which_row_and_why():
-    with pytest.raises(ShapeError, match="row 1 has 3 numbers, row 0 has 2"):
-        Matrix([[1, 2], [3, 4, 5]])
-    with pytest.raises(TypeError, match="row 1 holds a str"):
-        Matrix([[1, 2], [3, "4"]])
 
 
 def test_rows_may_be_any_iterables():
@@ -56,22 +53,12 @@ def test_rows_may_be_any_iterables():
     assert Matrix(rows) == Matrix([(0, 1), [1, 2]]) == Matrix(Matrix([[0, 1], [1, 2]]))
 
 
-def test_zeros_and_ones_are_filled_with_floats():
-    for made, value in ((Matrix.zeros(2, 3), 0.0), (Matrix.ones(2, 3), 1.0)):
-        assert list(made) == [[value] * 3] * 2
-        assert type(made[0, 0]) is float
-
-
-@pytest.mark.parametrize("make", [Matrix.zeros, Matrix.ones])
-@pytest.mark.parametrize("shape", [(0, 1), (1, 0), (-1, 2)])
-def test_there_is_no_matrix_without_numbers(make, shape):
-    with pytest.raises(ShapeError):
-        make(*shape)
-
-
-def test_the_identity_changes_nothing(random_matrix):
-    a = random_matrix(3, 4, Fraction)
-    assert Matrix.identity(3) @ a == a == a @ Matrix.identity(4)
+def test_zeros_are_floats():
+    made = Matrix.zeros(2, 3)
+    assert list(made) == [[0.0] * 3] * 2 and type(made[0, 0]) is float
+    for shape in ((0, 1), (1, 0), (-1, 2)):
+        with pytest.raises(ShapeError):
+            Matrix.zeros(*shape)
 
 
 def test_one_hot_marks_the_label_of_each_row():
@@ -116,23 +103,18 @@ def test_random_normal_draws_from_random_alone_and_never_far_out(even, roots):
     assert close(Matrix.random_normal(1, 2, Generator(), 0.5), expected)
 
 
-def test_numbers_that_are_lists_already_are_not_copied(random_matrix):
-    a = random_matrix(2, 3)
-    assert a.to_matrix() is a
-
-
 # --- nothing is shared
 
 A_COPY = {
     "Matrix(A)": Matrix, "copy": Matrix.copy, "T": lambda a: a.T,
     "T.T": lambda a: a.T.T,
     "row slice": lambda a: a[0:2], "A + 0": lambda a: a + 0,
-    "A + row": lambda a: a + [[0, 0, 0]], "zero row + A": lambda a: [[0, 0, 0]] + a,
-    "-A": operator.neg, "map": lambda a: a.map(lambda x: x), "relu": Matrix.relu,
+    "A + row": lambda a: a + Matrix([[0, 0, 0]]), "-A": operator.neg,
+    "zeros": lambda a: Matrix.zeros(2, 3), "map": lambda a: a.map(lambda x: x),
+    "column times row": lambda a: Matrix([[1], [1]]) * Matrix([[2, 3]]),
     "map_rows": lambda a: a.map_rows(lambda row: row),
     "column sums": lambda a: a[0:1].sum(axis=0),
-    "I @ A": lambda a: Matrix.identity(2) @ a,
-    "where_positive": lambda a: a.where_positive(a),
+    "I @ A": lambda a: identity(2) @ a,
 }
 
 
@@ -140,8 +122,9 @@ A_COPY = {
 def test_results_share_no_numbers_with_their_operand(make):
     a = Matrix([[1, 2, 3], [4, 5, 6]])
     made = make(a)
+    before = made.copy()
     made[0, 0] = 99
-    assert a == Matrix([[1, 2, 3], [4, 5, 6]])
+    assert a == Matrix([[1, 2, 3], [4, 5, 6]]) and list(made)[1:] == list(before)[1:]
     kept = made.copy()
     a[0, 0] = a[0, 1] = a[1, 2] = -7
     assert made == kept
@@ -171,19 +154,6 @@ def test_a_row_is_handed_out_as_a_new_list(row):
     a = Matrix([[1, 2], [3, 4]])
     row(a)[0] = 99
     assert a[0, 0] == 1
-
-
-def test_rows_that_broadcasting_repeats_are_not_one_row():
-    a = Matrix([[1], [1]]) * Matrix([[2, 3]])
-    a[0, 0] = 99
-    assert a == Matrix([[99, 3], [2, 3]])
-
-
-@pytest.mark.parametrize("make", [Matrix.zeros, Matrix.ones])
-def test_constant_rows_are_not_one_row(make):
-    a = make(2, 2)
-    a[0, 0] = 99
-    assert a[1, 0] != 99
 
 
 # --- looking at it
@@ -244,30 +214,24 @@ def test_a_long_repr_is_one_short_line_with_the_shape():
 SHAPES = list(product((1, 2, 3), repeat=2))
 
 
-def broadcast(function, a, b):
-    """The definition: row or column 0 stands for all where there is but one."""
-    (m, n), (p, q) = a.shape, b.shape
-    return Matrix([[function(a[i if m > 1 else 0, j if n > 1 else 0],
-                             b[i if p > 1 else 0, j if q > 1 else 0])
-                    for j in range(max(n, q))] for i in range(max(m, p))])
-
-
 @every_operator
 @pytest.mark.parametrize("left", SHAPES, ids="{0[0]}x{0[1]}".format)
 @pytest.mark.parametrize("right", SHAPES, ids="{0[0]}x{0[1]}".format)
 def test_shapes_broadcast_where_each_size_is_equal_or_one(
         symbol, left, right, random_matrix):
+    """Row or column 0 stands for all where there is but one."""
     function = OPERATORS[symbol]
     a = random_matrix(*left, Fraction)
     b = random_matrix(*right, Fraction).map(lambda x: x or Fraction(1, 2))
+    (m, n), (p, q) = left, right
     if all(s == t or 1 in (s, t) for s, t in zip(left, right)):
-        assert function(a, b) == broadcast(function, a, b)
-        assert function(a, list(b)) == function(list(a), b) == function(a, b)
+        assert list(function(a, b)) == [
+            [function(a[i % m, j % n], b[i % p, j % q]) for j in range(max(n, q))]
+            for i in range(max(m, p))]
     else:
-        with pytest.raises(ShapeError) as caught:
+        expected = rf"\({m} x {n}\) \{symbol} \({p} x {q}\)"
+        with pytest.raises(ShapeError, match=expected):
             function(a, b)
-        expected = f"({left[0]} x {left[1]}) {symbol} ({right[0]} x {right[1]})"
-        assert expected in str(caught.value)
 
 
 @every_operator
@@ -300,14 +264,7 @@ def test_foreign_types_are_left_to_answer_for_themselves(function):
                 function(*operands)
 
 
-def test_a_list_of_rows_serves_as_a_matrix_on_either_side():
-    rows = [[1, 2], [3, 4]]
-    square = Matrix([[7, 10], [15, 22]])
-    assert Matrix(rows) @ rows == rows @ Matrix(rows) == square
-    assert Matrix(rows) + rows == rows + Matrix(rows) == Matrix([[2, 4], [6, 8]])
-
-
-@pytest.mark.parametrize("other", [2, 2.5, Fraction(1, 2), "a"], ids=str)
+@pytest.mark.parametrize("other", [2, 2.5, Fraction(1, 2), [[1, 2], [3, 4]]], ids=str)
 def test_a_matrix_product_needs_two_matrices(other):
     a = Matrix([[1, 2], [3, 4]])
     for operands in ((a, other), (other, a)):
@@ -322,22 +279,12 @@ def test_exact_numbers_stay_exact():
     assert {type(x) for x in (Matrix([[1, 2]]) * 3 - 1)[0]} == {int}
 
 
-def test_the_negative_takes_a_matrix_to_zero(random_matrix):
-    a = random_matrix(3, 2, Fraction)
-    assert a + -a == Matrix.zeros(3, 2) == a - a
-
-
-def test_map_applies_a_function_to_each_number_and_map_rows_to_each_row():
-    a = Matrix([[1, 2], [3, 4]])
-    assert a.map(lambda x: x * x) == Matrix([[1, 4], [9, 16]])
-    assert a.map_rows(lambda row: [sum(row)] + row) == Matrix([[3, 1, 2], [7, 3, 4]])
-
-
-def test_rows_are_mapped_beside_those_of_others(random_rows):
+def test_a_function_is_mapped_over_numbers_or_over_rows(random_rows):
     a, b, c = (Matrix(random_rows(3, 4)) for _ in range(3))
+    assert a.map(lambda x: x * x) == a * a and -a == a * -1
+    assert a.map_rows(lambda x: [sum(x)]) == a.sum(axis=1)
     found = a.map_rows(lambda x, y, z: [u * v - w for u, v, w in zip(x, y, z)], b, c)
     assert found == a * b - c
-    assert a.map_rows(lambda x: [sum(x)]) == a.sum(axis=1)
 
 
 # --- sums and extremes
@@ -346,7 +293,6 @@ REDUCED = {     # of the matrix below: all, each column, each row
     "sum": (13, [[6, 10, -3]], [[10], [3]]),
     "mean": (Fraction(13, 6), [[3, 5, Fraction(-3, 2)]], [[Fraction(10, 3)], [1]]),
     "max": (9, [[5, 9, 0]], [[9], [5]]),
-    "min": (-3, [[1, 1, -3]], [[0], [-3]]),
 }
 
 
@@ -397,16 +343,6 @@ def test_products_obey_the_laws_of_a_ring(kind, random_matrix):
     assert a.T.T == a
 
 
-@exact_kinds
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 20, 1), (4, 1, 4), (2, 13, 33)])
-def test_each_number_of_a_product_is_row_times_column(kind, shape, random_matrix):
-    m, k, n = shape
-    a, b = random_matrix(m, k, kind), random_matrix(k, n, kind)
-    expected = [[sum(a[i, p] * b[p, j] for p in range(k)) for j in range(n)]
-                for i in range(m)]
-    assert list(a @ b) == expected
-
-
 def test_a_product_names_inner_sizes_that_differ():
     a, b = Matrix.zeros(2, 3), Matrix.zeros(4, 5)
     with pytest.raises(ShapeError, match=r"\(2 x 3\) @ \(4 x 5\).* 3 and 4 "):
@@ -445,119 +381,12 @@ def test_add_matmul_does_not_broadcast(a, b, what):
 
 def test_add_column_sums_adds_in_place_and_does_not_broadcast(random_matrix):
     c, b = random_matrix(1, 3), random_matrix(4, 3)
-    expected = c - 5 * (Matrix.ones(1, 4) @ b)
+    expected = c - 5 * b.sum(axis=0)
     c.add_column_sums(b, -5)
     assert c == expected
-    with pytest.raises(ShapeError, match=r"\(1 x 3\) \+= \(1 x 2\)"):
-        c.add_column_sums(random_matrix(4, 2))
-    with pytest.raises(ShapeError, match=r"\(2 x 3\) \+= \(1 x 3\)"):
-        random_matrix(2, 3).add_column_sums(b, 1)
-    assert c == expected
-
-
-def test_relu_keeps_what_is_positive_and_its_way_back_what_the_gate_lets_through():
-    z = Matrix([[-1, 2], [0, 3]])
-    assert z.relu() == Matrix([[0, 2], [0, 3]])
-    assert Matrix([[5, 6], [7, -8]]).where_positive(z) == Matrix([[0, 6], [0, -8]])
-    with pytest.raises(ShapeError, match="where_positive"):
-        z.where_positive(z[:1])
-
-
-# --- systems of equations
-
-@pytest.fixture
-def invertible(random_matrix):
-    """invertible(n, kind): L U with ones on one diagonal, so that det is not 0."""
-    def make(n, kind=Fraction):
-        half, other = random_matrix(n, n, kind), random_matrix(n, n, kind)
-        lower = Matrix([[half[i, j] if j < i else kind(i == j) for j in range(n)]
-                        for i in range(n)])
-        upper = Matrix([[other[i, j] if j > i else kind(i == j) * (i + 2)
-                         for j in range(n)] for i in range(n)])
-        return (lower @ upper)[::-1]       # upside down: pivots have to be looked for
-    return make
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 6])
-@exact_kinds
-def test_inverses_and_solutions_are_exact_in_fractions(
-        n, kind, invertible, random_matrix):
-    a, b = invertible(n, kind), random_matrix(n, 3, kind)
-    before = a.copy(), b.copy()
-    x = a.solve(b)
-    assert x.shape == (n, 3) and a @ x == b
-    assert a @ a.inverse() == Matrix.identity(n) == a.inverse() @ a
-    assert a.inverse() @ b == x
-    assert (a, b) == before
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 6])
-def test_determinants_multiply(n, invertible, random_matrix):
-    a, b = invertible(n), random_matrix(n, n, Fraction)
-    assert (a @ b).determinant() == a.determinant() * b.determinant()
-    assert a.T.determinant() == a.determinant()
-    assert a.inverse().determinant() * a.determinant() == 1
-    assert (3 * a).determinant() == 3 ** n * a.determinant()
-    # L has det 1, U the product 2 3 ... (n + 1); turning n rows over n // 2 swaps.
-    assert a.determinant() == (-1) ** (n // 2) * math.factorial(n + 1)
-
-
-def test_the_determinant_of_the_hilbert_matrix_is_exact():
-    hilbert = Matrix([[Fraction(1, i + j + 1) for j in range(4)] for i in range(4)])
-    assert hilbert.determinant() == Fraction(1, 6048000)
-    assert hilbert.inverse()[3, 3] == 2800                 # all its numbers are whole
-
-
-def test_floats_are_solved_up_to_rounding(invertible, random_matrix):
-    a, b = invertible(6).map(float), random_matrix(6, 2, float)
-    assert close(a @ a.solve(b), b, 1e-10)
-    assert close(a @ a.inverse(), Matrix.identity(6), 1e-10)
-    assert a.determinant() == pytest.approx(-math.factorial(7), rel=1e-10)
-
-
-@pytest.mark.parametrize("rows, kind", [
-    ([[1, 2], [3, 5]], Fraction), ([[1, Fraction(2)], [3, 5]], Fraction),
-    ([[1, 2.0], [3, 5]], float), ([[Fraction(1), 2.0], [3, 5]], float)], ids=str)
-def test_one_float_makes_a_solution_float_else_it_is_exact(rows, kind):
-    a = Matrix(rows)
-    assert {type(x) for row in a.inverse() for x in row} == {kind}
-    assert type(a.determinant()) is kind
-
-
-def test_a_small_pivot_is_passed_over_for_a_large_one():
-    # Without pivoting 1 - 1e20 swallows the 2 of the right side: x = 0 instead of 1.
-    x = Matrix([[1e-20, 1.0], [1.0, 1.0]]).solve(Matrix([[1.0], [2.0]]))
-    assert [row[0] for row in x] == pytest.approx([1, 1])
-
-
-SINGULAR = {
-    "zero": [[0]], "rank 1": [[1, 2], [2, 4]], "zero column": [[0, 1], [0, 2]],
-    "sum of rows": [[1, 2, 3], [4, 5, 6], [5, 7, 9]],
-    "but for rounding": [[0.1, 0.7], [0.3, 2.1]],          # exactly, 0.1 * 3 is not 0.3
-    "floats": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]],
-}
-
-
-@pytest.mark.parametrize("rows", SINGULAR.values(), ids=SINGULAR)
-def test_a_singular_matrix_has_determinant_0_and_no_inverse(rows):
-    a = Matrix(rows)
-    assert a.determinant() == 0
-    with pytest.raises(SingularMatrixError):
-        a.inverse()
-    with pytest.raises(SingularMatrixError):
-        a.solve(a)
-
-
-@pytest.mark.parametrize("name", ["solve", "inverse", "determinant", "eigen_symmetric"])
-def test_only_square_matrices_are_solved(name):
-    a = Matrix.zeros(2, 3)
-    with pytest.raises(ShapeError, match=rf"{name} .* 2 x 3"):
-        getattr(a, name)(*([a] if name == "solve" else []))
-
-
-def test_a_right_side_of_another_height_is_refused():
-    with pytest.raises(ShapeError, match=r"\(2 x 2\) solve \(3 x 1\)"):
-        Matrix.identity(2).solve(Matrix.ones(3, 1))
+    for one, other in ((c, random_matrix(4, 2)), (random_matrix(2, 3), b)):
+        with pytest.raises(ShapeError, match=r"\(. x 3\) \+= \(1 x .\)"):
+            one.add_column_sums(other)
 
 
 # --- eigenvalues
@@ -569,8 +398,8 @@ def test_eigenvectors_only_grow_under_their_matrix(n, scale, kind, random_matrix
     half = random_matrix(n, n, kind)
     a = (half + half.T) * scale
     values, vectors = a.eigen_symmetric()
-    assert close(a @ vectors / scale, vectors * [values] / scale, 1e-12)
-    assert close(vectors.T @ vectors, Matrix.identity(n))
+    assert close(a @ vectors / scale, vectors * Matrix([values]) / scale, 1e-12)
+    assert close(vectors.T @ vectors, identity(n))
     assert values == sorted(values, reverse=True)
     trace = sum(a[i, i] for i in range(n))
     assert sum(values) / scale == pytest.approx(float(trace / scale), abs=1e-11)
@@ -578,31 +407,19 @@ def test_eigenvectors_only_grow_under_their_matrix(n, scale, kind, random_matrix
     assert squares == pytest.approx((a / scale).norm(), rel=1e-12)
 
 
-def test_the_product_of_the_eigenvalues_is_the_determinant(random_matrix):
-    half = random_matrix(5, 5)
-    a = half + half.T
-    values, _ = a.eigen_symmetric()
-    assert math.prod(values) == pytest.approx(float(a.determinant()), rel=1e-10)
-
-
-def test_a_stretch_along_the_diagonal_is_found():
-    values, vectors = Matrix([[2, 1], [1, 2]]).eigen_symmetric()
-    assert values == pytest.approx([3, 1])
-    assert abs(vectors[0, 0]) == pytest.approx(math.sqrt(0.5))
-    assert vectors[0, 0] == pytest.approx(vectors[1, 0])
-    assert vectors[0, 1] == pytest.approx(-vectors[1, 1])
-
-
-@pytest.mark.parametrize("a, value", [(Matrix.identity(3), 1), (Matrix.zeros(3, 3), 0)])
+@pytest.mark.parametrize("a, value", [(identity(3), 1), (Matrix.zeros(3, 3), 0)])
 def test_equal_eigenvalues_still_have_vectors_at_right_angles(a, value):
     values, vectors = a.eigen_symmetric()
     assert values == [value] * 3
-    assert vectors.T @ vectors == Matrix.identity(3)
+    assert vectors.T @ vectors == identity(3)
 
 
-def test_eigen_symmetric_refuses_what_is_not_symmetric():
-    with pytest.raises(ValueError, match="differs"):
-        Matrix([[1, 2], [3, 4]]).eigen_symmetric()
+@pytest.mark.parametrize("rows, error, message", [
+    ([[1, 2], [3, 4]], ValueError, "differs"), ([[math.inf]], ValueError, "finite"),
+    ([[1, 2]], ShapeError, "1 x 2")])
+def test_eigen_symmetric_refuses_other_matrices(rows, error, message):
+    with pytest.raises(error, match=message):
+        Matrix(rows).eigen_symmetric()
 
 
 # --- sparse
@@ -613,9 +430,7 @@ IMAGES = [bytes([0, 255, 0, 51]), bytes(4), bytes([1, 2, 3, 4])]
 def test_images_become_compressed_rows_of_grey_levels():
     s = SparseMatrix.from_images(IMAGES)
     assert s.shape == (3, 4)
-    assert s.indptr == [0, 2, 2, 6]
-    assert s.indices == [1, 3, 0, 1, 2, 3]
-    assert s.values == bytes([255, 51, 1, 2, 3, 4])
+    assert s.rows == [([1, 3], b"\xff3"), ([], b""), ([0, 1, 2, 3], b"\1\2\3\4")]
     assert s.to_matrix() == Matrix([[byte / 255 for byte in image] for image in IMAGES])
     assert s.to_matrix()[0] == [0, 1.0, 0, 0.2]
 
@@ -634,7 +449,7 @@ def test_a_sparse_matrix_multiplies_as_its_dense_twin(kind, shape, random_matrix
     for j in range(shape[1]):
         a[0, j] = kind(0)                                  # a row without numbers
     s = SparseMatrix.from_matrix(a)
-    assert all(s.values)                                   # no zero is stored
+    assert all(all(values) for _, values in s.rows)        # no zero is stored
     assert s.to_matrix() == a == s.T.T.to_matrix() and s.T.to_matrix() == a.T
     for n in (1, 3, 33):
         b, c = random_matrix(shape[1], n, kind), random_matrix(shape[0], n, kind)
@@ -655,35 +470,10 @@ def test_an_empty_row_of_a_sparse_product_belongs_to_itself(random_matrix):
     assert c == Matrix([[99, 0], [0, 0]])
 
 
-@pytest.mark.parametrize("indptr, indices, values", [
-    ([0, 1], [0], [5]), ([0, 1, 2], [0], [5]), ([1, 1, 1], [0], [5]),
-    ([0, 2, 1], [0], [5]), ([0, 1, 1], [0], []), ([0, 1, 1], [3], [5]),
-    ([0, 1, 1], [-1], [5])], ids=str)
-def test_lists_that_make_no_sparse_matrix_are_refused(indptr, indices, values):
-    with pytest.raises(ShapeError):
-        SparseMatrix((2, 3), indptr, indices, values)
-
-
-@pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
-def test_a_sparse_matrix_has_rows_and_columns(shape):
-    with pytest.raises(ShapeError):
-        SparseMatrix(shape, [0] * (shape[0] + 1), [], [])
-
-
-def test_numbers_in_one_place_add_up_in_every_use():
-    s = SparseMatrix((1, 2), [0, 3], [1, 0, 1], [5, 7, 6])
-    assert s.to_matrix() == Matrix([[7, 11]]) == s @ Matrix.identity(2)
-
-
 def test_a_sparse_product_refuses_what_does_not_fit():
     s = SparseMatrix.from_images(IMAGES)
     with pytest.raises(ShapeError, match=r"\(3 x 4\) @ \(3 x 4\)"):
-        s @ Matrix.ones(3, 4)
+        s @ Matrix.zeros(3, 4)
     for other in (2, [[1]] * 4, "a", s.T):
         with pytest.raises(TypeError):
             s @ other
-
-
-def test_the_repr_of_a_sparse_matrix_counts_its_numbers():
-    assert repr(SparseMatrix.from_images(IMAGES)) == (
-        "<SparseMatrix 3 x 4, 6 numbers not zero>")

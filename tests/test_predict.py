@@ -241,7 +241,7 @@ def matrices(inputs: int, outputs: int, bias: int) -> dict:
     (matrices(784, 3, 3), "3 classes"),
     (matrices(784, 10, 9), "layer1.bias"),
     ({"weights": Matrix.zeros(784, 10)}, "layer1.weights"),
-    ({"layer1.weights": Matrix([[float("nan")]] * 784) * Matrix.ones(1, 10),
+    ({"layer1.weights": Matrix([[float("nan")] * 10] * 784),
       "layer1.bias": Matrix.zeros(1, 10)}, "not finite"),
 ])
 def test_model_of_another_shape_is_one_line_and_code_2(ask, tmp_path, arrays, words):

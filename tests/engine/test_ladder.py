@@ -1,5 +1,4 @@
-"""Every kernel against the triple loop; elimination, rotations and the ladder."""
-import math
+"""Every kernel against the triple loop; the ladder."""
 import runpy
 import sys
 from fractions import Fraction
@@ -60,12 +59,6 @@ def test_kernels_agree_on_floats_but_for_rounding(kernel, shape, random_rows):
 
 
 @every_kernel
-def test_kernels_multiply_empty_rows(kernel, random_rows):
-    b = random_rows(13, 3)
-    assert kernel([[0] * 13, [1] + [0] * 12, [0] * 13], b) == [[0] * 3, b[0], [0] * 3]
-
-
-@every_kernel
 def test_the_product_is_made_of_new_lists(kernel, random_rows):
     a, b = [[0] * 5, [1] + [0] * 4, [0] * 5], random_rows(5, 3)
     before = [list(row) for row in a], [list(row) for row in b]
@@ -108,54 +101,17 @@ def test_transpose_turns_columns_into_rows(random_rows):
     assert all(isinstance(row, list) for row in turned)
 
 
-# --- elimination and rotation
-
-def test_elimination_leaves_the_identity_and_the_solution():
-    a = [[Fraction(0), Fraction(2)], [Fraction(3), Fraction(1)]]
-    b = [[Fraction(4)], [Fraction(5)]]                     # 2 y = 4, 3 x + y = 5
-    assert my_math.eliminate(a, b) == -6                   # one swap: the sign turns
-    assert a == [[1, 0], [0, 1]]
-    assert b == [[1], [2]]
-
-
-def test_a_matrix_without_a_pivot_is_named():
-    with pytest.raises(my_math.SingularMatrixError, match=r"column 1 .* 2 x 2"):
-        my_math.eliminate([[1, 2], [2, 4]], [[1], [1]])
-
-
-def test_a_rotation_zeroes_one_pair_and_keeps_trace_and_lengths(random_rows):
-    half = random_rows(4, 4, float)
-    a = [[half[i][j] + half[j][i] for j in range(4)] for i in range(4)]
-    before = [list(row) for row in a]
-    a[1][3] = a[3][1] = before[1][3] = before[3][1] = 0.75
-    vectors = [[float(i == j) for j in range(4)] for i in range(4)]
-    my_math.rotate_to_zero(a, vectors, 1, 3)
-    assert a[1][3] == a[3][1] == 0
-    assert sum(a[i][i] for i in range(4)) == pytest.approx(
-        sum(before[i][i] for i in range(4)))
-    columns = my_math.transpose(vectors)                   # J A J^T is the new a
-    turned = my_math.matmul_triple_loop(
-        my_math.matmul_triple_loop(vectors, before), columns)
-    for row, expected in zip(a, turned):
-        assert row == pytest.approx(expected, abs=1e-14)
-    assert my_math.dot(vectors[1], vectors[3]) == pytest.approx(0, abs=1e-15)
-    assert math.hypot(*vectors[1]) == pytest.approx(1)
-
-
 # --- the ladder
 
-def test_fastest_of_takes_the_shortest_time_and_the_result(monkeypatch):
-    clock = iter([0, 5, 10, 12, 20, 29])                   # runs of 5, 2 and 9 seconds
-    monkeypatch.setattr(ladder.time, "perf_counter", lambda: next(clock))
-    assert ladder.fastest_of(lambda: "result", 3) == (2, "result")
-    assert list(clock) == []
-
-
-def test_fastest_of_goes_on_for_as_long_as_it_is_told(monkeypatch):
-    clock = iter([0, 1, 2, 4, 4, 6, 9, 12, 20, 99])        # 1 + 2 + 2 + 3 seconds
-    monkeypatch.setattr(ladder.time, "perf_counter", lambda: next(clock))
-    assert ladder.fastest_of(lambda: "result", 2, seconds=8) == (1, "result")
-    assert list(clock) == [20, 99]
+@pytest.mark.parametrize("clock, seconds, found", [
+    ([0, 5, 10, 12, 20, 29], 0, 2),                  # runs of 5, 2 and 9 seconds
+    ([0, 1, 2, 4, 4, 6, 9, 12], 8, 1)])              # 1 + 2 + 2 + 3 seconds
+def test_fastest_of_takes_the_shortest_time_and_the_result(clock, seconds, found,
+                                                           monkeypatch):
+    times = iter(clock)
+    monkeypatch.setattr(ladder.time, "perf_counter", lambda: next(times))
+    assert ladder.fastest_of(lambda: "result", seconds) == (found, "result")
+    assert list(times) == []
 
 
 def test_largest_difference_looks_at_every_number():
@@ -168,19 +124,33 @@ def test_largest_difference_looks_at_every_number():
             assert ladder.largest_difference(c, reference) == 5
 
 
-def test_the_ladder_measures_every_kernel_and_finds_them_equal(capsys):
+@pytest.fixture
+def hurried(monkeypatch):
+    """The ladder measures each rung three times, however short that is."""
+    monkeypatch.setattr(ladder.fastest_of, "__defaults__", (0.0,))
+
+
+@pytest.mark.parametrize("numpy", [False, True])
+def test_the_ladder_measures_every_kernel_and_finds_them_equal(numpy, hurried, capsys,
+                                                               monkeypatch):
+    """NumPy's product is shown where it is installed."""
+    if numpy:
+        pytest.importorskip("numpy", reason="NumPy is not installed")
+    else:
+        monkeypatch.setitem(sys.modules, "numpy", None)     # import then fails
     assert ladder.ladder(2, 14, 3) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("(2 x 14) @ (14 x 3)")
     measured = {line[:24].strip(): line[24:].split() for line in lines[3:-2]}
-    assert set(ladder.KERNELS) <= set(measured)
+    assert list(measured) == [*ladder.KERNELS, "a row in one integer",
+                              *["NumPy, for comparison"] * numpy]
     assert all(float(nanoseconds) > 0 for nanoseconds, _ in measured.values())
     assert measured["index triple loop"][1] == "1.0"       # its own factor
     assert "largest difference" in lines[-1]
 
 
 @pytest.mark.parametrize("place", [(0, 0), (1, 2)])
-def test_the_ladder_reports_a_kernel_that_is_wrong(place, monkeypatch, capsys):
+def test_the_ladder_reports_a_kernel_that_is_wrong(place, hurried, monkeypatch, capsys):
     def wrong(a, b):
         product = my_math.matmul(a, b)
         product[place[0]][place[1]] += 1e-6
@@ -190,49 +160,22 @@ def test_the_ladder_reports_a_kernel_that_is_wrong(place, monkeypatch, capsys):
     assert "1.0e-06" in capsys.readouterr().out
 
 
-def test_the_ladder_compares_with_numpy_only_where_it_is_installed(
-        monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "numpy", None)        # import then fails
-    assert ladder.ladder(2, 14, 3) == 0
-    assert "NumPy" not in capsys.readouterr().out
-
-
-def test_the_ladder_shows_numpy_beside_the_kernels(capsys):
-    pytest.importorskip("numpy", reason="NumPy is not installed")
-    assert ladder.ladder(2, 14, 3) == 0
-    assert "NumPy, for comparison" in capsys.readouterr().out
-
-
-def test_rungs_with_a_form_of_their_own_are_prepared_once(monkeypatch, capsys):
-    prepared = []
-
-    def prepare(a, b):
-        prepared.append((a, b))
-        return lambda: my_math.matmul(a, b)
-    monkeypatch.setattr(ladder, "PREPARED", {
-        "my own": prepare, "not here": lambda a, b: None})
-    assert ladder.ladder(2, 14, 3) == 0
-    out = capsys.readouterr().out
-    assert "my own" in out and "not here" not in out and len(prepared) == 1
-    monkeypatch.setattr(ladder, "PREPARED", {"wrong": lambda a, b: lambda: b})
-    assert ladder.ladder(2, 14, 3) == 1
-
-
 def test_the_last_rung_of_the_ladder_multiplies_when_it_is_called(monkeypatch):
     """Else the ladder would time nothing."""
     real, calls = FirstLayer.sums, []
     monkeypatch.setattr(FirstLayer, "sums", lambda layer, images: calls.append(
         len(images)) or real(layer, images))
-    product = ladder.PREPARED["a row in one integer"](
-        [[0, 1 / 3, 1], [1, 0, 0]], [[3.0], [6.0], [0.75]])
+    multiply = dict(ladder.rungs([[0, 1 / 3, 1], [1, 0, 0]], [[3.0], [6.0], [0.75]])
+                    )["a row in one integer"]
     assert calls == []
-    rows = product()
+    rows = multiply()
     assert calls == [2] and list(rows) == [[2.75], [3.0]]
 
 
-@pytest.mark.parametrize("code", [0, 1])
-def test_the_command_ends_with_the_code_of_the_ladder(code, monkeypatch):
-    monkeypatch.setattr(ladder, "ladder", lambda: code)
+def test_the_command_is_that_of_my_math(monkeypatch):
+    """`python my_math.py` ends with the code of the ladder."""
+    monkeypatch.setattr(runpy, "run_module",
+                        lambda *told, **more: sys.exit((told, more)))
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "my_math.py"), run_name="__main__")
-    assert ended.value.code == code
+    assert ended.value.code == (("engine.ladder",), {"run_name": "__main__"})

@@ -17,11 +17,11 @@ def small(count=11, height=2, width=3):
 
 
 def rows_of(sparse):
-    """The images in a sparse batch, read back from its three lists."""
+    """The images in a sparse batch, read back from its rows."""
     images = []
-    for start, end in zip(sparse.indptr, sparse.indptr[1:]):
+    for columns, values in sparse.rows:
         image = bytearray(sparse.shape[1])
-        for column, value in zip(sparse.indices[start:end], sparse.values[start:end]):
+        for column, value in zip(columns, values):
             image[column] = value
         images.append(bytes(image))
     return images

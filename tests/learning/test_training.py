@@ -153,9 +153,8 @@ def test_both_engines_take_the_step_that_the_settings_ask_for(more):
     assert lists.outputs == list(answers) and list(lists.labels) == labels
     assert lists.loss == pytest.approx(mean, abs=2 ** -LOSS_BITS)
     smoothing = more.get("label_smoothing", 0)
-    trace, targets = (net.forward(x, list(map(Matrix, masks["lists"]))),
-                      net.targets(labels, smoothing))
-    outputs, mean_loss = net.outputs_and_loss(trace.logits, targets)
+    _, outputs, targets, mean_loss = net.try_batch(x, labels, smoothing,
+                                                   list(map(Matrix, masks["lists"])))
     assert loss == round(mean_loss * 20 * (1 << LOSS_BITS))
     assert correct == sum(map(int.__eq__, outputs.argmax(axis=1), labels))
     errors = [max(map(abs, row)) for row in outputs - targets]

@@ -32,11 +32,14 @@ def blobs(rng):
 @pytest.fixture
 def spread(rng):
     """60 samples of six numbers that are spread by 6, 5, ..., 1 along mixed axes."""
-    return normal(rng, 60, 6) * [[6, 5, 4, 3, 2, 1]] @ normal(rng, 6, 6)
+    return normal(rng, 60, 6) * Matrix([[6, 5, 4, 3, 2, 1]]) @ normal(rng, 6, 6)
 
 
 def identity_error(matrix):
-    return (matrix.T @ matrix - Matrix.identity(matrix.shape[1])).norm()
+    products = matrix.T @ matrix
+    for i in range(len(products)):
+        products[i, i] -= 1
+    return products.norm()
 
 
 def test_scores_are_uncorrelated_and_have_the_variances(spread):
@@ -83,7 +86,7 @@ def test_the_largest_number_of_an_axis_is_above_zero(spread):
 def test_the_first_components_are_the_leading_eigenvectors(rng, rank):
     """Against Jacobi's method; of rank 3 the basis has columns with no direction left.
     """
-    samples = normal(rng, 40, rank) * [[0.7 ** i for i in range(rank)]]
+    samples = normal(rng, 40, rank) * Matrix([[0.7 ** i for i in range(rank)]])
     samples = samples @ normal(rng, rank, 30)
     found, centred = pca(samples, 4), samples - samples.mean(axis=0)
     values, vectors = (centred.T @ centred / 39).eigen_symmetric()
