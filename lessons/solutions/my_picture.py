@@ -4,7 +4,7 @@ import math
 
 def cut_out(rows):
     """Return the smallest rectangle of a picture with all of its ink."""
-    rows = [row for row in rows if any(row)] if any(map(any, rows)) else rows
+    rows = [row for row in rows if any(row)]
     columns = [column for column in zip(*rows) if any(column)]
     return [list(row) for row in zip(*columns)]
 
