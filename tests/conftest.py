@@ -109,9 +109,9 @@ def train_process():
     """
     started = []
 
-    def start(*options, until):
+    def start(*options, until, stdin=subprocess.DEVNULL):
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "train.py"), *options], text=True,
+            [sys.executable, str(ROOT / "train.py"), *options], text=True, stdin=stdin,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         started.append(process)
         while until not in process.stdout.readline():

@@ -18,11 +18,10 @@ def course(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("item", ITEMS, ids=str)
-def test_it_does_what_the_readme_says(item, course, monkeypatch):
+def test_it_does_what_the_readme_says(item, course):
     reason = obstacle(item, course.long)
     if reason:
         pytest.skip(reason)
-    monkeypatch.chdir(course.folder)
     check(item, *course.result(item))
 
 

@@ -3,15 +3,16 @@ import base64
 import hashlib
 import http.client
 import json
-import re
 import socket
 import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from conftest import serving
-from tools.asking import ask, is_short_refusal, raw
+from tools.asking import ask, connected, is_short_refusal, raw
 
 from show import server as page_server
 from show.server import Question, Refusal, Server
@@ -56,39 +57,48 @@ def server(page):
         yield server
 
 
+def head_of_about(server):
+    """A request without content."""
+    return (f"GET /about HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\n"
+            "\r\n").encode()
+
+
+def head_of_drawing(server):
+    """The head of a request that the page would send with a drawing."""
+    host = f"localhost:{server.server_port}"
+    return (f"POST /long HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
+            "Content-Type: application/octet-stream\r\n"
+            "Content-Length: 19600\r\n\r\n").encode()
+
+
 # ---------------------------------------------------------------------------
 # What is answered
 # ---------------------------------------------------------------------------
 
-def test_the_page_comes_in_one_piece(server):
+def test_the_page_comes_in_one_piece_that_its_policy_allows_alone(server):
     status, kind, content, headers = ask(server, "GET", "/")
     assert (status, kind) == (200, "text/html; charset=utf-8")
-    assert content.decode() == PAGE.replace(
-        '<link rel="stylesheet" href="look.css">',
-        "<style>\np { color: red }\n</style>").replace(
-        '<script src="first.js"></script><script src="second.js"></script>',
-        "<script>\nconst a = 1;\n</script><script>\nlet b = a;\n</script>")
+    style, scripts = b"\np { color: red }\n", [b"\nconst a = 1;\n", b"\nlet b = a;\n"]
+    first, second = scripts
+    assert content == PAGE.encode().replace(
+        b'<link rel="stylesheet" href="look.css">', b"<style>%b</style>" % style
+        ).replace(b'<script src="first.js">', b"<script>" + first).replace(
+        b'<script src="second.js">', b"<script>" + second)
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Cache-Control"] == "no-store"
-
-
-def test_its_policy_allows_its_own_scripts_and_style_alone(server):
-    _, _, content, headers = ask(server, "GET", "/")
-    policy = headers["Content-Security-Policy"]
-    assert "default-src 'none'" in policy and "unsafe" not in policy
-    found = dict(part.split(" ", 1) for part in policy.split("; "))
-    for tag, count in (("script", 2), ("style", 1)):
-        hashes = [base64.b64encode(hashlib.sha256(text).digest()).decode() for text in
-                  re.findall(f"<{tag}>(.*?)</{tag}>".encode(), content, re.DOTALL)]
-        assert len(hashes) == count
-        assert found[f"{tag}-src"] == " ".join(f"'sha256-{text}'" for text in hashes)
+    policy = dict(part.split(" ", 1)
+                  for part in headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    for tag, texts in (("script", scripts), ("style", [style])):
+        assert policy[f"{tag}-src"] == " ".join(
+            f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode()}'"
+            for text in texts)
 
 
 def test_questions_are_answered_with_their_content_and_fields(server):
     assert json.loads(ask(server, "GET", "/about")[2]) == {"sizes": [784, 10]}
-    status, kind, content, _ = ask(server, "GET", "/field?number=%2017")
-    assert (status, kind) == (200, "application/json")
-    assert json.loads(content) == {"number": " 17"}
+    assert ask(server, "GET", "/field?number=%2017")[:3] == (
+        200, "application/json", b'{"number": " 17"}')
     assert json.loads(ask(server, "GET", "/field")[2]) == {"number": ""}
     content = ask(server, "POST", "/short?of=x&times=3", b"\1" * 784)[2]
     assert json.loads(content) == {"sum": 3 * 784, "of": "x"}
@@ -96,37 +106,27 @@ def test_questions_are_answered_with_their_content_and_fields(server):
 
 
 def test_requests_in_parallel_get_their_own_answers(server):
-    found = {}
-
     def read(number):
-        body = bytes([number]) * 784
-        found[number] = json.loads(ask(server, "POST", "/short?times=1", body)[2])
+        return json.loads(ask(server, "POST", "/short", bytes([number]) * 784)[2])
 
-    threads = [threading.Thread(target=read, args=(number,)) for number in range(24)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert {k: answer["sum"] for k, answer in found.items()} == {
-        k: 784 * k for k in range(24)}
+    with ThreadPoolExecutor(24) as pool:
+        assert [answer["sum"] for answer in pool.map(read, range(24))] == [
+            2 * 784 * number for number in range(24)]
 
 
 def test_a_hundred_connections_may_wait_at_once(page):
-    with Server({"/": page}, QUESTIONS) as server:      # which accepts none of them yet
-        address = "127.0.0.1", server.server_port
-        waiting = [socket.create_connection(address, timeout=2) for _ in range(100)]
+    with ExitStack() as stack:
+        server = stack.enter_context(Server({"/": page}, QUESTIONS))
+        # It accepts none of them yet.
+        waiting = [stack.enter_context(connected(server)) for _ in range(100)]
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        try:
-            request = f"GET /about HTTP/1.0\r\nHost: 127.0.0.1:{address[1]}\r\n\r\n"
-            for connection in waiting:
-                connection.sendall(request.encode())
-            for connection in waiting:
-                with connection, connection.makefile("rb") as answer:
-                    assert answer.read().startswith(b"HTTP/1.1 200 ")
-        finally:
-            server.shutdown()
-            thread.join()
+        stack.callback(thread.join)
+        stack.callback(server.shutdown)
+        for connection in waiting:
+            connection.sendall(head_of_about(server).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        for connection in waiting:
+            assert connection.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "[::1]", "127.0.0.1"])
@@ -135,10 +135,7 @@ def test_the_names_of_this_machine_are_answered(server, host):
     assert ask(server, "GET", "/about", Host=host)[0] == 200
     origin = f"http://{host.lower()}"
     assert ask(server, "POST", "/short", SHORT, Host=host, Origin=origin)[0] == 200
-
-
-def test_only_the_loopback_listens(server):
-    assert server.server_address[0] == "127.0.0.1"
+    assert server.server_address[0] == "127.0.0.1"      # the loopback alone listens
 
 
 # ---------------------------------------------------------------------------
@@ -162,8 +159,7 @@ def test_unknown_paths_and_methods_are_refused(server, method, path, status):
 
 
 def test_head_is_refused_without_content(server):
-    text = f"HEAD / HTTP/1.1\r\nHost: localhost:{server.server_port}\r\n\r\n"
-    answer = raw(server, text.encode())
+    answer = raw(server, head_of_about(server).replace(b"GET", b"HEAD"))
     assert answer.startswith(b"HTTP/1.1 405 ") and answer.endswith(b"\r\n\r\n")
 
 
@@ -178,33 +174,49 @@ def test_another_host_is_refused(server, host):
     assert is_short_refusal(answer, 403)
 
 
-def test_no_host_and_two_hosts_are_refused(server):
-    assert is_short_refusal(ask(server, "GET", "/", Host=None), 400)
-    host = f"Host: localhost:{server.server_port}\r\n"
-    answer = raw(server, f"GET / HTTP/1.1\r\n{host}{host}\r\n".encode())
-    assert answer.startswith(b"HTTP/1.1 400 ")
+@pytest.mark.parametrize("status, name, values", [
+    # another page, or none, has sent it
+    (403, "Origin", [None, "null", "http://evil.example", "https://127.0.0.1:PORT",
+                     "http://127.0.0.1", "http://127.0.0.1:PORT/",
+                     "http://localhost:PORT"]),
+    # a form could send it
+    (415, "Content-Type", [None, "text/plain", "application/json",
+                           "application/x-www-form-urlencoded"]),
+    (400, "Content-Length", ["-1", "+784", "7_84", "784.0", "", "ten", "0x310", "9" * 50,
+                             "784, 784"])])
+def test_a_post_with_a_wrong_header_is_refused(server, status, name, values):
+    for value in values:
+        value = value and value.replace("PORT", str(server.server_port))
+        answer = ask(server, "POST", "/short", SHORT, **{name: value})
+        assert is_short_refusal(answer, status), value
 
 
-@pytest.mark.parametrize("origin", [
-    None, "null", "http://evil.example", "https://127.0.0.1:PORT", "http://127.0.0.1",
-    "http://127.0.0.1:PORT/", "http://localhost:PORT"])
-def test_a_post_from_elsewhere_is_refused(server, origin):
-    origin = origin and origin.replace("PORT", str(server.server_port))
-    assert is_short_refusal(ask(server, "POST", "/short", SHORT, Origin=origin), 403)
+@pytest.mark.parametrize("method, path, body, header, status", [
+    ("GET", "/", None, ("Host", None), 400),
+    ("POST", "/short", b"", ("Content-Length", None), 411),
+    ("GET", "/", None, ("Transfer-Encoding", "chunked"), 400),
+    ("GET", "/", None, ("Content-Length", "5"), 400)])
+def test_a_request_with_a_header_too_few_or_too_many_is_refused(
+        server, method, path, body, header, status):
+    answer = ask(server, method, path, body, **dict([header]))
+    assert is_short_refusal(answer, status)
 
 
-@pytest.mark.parametrize("kind", [None, "text/plain", "application/json",
-                                  "application/x-www-form-urlencoded"])
-def test_what_a_form_could_send_is_refused(server, kind):
-    answer = ask(server, "POST", "/short", SHORT, Content_Type=kind)
-    assert is_short_refusal(answer, 415)
+def test_chunks_and_what_is_sent_twice_are_refused(server):
+    assert is_short_refusal(ask(server, "POST", "/short", b"0\r\n\r\n", **{
+        "Content-Length": None, "Transfer-Encoding": "chunked"}), 411)
+    host = f"Host: 127.0.0.1:{server.server_port}\r\n".encode()
+    for head, line in ((head_of_about(server), host),
+                       (head_of_drawing(server), b"Content-Length: 5\r\n")):
+        head = head.replace(b"HTTP/1.1\r\n", b"HTTP/1.1\r\n" + line)
+        assert raw(server, head).startswith(b"HTTP/1.1 400 ")
 
 
-@pytest.mark.parametrize("path, length", [
-    ("/long", 0), ("/long", 784), ("/long", 19599), ("/short", 0), ("/short", 783),
-    ("/short", 785), ("/short", 19600)])
-def test_content_of_another_length_is_refused(server, path, length):
-    assert is_short_refusal(ask(server, "POST", path, bytes(length)), 400)
+@pytest.mark.parametrize("path, lengths", [
+    ("/long", [0, 784, 19599]), ("/short", [0, 783, 785, 19600])])
+def test_content_of_another_length_is_refused(server, path, lengths):
+    for length in lengths:
+        assert is_short_refusal(ask(server, "POST", path, bytes(length)), 400), length
 
 
 @pytest.mark.parametrize("length", [19601, 200_000, 5_000_000])
@@ -215,34 +227,11 @@ def test_content_that_is_too_long_is_refused(server, length):
     assert answer.startswith(b"HTTP/1.1 413 "), answer
 
 
-@pytest.mark.parametrize("length, status", [
-    (None, 411), ("-1", 400), ("+784", 400), ("7_84", 400), ("784.0", 400), ("", 400),
-    ("ten", 400), ("0x310", 400), ("9" * 50, 400), ("784, 784", 400)])
-def test_a_nonsensical_content_length_is_refused(server, length, status):
-    answer = ask(server, "POST", "/short", b"" if length is None else SHORT,
-                 Content_Length=length)
-    assert is_short_refusal(answer, status)
-
-
-def test_chunks_and_two_lengths_are_refused(server):
-    assert is_short_refusal(ask(server, "POST", "/short", b"0\r\n\r\n",
-                                Content_Length=None, Transfer_Encoding="chunked"), 411)
-    assert is_short_refusal(ask(server, "GET", "/", Transfer_Encoding="chunked"), 400)
-    assert is_short_refusal(ask(server, "GET", "/", Content_Length="5"), 400)
-    head = head_of_drawing(server).replace(b"Content-Length: 19600", b"Content-Length: "
-                                           b"0\r\nContent-Length: 5")
-    assert raw(server, head).startswith(b"HTTP/1.1 400 ")
-
-
-@pytest.mark.parametrize("query, status", [
-    ("x=1", 400), ("times", 400), ("times=1&times=2", 400), ("xtimes=1", 400),
-    ("%", 400), ("of=%ff", 400), ("times=1&x=1", 400), ("&".join("abcdefghi"), 400),
-    ("of=nothing", 404)])
-def test_an_unknown_query_is_refused(server, query, status):
-    assert is_short_refusal(ask(server, "POST", f"/short?{query}", SHORT), status)
-
-
-def test_numbers_that_json_does_not_have_are_refused(server):
+def test_an_unknown_query_and_numbers_that_json_does_not_have_are_refused(server):
+    for query in ("x=1", "times", "times=1&times=2", "xtimes=1", "%", "of=%ff",
+                  "times=1&x=1", "&".join("abcdefghi")):
+        assert is_short_refusal(ask(server, "POST", f"/short?{query}", SHORT), 400), query
+    assert is_short_refusal(ask(server, "POST", "/short?of=nothing", SHORT), 404)
     assert is_short_refusal(ask(server, "GET", "/huge"), 422)
 
 
@@ -266,14 +255,6 @@ def test_what_is_no_request_is_refused(server, capfd, text, status):
 # Clients that stop, drip or go away
 # ---------------------------------------------------------------------------
 
-def head_of_drawing(server):
-    """The head of a request that the page would send with a drawing."""
-    host = f"localhost:{server.server_port}"
-    return (f"POST /long HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
-            "Content-Type: application/octet-stream\r\n"
-            "Content-Length: 19600\r\n\r\n").encode()
-
-
 def test_a_client_that_stops_or_goes_away_hurts_nobody(page, monkeypatch, capfd):
     monkeypatch.setattr(page_server._Handler, "timeout", 0.2)
     with serving(Server({"/": page}, QUESTIONS)) as server:
@@ -282,7 +263,7 @@ def test_a_client_that_stops_or_goes_away_hurts_nobody(page, monkeypatch, capfd)
         assert raw(server, head + bytes(100), end=True).startswith(b"HTTP/1.1 400 ")
         assert raw(server, b"GET / HT") == b""                    # cut off in silence
         assert raw(server, b"") == b""
-        with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
+        with connected(server) as connection:
             connection.sendall(head + LONG)                       # and does not listen
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                                   b"\1\0\0\0\0\0\0\0")            # reset when closed
@@ -293,7 +274,7 @@ def test_a_client_that_stops_or_goes_away_hurts_nobody(page, monkeypatch, capfd)
 
 def drip(server, text):
     """Send what is given and then a byte each 0.05 s; what comes back within 10 s."""
-    with socket.create_connection(("127.0.0.1", server.server_port)) as connection:
+    with connected(server) as connection:
         connection.sendall(text)
         connection.settimeout(0.05)
         end = time.monotonic() + 10
@@ -321,20 +302,11 @@ def test_each_request_of_a_connection_has_its_own_time(page, monkeypatch):
     monkeypatch.setattr(page_server._Handler, "timeout", 1.0)
     with serving(Server({"/": page}, QUESTIONS)) as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
-        connection.connect()
         for _ in range(4):
-            connection.sock.sendall(head_of_about(server))
-            answer = http.client.HTTPResponse(connection.sock)
-            answer.begin()
-            assert answer.status == 200 and answer.read() == b'{"sizes": [784, 10]}'
+            connection.request("GET", "/about")
+            assert connection.getresponse().read() == b'{"sizes": [784, 10]}'
             time.sleep(0.4)             # 1.6 s in all, but never 1 s without a request
         connection.close()
-
-
-def head_of_about(server):
-    """A request without content."""
-    return (f"GET /about HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\n"
-            "\r\n").encode()
 
 
 # ---------------------------------------------------------------------------

@@ -13,8 +13,7 @@ def ask(server, method, path, body=None, **changed):
     if body is not None:
         headers.update({"Origin": f"http://{host}", "Content-Length": len(body),
                         "Content-Type": "application/octet-stream"})
-    for name, value in changed.items():
-        headers[name.replace("_", "-")] = value
+    headers.update(changed)
     connection = http.client.HTTPConnection(host, timeout=10)
     connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
     for name, value in headers.items():
@@ -27,10 +26,14 @@ def ask(server, method, path, body=None, **changed):
     return answer.status, answer.headers["Content-Type"], content, answer.headers
 
 
+def connected(server):
+    """A connection to the server."""
+    return socket.create_connection(("127.0.0.1", server.server_port), timeout=10)
+
+
 def raw(server, text, end=False):
     """Send bytes as they are; all that comes back."""
-    address = "127.0.0.1", server.server_port
-    with socket.create_connection(address, timeout=10) as connection:
+    with connected(server) as connection:
         connection.sendall(text)
         if end:
             connection.shutdown(socket.SHUT_WR)

@@ -1,18 +1,16 @@
 """A headless Chromium for the tests of the page, driven through its DevTools protocol.
 
-The protocol is JSON over a WebSocket (RFC 6455), of which so much is written out here
-as it takes: text both ways, no compression.
+The protocol is JSON, a zero byte behind each message, through two pipes: Chromium reads
+commands from its file 3 and writes results and events into its file 4.
 https://chromedevtools.github.io/devtools-protocol/
 """
 import base64
 import json
 import os
+import select
 import shutil
-import socket
-import struct
 import subprocess
 import time
-import urllib.request
 from pathlib import Path
 
 NAMES = "chromium", "chromium-browser", "google-chrome"
@@ -20,7 +18,7 @@ OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
     "--no-first-run", "--no-default-browser-check", "--disable-extensions",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--mute-audio", "--remote-debugging-port=0")
+    "--mute-audio", "--no-startup-window", "--remote-debugging-pipe")
 CONTROLS = {"button", "slider", "listbox", "option", "application", "img", "image",
             "combobox", "list", "group", "table", "progressindicator"}
 PATIENCE = 20.0     # seconds until something that should come is given up
@@ -31,106 +29,59 @@ def find_chromium():
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
-class WebSocket:
-    """A connection that carries whole texts."""
-
-    def __init__(self, url):
-        host, _, path = url.partition("://")[2].partition("/")
-        name, _, port = host.partition(":")
-        self._socket = socket.create_connection((name, int(port)), timeout=PATIENCE)
-        self._stream = self._socket.makefile("rb")
-        key = base64.b64encode(os.urandom(16)).decode()
-        self._socket.sendall((
-            f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
-            "Sec-WebSocket-Version: 13\r\n\r\n").encode())
-        headers = list(iter(self._stream.readline, b"\r\n"))
-        if b"101" not in headers[0]:
-            raise ConnectionError(f"no WebSocket: {headers}")
-
-    def send(self, text):
-        """Send one text, in one frame; a mask of zeros leaves it as it is."""
-        content, mask = text.encode(), bytes(4)
-        size = len(content)
-        if size < 126:
-            head = struct.pack(">BB", 0x81, 0x80 | size)
-        elif size < 1 << 16:
-            head = struct.pack(">BBH", 0x81, 0x80 | 126, size)
-        else:
-            head = struct.pack(">BBQ", 0x81, 0x80 | 127, size)
-        self._socket.sendall(head + mask + content)
-
-    def receive(self):
-        """The next text, put together from its frames."""
-        content = b""
-        while True:
-            first, size = struct.unpack(">BB", self._stream.read(2))
-            if size == 126:
-                size, = struct.unpack(">H", self._stream.read(2))
-            elif size == 127:
-                size, = struct.unpack(">Q", self._stream.read(8))
-            part = self._stream.read(size)
-            if first & 15 == 8:
-                raise ConnectionError("the browser has closed the WebSocket")
-            if first & 15 < 3:
-                content += part
-                if first & 128:
-                    return content.decode()
-
-    def close(self):
-        """Close the connection."""
-        self._stream.close()
-        self._socket.close()
-
-
 class Browser:
     """A Chromium with one page in it; `problems` are what the page's console said."""
 
     def __init__(self, chromium, folder):
         self._process = subprocess.Popen(
-            [chromium, *OPTIONS, f"--user-data-dir={folder}", "about:blank"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            ["sh", "-c", 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1', "sh", chromium,
+             *OPTIONS, f"--user-data-dir={folder}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         self._number, self._loads, self._replies, self.problems = 0, 0, {}, []
+        self._received, self._session = b"", {}     # of the browser as a whole
         try:
-            port = self._wait_for_port(Path(folder) / "DevToolsActivePort")
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as list_:
-                pages = [page for page in json.load(list_) if page["type"] == "page"]
-            self._web_socket = WebSocket(pages[0]["webSocketDebuggerUrl"])
+            page = self.send("Target.createTarget", url="about:blank")["targetId"]
+            self._session = {"sessionId": self.send(
+                "Target.attachToTarget", targetId=page, flatten=True)["sessionId"]}
+            for domain in ("Page", "Runtime", "Log"):
+                self.send(f"{domain}.enable")
         except BaseException:       # even of Ctrl-C: no browser must be left running
             self._process.kill()
             self._process.wait()
             raise
-        for domain in ("Page", "Runtime", "Log"):
-            self.send(f"{domain}.enable")
-
-    def _wait_for_port(self, path):
-        """The port in the file that Chromium writes when it listens."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end and self._process.poll() is None:
-            if path.exists() and path.read_text().count("\n"):
-                return path.read_text().split("\n")[0]
-            time.sleep(0.02)
-        raise ConnectionError(f"{self._process.args[0]} did not start")
 
     def close(self):
         """End the browser."""
-        self._web_socket.close()
         self._process.terminate()
-        self._process.wait(PATIENCE)
+        self._process.communicate()
 
     # --- the protocol
 
     def post(self, method, **parameters):
         """Send a command and do not wait; returns its number."""
         self._number += 1
-        self._web_socket.send(json.dumps(
-            {"id": self._number, "method": method, "params": parameters}))
+        self._process.stdin.write(json.dumps(
+            {"id": self._number, "method": method, "params": parameters, **self._session}
+            ).encode() + b"\0")
         return self._number
+
+    def _message(self):
+        """The next message of the browser."""
+        pipe = self._process.stdout
+        while b"\0" not in self._received:
+            if not select.select([pipe], [], [], PATIENCE)[0]:
+                raise TimeoutError("the browser says nothing more")
+            content = os.read(pipe.fileno(), 1 << 20)
+            if not content:
+                raise ConnectionError("the browser has ended")
+            self._received += content
+        text, _, self._received = self._received.partition(b"\0")
+        return json.loads(text)
 
     def result(self, number):
         """The result of the command of that number; RuntimeError where it failed."""
         while number not in self._replies:
-            message = json.loads(self._web_socket.receive())
+            message = self._message()
             if "id" in message:
                 self._replies[message["id"]] = message
             elif message["method"] == "Page.loadEventFired":

@@ -6,9 +6,8 @@ What a fenced block is taken for:
                 it prints; with no such lines it only has to succeed
     python      a file, where the line above it names one and ends with a colon:
                 "Create `x.py`:" writes it, "Append to `x.py`:" lengthens it, and
-                "Put into `x.py`:" writes and runs it.  Else a doctest where it has
-                ">>>", else a program; the Python blocks below one heading share their
-                names
+                "Put into `x.py`:" writes and runs it; else a program, which goes on
+                where the one before it below the same heading ends
     output      what the file before it prints
     text        shown and not run
 
@@ -22,40 +21,26 @@ tests.  Where it says so at the end of a command, or of the first line of a file
 "# needs FILE" (or a package's name) where that is.  One that prints a line of an error
 ends with code 2.
 
-Before outputs are compared, blanks at line ends go, and on both sides
-
-    12.3 s                              becomes     # s
-    1 process, 2 processes              becomes     # processes
-    http://127.0.0.1:8000               becomes     http://127.0.0.1:#
-
-and after a command with "numbers will differ" every number becomes #, and lines that
-only some Pythons have are left out.  A line "..." stands for any number of lines.
+Before outputs are compared, blanks at line ends go, the MASKS are laid over both, and
+after a command with "numbers will differ" every number becomes #, and lines that only
+some Pythons have are left out.  A line "..." stands for any number of lines.
 """
 import ast
-import contextlib
-import doctest
 import importlib.util
-import io
 import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = {"console", "python", "output", "text"}
 LONG = 10                                           # seconds
-NOT_RUN = {"-m pytest": "would run the tests within the tests",
-           "-m pip": "needs a network", "-m venv": "changes the shell that types it",
-           ".": "changes the shell that types it"}
 THIRD_PARTY = ("numpy", "torch")
-MASKS = [(r"\d+\.\d s\b", "# s"), (r"\b\d+ process(es)?\b", "# processes"),
-         (r"(http://127\.0\.0\.1:)\d+", r"\1#")]
+MASKS = [(r"\d+\.\d s\b", "# s"), (r"\b\d+ process(es)?\b", "# processes")]
 NOT_EVERYWHERE = ("math.sumprod", "NumPy", "No module", " left")
 
 
@@ -139,22 +124,18 @@ def seconds_of(text):
     return float(found[1] or 1) * (1 if found[2] == "s" else 60) if found else 0
 
 
-def words_of(command):
-    return shlex.split(command, comments=True)
-
-
 def needs_mnist(words):
     """Return whether a command reads the data set that is found where none is named."""
-    without = {"--data", "--image", "--draw", "--help", "list"}
+    without = {"--data", "--image", "list"}
     return words[1:2] in (["train.py"], ["predict.py"]) and not without & set(words)
 
 
 def find_mnist():
     """Return the folder that holds MNIST on this machine, or None."""
-    for folder in (os.environ.get("MNIST_DIR"), ROOT / "data" / "mnist",
-                   ROOT.parent / "shared" / "mnist"):
-        if folder and any(Path(folder).glob("t10k-images*")):
-            return str(Path(folder).resolve())
+    folders = (ROOT / "data" / "mnist", ROOT.parent / "shared" / "mnist")
+    for folder in map(Path, filter(None, (os.environ.get("MNIST_DIR"), *folders))):
+        if any(folder.glob("t10k-images*")):
+            return str(folder.resolve())
     return None
 
 
@@ -171,22 +152,16 @@ def obstacle(item, long):
     """Return why an item cannot be run here, or ""."""
     if seconds_of(item.text) > LONG and not long:
         return "takes more than 10 s: pytest --long runs it"
+    if "-m venv" in item.text:
+        return "changes the shell that types it"
+    needed = re.findall(r"#.*needs (\S+)", item.text)
     if item.kind != "console":
-        names = imported(item.text) if ">>>" not in item.text else []
-        missing = [name for name in names if name in THIRD_PARTY and not is_there(name)]
-        return f"needs {' and '.join(missing)}" if missing else ""
-    command = " ".join(words_of(item.text)[1 if item.text.startswith("python") else 0:])
-    for start, reason in NOT_RUN.items():
-        if command.startswith(start + " ") or command == start:
-            return reason
-    if needs_mnist(words_of(item.text)) and not find_mnist():
+        needed += set(imported(item.text)) & set(THIRD_PARTY)
+    elif needs_mnist(shlex.split(item.text, comments=True)) and not find_mnist():
         return "needs MNIST: name its folder by MNIST_DIR"
-    needed = re.search(r"#.*needs (\S+)", item.text)
-    if needed and not is_there(needed[1]):
-        return f"needs {needed[1]}, which is not here"
-    if "--pictures" in item.text and not is_there("matplotlib"):
-        return "needs matplotlib"
-    return ""
+    needed += ["matplotlib"] * ("--pictures" in item.text)
+    missing = [name for name in needed if not is_there(name)]
+    return f"needs {' and '.join(missing)}" if missing else ""
 
 
 def is_there(name):
@@ -204,7 +179,7 @@ class Course:
         shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(
             ".git", "__pycache__", ".*_cache", "runs", "mnist"))
         self.folder, self.long, self.items = folder, long, items
-        self.results, self.names = {}, {}
+        self.results = {}
         self.environment = {
             **os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONDONTWRITEBYTECODE": "1",
             "COLUMNS": "80", "MNIST_DIR": find_mnist() or ""}
@@ -225,13 +200,20 @@ class Course:
 
     def run(self, item):
         """Return (exit code, what it prints on stdout and stderr)."""
-        if item.kind == "python":
-            return self.run_python(item)
         if item.file:
             self.write(item)
         if item.kind in ("create", "append"):
             return 0, ""
-        return self.run_command(f"python {item.file}" if item.file else item.text)
+        if item.kind == "console":
+            return self.run_command(shlex.split(item.text, comments=True)[1:])
+        return self.run_command([item.file] if item.file else ["-c", self.program(item)])
+
+    def program(self, item):
+        """Return the Python blocks below a heading that can be run, down to an item."""
+        return "\n".join(earlier.text for earlier in self.items
+                         if earlier[:1] + earlier[2:4] == item[:1] + item[2:4]
+                         and earlier.line <= item.line
+                         and not obstacle(earlier, self.long))
 
     def write(self, item):
         """Write a file of the reader's, or what comes two empty lines below it."""
@@ -240,41 +222,13 @@ class Course:
             text = path.read_text(encoding="utf-8") + "\n\n" + text
         path.write_text(text, encoding="utf-8")
 
-    def run_python(self, item):
-        """Return (failures, their text) of a doctest; (0, "") after a program."""
-        names = self.names.setdefault((item.page, item.section), {"__name__": "lesson"})
-        if ">>>" not in item.text:
-            with contextlib.redirect_stdout(io.StringIO()):
-                exec(compile(item.text, str(item), "exec"), names)
-            return 0, ""
-        test = doctest.DocTestParser().get_doctest(
-            item.text, names, item.page, item.page, item.line - 1)
-        told = io.StringIO()
-        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-        failures, _ = runner.run(test, out=told.write, clear_globs=False)
-        names.update(test.globs)
-        return failures, told.getvalue()
-
-    def run_command(self, command):
+    def run_command(self, words):
         """Return (exit code, what it printed on stdout and stderr)."""
-        words = [sys.executable, *words_of(command)[1:]]
-        with subprocess.Popen(
-                words + ["--no-browser"] * ("--draw" in words), cwd=self.folder,
-                env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True, encoding="utf-8") as process:
-            begun = ""
-            if "--draw" in words:                   # until Ctrl-C, as it says itself
-                while "Ctrl-C" not in begun and process.poll() is None:
-                    begun += process.stdout.readline()
-                address = re.search(r"http://\S+", begun)[0]
-                with urllib.request.urlopen(address, timeout=10) as page:
-                    assert b"<canvas" in page.read()
-                process.send_signal(signal.SIGINT)
-            try:
-                rest, _ = process.communicate(timeout=3600 if self.long else 120)
-            finally:
-                process.kill()      # leaving "with" waits for it; if it has ended, fine
-        return process.returncode, begun + rest
+        done = subprocess.run(
+            [sys.executable, *words], cwd=self.folder, env=self.environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, encoding="utf-8", timeout=3600 if self.long else 120)
+        return done.returncode, done.stdout
 
 
 # --- comparing
@@ -291,19 +245,16 @@ def masked(text, differ):
 
 def matches(lines, expected):
     """Return whether lines are as expected, "..." being any number of them."""
-    if not expected:
-        return not lines
-    if expected[0] == "...":
-        return any(matches(lines[skip:], expected[1:])
-                   for skip in range(len(lines) + 1))
-    return bool(lines) and lines[0] == expected[0] and matches(lines[1:], expected[1:])
+    pattern = "".join(r"(.*\n)*" if line == "..." else re.escape(line) + "\n"
+                      for line in expected)
+    return bool(re.fullmatch(pattern, "".join(f"{line}\n" for line in lines)))
 
 
 def check(item, code, printed):
     """Assert that an item ended as it should, with the output that stands below it."""
     is_error = re.match(r"(train|predict|check)\.py: ", item.expected)
     assert code == (2 if is_error else 0), printed
-    if item.kind != "python" and item.expected:
+    if item.expected:
         differ = "numbers will differ" in item.text
         lines, expected = masked(printed, differ), masked(item.expected, differ)
         assert matches(lines, expected), printed
