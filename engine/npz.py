@@ -136,23 +136,21 @@ def read_npz(path: str | Path) -> tuple[dict[str, Matrix], dict]:
     Settings are {} where the file has none.  Raises DataError with path, found and
     expected, whatever the file is.
     """
-    expected = "a model: an .npz file as train.py writes it"
     try:
         arrays = _read_members(path)
         settings = parse_json(arrays.pop("settings", "{}"))
-    except zipfile.BadZipFile:
-        raise DataError(path, "a damaged file or no zip archive", expected) from None
-    except (EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise DataError(path, f"a damaged archive ({error})", expected) from None
+        if not isinstance(settings, dict):
+            raise ValueError(f"settings that are {settings!r:.40}")
+        return {name: a for name, a in arrays.items() if isinstance(a, Matrix)}, settings
+    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError
+            ) as error:
+        found = f"a damaged file or no zip archive ({error})"
     except (ValueError, TypeError, struct.error) as error:
-        raise DataError(path, str(error), expected) from None
+        found = str(error)
     except OSError as error:
         nowhere = error.errno == errno.EINVAL      # an offset before the file's start
         found = "a damaged archive" if nowhere else error.strerror or str(error)
-        raise DataError(path, found, expected) from None
-    if not isinstance(settings, dict):
-        raise DataError(path, f"settings that are {settings!r:.40}", expected)
-    return {name: a for name, a in arrays.items() if isinstance(a, Matrix)}, settings
+    raise DataError(path, found, "a model: an .npz file as train.py writes it")
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:

@@ -16,6 +16,7 @@ floats give other weights for every number of workers.  Here all sums are of int
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from math import floor
 from operator import sub
 from typing import Any, Callable, NamedTuple, Sequence
@@ -56,6 +57,14 @@ class Steps(NamedTuple):
     later: list[tuple[list[Row], list[int], int]]   # columns, biases, sum of all |q|
 
 
+@lru_cache(maxsize=None)
+def target_rows(classes: int, smoothing: float = 0.0) -> list[list[float]]:
+    """Return the row of Y for each label: one-hot, or smoothed."""
+    off = smoothing / classes
+    return [[1 - smoothing + off if j == label else off for j in range(classes)]
+            for label in range(classes)]
+
+
 class PackedNetwork:
     """A network in packed layers, of which this worker has its share."""
 
@@ -87,15 +96,19 @@ class PackedNetwork:
             self.later.append(LaterLayer(layer.weights, layer.bias, form, lanes,
                                          levels - 1, largest))
             lanes = lanes_of(layer.bias.shape[1], 64)
-        self.classes, self._targets = network.layers[-1].bias.shape[1], {}
+        self.classes = network.layers[-1].bias.shape[1]
         self._steepest = math.ceil(1 / (1 - dropout))       # no f' is above this
         self.optimizer = optimizer([self.first, *self.later])
 
     # --- forward
 
-    def _forward(self, z: list[Row], kept: Sequence = ()) -> tuple[list, list]:
-        """Return the logits from Z of the first layer, and A and f' of each hidden
-        layer."""
+    def _forward(self, images: Sequence[list[Group]], kept: Sequence = ()
+                 ) -> tuple[list, list]:
+        """Return the logits of this worker's share, and A and f' of each hidden layer.
+        """
+        sums = self.team.exchange(                                      # exchange 1
+            lambda rank: self.first.sums(images[self.team.share(len(images), rank)]))
+        z = self.first.joined(sums)
         for layer in self.later:
             layer.prepare()
         if not z:                               # more workers than images
@@ -121,9 +134,7 @@ class PackedNetwork:
 
     def predict(self, images: Sequence[list[Group]]) -> tuple[list[list[float]], list]:
         """Return the outputs of this worker's share of the images, and their logits."""
-        sums = self.team.exchange(
-            lambda rank: self.first.sums(images[self.team.share(len(images), rank)]))
-        logits, _ = self._forward(self.first.joined(sums))
+        logits, _ = self._forward(images)
         return [self._outputs(z, self._shift) for z in logits], logits
 
     def loss(self, z: Sequence[int], p: Sequence[float], y: Sequence[float], label: int
@@ -135,15 +146,6 @@ class PackedNetwork:
             floats = [math.ldexp(v, -STEP_BITS - self._shift) for v in z]
             loss = self._loss.of_sample(floats, p, y)
         return int(loss * (1 << LOSS_BITS))
-
-    def targets(self, smoothing: float = 0.0) -> list[list[float]]:
-        """Return the row of Y for each label: one-hot, or smoothed."""
-        if smoothing not in self._targets:
-            off, c = smoothing / self.classes, self.classes
-            self._targets[smoothing] = [
-                [1 - smoothing + off if j == label else off for j in range(c)]
-                for label in range(c)]
-        return self._targets[smoothing]
 
     # --- a step
 
@@ -163,9 +165,7 @@ class PackedNetwork:
         team, own = self.team, self.team.share(len(images))
         step_size = self.optimizer.scale(learning_rate) / len(images)
         deltas = Deltas.of(step_size, self.levels, self.form)
-        sums = team.exchange(                                           # exchange 1
-            lambda rank: self.first.sums(images[team.share(len(images), rank)]))
-        logits, trace = self._forward(self.first.joined(sums), options.kept)
+        logits, trace = self._forward(images, options.kept)             # exchange 1
         result, qs = self._output_deltas(logits, labels[own], deltas,
                                          position + own.start, options)
         steps = self._backward(qs, trace, deltas, position + own.start)
@@ -194,15 +194,15 @@ class PackedNetwork:
         down or up, so that the mean over images is right.
         """
         shift, scale, gradient = self._shift, deltas.scale, self._loss.gradient
-        targets, easy_below = self.targets(options.smoothing), options.easy_below
-        easy, qs = [], {}
+        targets = target_rows(self.classes, options.smoothing)
+        limit, easy, qs = options.easy_below, [], {}
         outputs = [self._outputs(z, shift) for z in logits]
         loss = sum([self.loss(z, p, targets[label], label)
                     for z, p, label in zip(logits, outputs, labels)])
         correct = sum([z.index(max(z)) == label for z, label in zip(logits, labels)])
         for place, (p, label) in enumerate(zip(outputs, labels)):
             y = targets[label]
-            if easy_below and max(map(abs, map(sub, p, y))) < easy_below:
+            if limit and max(map(abs, map(sub, p, y))) < limit:
                 easy.append(place)
                 continue
             t = (position + place) * _GOLDEN % 1.0

@@ -9,6 +9,8 @@ import pickle
 import signal
 import sys
 from contextlib import contextmanager
+from itertools import chain
+from operator import itemgetter
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Sequence
@@ -55,10 +57,7 @@ class Team:
 
     def exchange(self, part_for: Callable[[int], Any]) -> list[Any]:
         """Send part_for(k) to worker k; return what each sent here, by rank."""
-        received = [None] * self.size
-        for rank, part in self.exchanged(part_for):
-            received[rank] = part
-        return received
+        return [part for _, part in sorted(self.exchanged(part_for), key=itemgetter(0))]
 
     def exchanged(self, part_for: Callable[[int], Any]) -> Iterator[tuple[int, Any]]:
         """The same in pairs (rank, part), this worker's own first.
@@ -69,23 +68,22 @@ class Team:
         sends first, and the higher one reads before it sends.
         """
         late = {}
+        peers = [(k, link) for k, link in enumerate(self._connections) if link]
         try:
-            for peer, connection in enumerate(self._connections):
-                if connection is not None:
-                    message = pickle.dumps(part_for(peer), pickle.HIGHEST_PROTOCOL)
-                    if len(message) > self._SMALL:
-                        late[peer] = message
-                    else:
-                        connection.send_bytes(message)
+            for peer, connection in peers:
+                message = pickle.dumps(part_for(peer), pickle.HIGHEST_PROTOCOL)
+                if len(message) > self._SMALL:
+                    late[peer] = message
+                else:
+                    connection.send_bytes(message)
             yield self.rank, part_for(self.rank)
-            for peer, connection in enumerate(self._connections):
-                if connection is not None:
-                    if peer in late and self.rank < peer:
-                        connection.send_bytes(late[peer])
-                    received = pickle.loads(connection.recv_bytes())
-                    if peer in late and self.rank > peer:
-                        connection.send_bytes(late[peer])
-                    yield peer, received
+            for peer, connection in peers:
+                if peer in late and self.rank < peer:
+                    connection.send_bytes(late[peer])
+                received = pickle.loads(connection.recv_bytes())
+                if peer in late and self.rank > peer:
+                    connection.send_bytes(late[peer])
+                yield peer, received
         except (EOFError, OSError):     # also in the middle of a message
             raise WorkerError("a worker process has ended") from None
 
@@ -121,18 +119,15 @@ def _cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> float:
     Version 2 has "quota period" in cpu.max, of which a quota may be "max"; version 1
     has a file for each, and -1 for no limit.
     """
-    try:
-        quota, period = (root / "cpu.max").read_text().split()
-    except (OSError, ValueError):
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
         try:
-            quota, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text()
-                             for name in ("quota", "period"))
-        except OSError:
-            return math.inf
-    try:
-        return int(quota) / int(period) if int(quota) > 0 < int(period) else math.inf
-    except ValueError:
-        return math.inf
+            text = " ".join((root / name).read_text() for name in names)
+            quota, period = map(int, text.split())
+        except (OSError, ValueError):       # no such file; "max"
+            continue
+        if quota > 0 < period:
+            return quota / period
+    return math.inf
 
 
 def default_workers() -> int:
@@ -215,7 +210,11 @@ def _lead(size: int, work: Callable, arguments: tuple) -> Any:
             for rank in range(1, size):
                 helper = multiprocessing.Process(target=_help, daemon=True,
                                                  args=(rank, mesh, work, arguments))
-                _start(helper, size)
+                try:
+                    helper.start()
+                except OSError as error:
+                    raise WorkerError(f"not all of {size} worker processes could be "
+                                      f"started ({error.strerror or error})") from None
                 helpers.append(helper)
         return work(_join(0, mesh), *arguments)
     except WorkerError:
@@ -226,20 +225,11 @@ def _lead(size: int, work: Callable, arguments: tuple) -> Any:
             raise LaneOverflowError("in a worker process") from None
         raise
     finally:
-        _close(connection for row in mesh for connection in row)
+        _close(chain(*mesh))
         for helper in helpers:
             helper.join(5)
             if helper.is_alive():
                 helper.kill()
-
-
-def _start(helper: multiprocessing.Process, size: int) -> None:
-    """Start a process; WorkerError where the system refuses."""
-    try:
-        helper.start()
-    except OSError as error:
-        raise WorkerError(f"not all of {size} worker processes could be started "
-                          f"({error.strerror or error})") from None
 
 
 _OVERFLOW = 3      # exit code of a worker whose numbers outgrew their lanes
@@ -260,15 +250,13 @@ def _join(rank: int, mesh: Sequence[Sequence[Connection | None]]) -> Team:
     The ends of the others are closed here, so that a pipe is broken as soon as the one
     worker at its other end is gone.
     """
-    _close(connection for other, row in enumerate(mesh) if other != rank
-           for connection in row)
+    _close(chain(*mesh[:rank], *mesh[rank + 1:]))
     return Team(rank, mesh[rank])
 
 
 def _close(connections: Iterable[Connection | None]) -> None:
-    for connection in connections:
-        if connection is not None:
-            connection.close()
+    for connection in filter(None, connections):
+        connection.close()
 
 
 def _help(rank: int, mesh: list, work: Callable, arguments: tuple) -> None:

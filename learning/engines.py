@@ -12,7 +12,8 @@ from typing import Any, Callable, Iterator, Sequence, Union
 
 from data_loader import Dataset
 from engine.formats import format_for
-from engine.packed_network import LOSS_BITS, PackedNetwork, StepOptions
+from engine.packed_network import (LOSS_BITS, PackedNetwork, StepOptions,
+                                   target_rows)
 from engine.team import Team
 from learning.optimizers import SGD, Matrices
 from learning.settings import Settings, optimizer_maker
@@ -167,7 +168,7 @@ class PackedEngine:
     def _evaluate_batch(self, images: Sequence, labels: Sequence[int]
                         ) -> tuple[list[list[float]], float]:
         """Return the outputs of the whole batch and the sum of its losses."""
-        network, targets = self.network, self.network.targets()
+        network, targets = self.network, target_rows(self.network.classes)
         outputs, logits = network.predict(images)
         own = labels[self.team.share(len(labels))]
         loss = sum(network.loss(z, p, targets[label], label)

@@ -22,6 +22,9 @@ class SGD:
     have none.
     """
 
+    step_count = 0              # t of Adam
+    state: Matrices = {}        # of a run beside its weights
+
     def __init__(self, layers: Sequence[Any], l2: float = 0.0) -> None:
         self.layers, self.l2 = layers, l2
 
@@ -49,18 +52,6 @@ class SGD:
     def apply(self, learning_rate: float) -> None:
         """Finish the batch, when all steps have arrived."""
 
-    # --- the state of a run beside its weights
-
-    @property
-    def state(self) -> Matrices:
-        """Matrices of each kind: for each layer [that of the weights, of the bias]."""
-        return {}
-
-    @state.setter
-    def state(self, state: Matrices) -> None:
-        """Set the matrices."""
-
-    step_count = 0      # t of Adam
 
 
 class Momentum(SGD):
@@ -128,18 +119,16 @@ class Adam(SGD):
         V <- b2 V + (1 - b2) G^2        the mean squared slope
         W <- W - lr m / (sqrt(v) + e)   with m = M / (1 - b1^t), v = V / (1 - b2^t)
 
-    in step t, b1 = 0.9, b2 = 0.999, e = 1e-8; G = dL/dW + l2 W.  The square root of
-    each number takes floats, on either engine.
+    in step t; G = dL/dW + l2 W.  The square root of each number takes floats, on either
+    engine.
     """
 
-    def __init__(self, layers: Sequence[Any], l2: float = 0.0,
-                 betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8
-                 ) -> None:
+    B1, B2, EPSILON = 0.9, 0.999, 1e-8
+
+    def __init__(self, layers: Sequence[Any], l2: float = 0.0) -> None:
         super().__init__(layers, l2)
-        self.betas, self.epsilon, self.step_count = betas, epsilon, 0
-        self.means, self.squares = ([[Matrix.zeros(*m.shape)
-                                      for m in (layer.weights, layer.bias)]
-                                     for layer in layers] for _ in "MV")
+        self.state = {kind: [[Matrix.zeros(*m.shape) for m in (layer.weights, layer.bias)]
+                             for layer in layers] for kind in ("mean", "square")}
         self._clear()
 
     def _clear(self) -> None:
@@ -169,27 +158,17 @@ class Adam(SGD):
     def _move(self, number: int, kind: int, slope: Matrix, learning_rate: float
               ) -> Matrix:
         """Return -lr m / (sqrt(v) + e), M and V of one parameter being updated."""
-        (b1, b2), root = self.betas, math.sqrt
-        means, squares = self.means[number], self.squares[number]
+        b1, b2, e, root = self.B1, self.B2, self.EPSILON, math.sqrt
+        means, squares = self.state["mean"][number], self.state["square"][number]
         means[kind] = means[kind].map_rows(
             lambda old, g: [b1 * m + (1 - b1) * x for m, x in zip(old, g)], slope)
         squares[kind] = squares[kind].map_rows(
             lambda old, g: [b2 * v + (1 - b2) * x * x for v, x in zip(old, g)], slope)
-        rest1, rest2 = (1 - _power(b, self.step_count) for b in self.betas)
-        rate, e = -learning_rate / rest1, self.epsilon
+        rest1, rest2 = (1 - _power(b, self.step_count) for b in (b1, b2))
+        rate = -learning_rate / rest1
         return means[kind].map_rows(
             lambda m, v: [rate * x / (root(y / rest2) + e) for x, y in zip(m, v)],
             squares[kind])
-
-    @property
-    def state(self) -> Matrices:
-        """The matrices M and V."""
-        return {"mean": self.means, "square": self.squares}
-
-    @state.setter
-    def state(self, state: Matrices) -> None:
-        """Set M and V."""
-        self.means, self.squares = state["mean"], state["square"]
 
 
 OPTIMIZERS = {"sgd": SGD, "momentum": Momentum, "adam": Adam}
