@@ -19,13 +19,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
-from data_loader import Dataset, folder_in_use
+from data_loader import Dataset
 from engine.files import locked
 from engine.team import WorkerError, check_workers, default_workers, run_team
 from errors import DataError, OptionError
 from learning.checkpoint import (MODEL, RUNS, History, RunState, best_row,
                                  check_same_data, load_checkpoint, other_data,
                                  shown_path)
+from learning.download import folder_in_use
 from learning.kinds import whole
 from learning.models import Model
 from learning.search import (MOST_RUNS, PLAN, Plan, done_before, parse_grid,

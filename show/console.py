@@ -9,9 +9,9 @@ import time
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, Callable, Iterator, Sequence, TextIO
 
-import data_loader
 from data_loader import PARTS, Dataset
 from errors import DataError, OptionError, one_line
+from learning.download import load_or_sample
 
 # --- progress
 
@@ -197,7 +197,7 @@ def load_data(folder: str | None, parts: Sequence[str] = PARTS) -> list[Dataset]
         """Show how far a download is."""
         live.show(f"Downloading ({done:,} of {total or done:,} bytes) {url}")
 
-    *sets, notice = data_loader.load_or_sample(folder, progress, parts=parts)
+    *sets, notice = load_or_sample(folder, progress, parts=parts)
     live.clear()
     if notice:
         print(notice, file=sys.stderr)

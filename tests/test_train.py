@@ -12,7 +12,7 @@ import data_loader
 import train
 from engine import files
 from engine.packed_network import LOSS_BITS
-from learning import training
+from learning import download, training
 from learning.checkpoint import EpochState, RunState
 from learning.settings import DEFAULTS
 from network import Network
@@ -410,7 +410,7 @@ def test_sample_is_announced_where_mnist_is_out_of_reach(tmp_path, monkeypatch, 
     """No folder named, none in data/mnist, no network: the sample, said loudly."""
     monkeypatch.delenv("MNIST_DIR", raising=False)
     monkeypatch.setattr(data_loader, "MNIST_FOLDER", tmp_path / "mnist")
-    monkeypatch.setattr(data_loader, "MIRRORS", ("http://127.0.0.1:9/",))
+    monkeypatch.setattr(download, "MIRRORS", ("http://127.0.0.1:9/",))
     code = train.main([*SMALL[2:], "--epochs", "1", "--output", str(tmp_path / "run")])
     out, err = capsys.readouterr()
     assert code == 0

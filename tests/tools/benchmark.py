@@ -33,13 +33,13 @@ from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import data_loader  # noqa: E402
 from data_loader import Dataset  # noqa: E402
 from engine.formats import NARROW, WIDE, Format, format_for  # noqa: E402
 from engine.lanes import lanes_of  # noqa: E402
 from engine.packed_network import LOSS_BITS, PackedNetwork  # noqa: E402
 from engine.team import Team, available_cores, run_team  # noqa: E402
 from errors import OptionError  # noqa: E402
+from learning.download import load_or_sample  # noqa: E402
 from learning.optimizers import SGD  # noqa: E402
 from my_math import Matrix  # noqa: E402
 from my_math import matmul_triple_loop, transpose  # noqa: E402
@@ -281,7 +281,7 @@ def measure(options: argparse.Namespace) -> int:
     if min(options.repeat, options.workers, options.hidden) < 1:
         raise OptionError("--repeat, --workers and --hidden: expected 1 or more")
     SIZES[1] = options.hidden
-    train, test = data_loader.load_or_sample(options.data)[:2]
+    train, test = load_or_sample(options.data)[:2]
     found = engines(options.workers)
     passes: dict[str, list[Pass]] = {name: [] for name in found}
     for turn in range(options.repeat):
