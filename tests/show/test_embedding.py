@@ -38,7 +38,7 @@ def spread(rng):
 def test_scores_are_uncorrelated_and_give_the_samples_back(spread):
     found = pca(spread, 6)
     products = found.axes.T @ found.axes
-    assert all(products[i, j] == pytest.approx(i == j, abs=1e-9)
+    assert all(products[i, j] == pytest.approx(float(i == j), abs=1e-9)
                for i in range(6) for j in range(6))
     assert all(max(axis, key=abs) > 0 for axis in found.axes.T)
     assert found.scores.mean(axis=0).norm() < 1e-9 * spread.norm()
