@@ -5,14 +5,15 @@
 Each function is tried on small examples, the smallest first; where yours gives
 something else, the first such example is shown.  While one function is tried, all
 others that it calls are those of the lessons, so that a mistake is told where it is.
-Each runs in a process of its own, which may take 5 seconds: your file cannot stop the
-checker.
+All run in another process, where each may take 5 seconds.  Behind one that breaks that
+process a new one goes on: your file cannot stop the checker.
 
 Exit code 0: all that is there is correct; 1: something differs; 2: the file cannot be
 read or imported, or the lessons' own is missing.
 """
 import argparse
 import copy
+import faulthandler
 import gzip
 import importlib.util
 import inspect
@@ -203,7 +204,7 @@ def text(value):
     return shown if len(shown) <= 300 else f"{shown[:297]}..."
 
 
-# --- In the process that tries one function
+# --- In the process that tries the functions
 
 
 def load(path, name):
@@ -264,8 +265,11 @@ def limit_memory():
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
-def child(task, path):
-    """Import the learner's file, or try a part of it; report by lines of JSON."""
+def child(tasks, seconds, path):
+    """Import the learner's file, or try its parts; report by lines of JSON.
+
+    What takes longer than `seconds` ends the process, with a line "Timeout ...".
+    """
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")
     sys.argv, sys.path[0] = [str(path)], str(path.parent)
@@ -275,32 +279,46 @@ def child(task, path):
 
     sys.excepthook = lambda kind, error, trace: report(error=described(error, path))
     limit_memory()
-    if task >= 0:
-        try_part(PARTS[task], path, report)
-    else:
-        report(names=list(vars(load(path, "my_network"))))
+    for task in tasks:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=channel)
+        report(task=task)
+        if task >= 0:
+            try_part(PARTS[task], path, report)
+        else:
+            report(names=list(vars(load(path, "my_network"))))
 
 
 # --- In the process that was started
 
 
-def ask(task, path):
-    """Return the facts that a child reports on one task; "error" if it breaks down."""
-    command = [sys.executable, "-B", __file__, "--task", str(task), str(path)]
-    error = "the process ended without an answer"
-    try:
-        output = subprocess.run(
-            command, timeout=SECONDS, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL).stdout
-    except subprocess.TimeoutExpired as expired:
-        output = expired.stdout or b""
-        error = f"no end after {SECONDS} seconds: an endless loop?"
-    facts = {}
+def child_reports(tasks, path):
+    """Return {task: facts} of the tasks that a child began, in this order."""
+    command = [sys.executable, "-B", __file__, str(path), "--seconds", str(SECONDS),
+               "--tasks", *map(str, tasks)]
+    output = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL).stdout
+    reports, facts = {}, {}
     for line in output.decode("utf-8").splitlines():
-        facts.update(json.loads(line))
-    if not facts.keys() & {"correct", "found", "error", "names"}:
-        facts["error"] = error
-    return facts
+        if line.startswith("Timeout"):
+            facts["error"] = f"no end after {SECONDS} seconds: an endless loop?"
+            break
+        new = json.loads(line)
+        if "task" in new:
+            facts = reports[new["task"]] = {}
+        facts.update(new)
+    return reports
+
+
+def ask(tasks, path):
+    """Return {task: facts}; "error" is among these where a task breaks the child."""
+    answers = {}
+    while len(answers) < len(tasks):
+        left = tasks[len(answers):]
+        for task, facts in (child_reports(left, path) or {left[0]: {}}).items():
+            if not facts.keys() & {"correct", "found", "error", "names"}:
+                facts["error"] = "the process ended without an answer"
+            answers[task] = facts
+    return answers
 
 
 def unreadable(path):
@@ -335,11 +353,12 @@ def show(part, facts):
 def check(path, names):
     """Print what is correct and what differs; return whether anything does."""
     last = max((i for i, part in enumerate(PARTS) if part.name in names), default=-1)
+    answers = ask([i for i, part in enumerate(PARTS) if part.name in names], path)
     verdicts = {}
     for task, part in enumerate(PARTS[:last + 1]):
         if verdicts.get(part.name) not in (None, "correct"):
             continue
-        facts = {} if part.name not in names else ask(task, path)
+        facts = answers.get(task, {})
         verdict = ("missing" if not facts else
                    "correct" if "correct" in facts else "DIFFERS")
         if (part.name, verdict) not in verdicts.items():
@@ -364,11 +383,12 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         description="Compare the functions of your my_network.py with the lessons'.")
     parser.add_argument("file", type=Path, help="your my_network.py")
-    parser.add_argument("--task", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--tasks", type=int, nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     path = Path(os.path.abspath(options.file))
-    if options.task is not None:
-        child(options.task, path)
+    if options.tasks:
+        child(options.tasks, options.seconds, path)
         return 0
     if not REFERENCE.is_file():
         print("check.py: lessons/solutions/my_network.py, to compare yours with, "
@@ -377,7 +397,7 @@ def main(argv=None):
         return 2
     problem, facts = unreadable(path), {}
     if not problem:
-        facts = ask(-1, path)
+        facts = ask([-1], path)[-1]
         if "error" in facts:
             problem = f"found {facts['error']}, when it is imported"
     if problem:

@@ -139,6 +139,19 @@ def test_an_endless_loop_is_ended(run, body, monkeypatch):
     assert "an endless loop?" in printed or "MemoryError" in printed
 
 
+def test_behind_functions_that_break_the_process_the_others_are_tried(run, monkeypatch):
+    monkeypatch.setattr(checker, "SECONDS", 1.5)
+    code, printed, _ = run(
+        "import os\ndef dot(u, v):\n    os._exit(0)\n"
+        "def transpose(A):\n    while True: pass\n"
+        "def add_row(A, b):\n    return 1 / 0\n"
+        "def sum_rows(A):\n    return [[sum(column) for column in zip(*A)]]\n")
+    assert code == 1 and printed.count("DIFFERS") == 3
+    for told in "ended without", "an endless loop?", "ZeroDivisionError":
+        assert told in printed
+    assert printed.endswith("1 of 23 parts are correct. Next: dense, in lesson 3.\n")
+
+
 def test_what_it_prints_itself_does_not_disturb(run):
     code, printed, _ = run("import sys\nprint('{}')\ndef dot(u, v):\n    print(u)\n"
                            "    print(v, file=sys.stderr)\n"
