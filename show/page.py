@@ -181,7 +181,7 @@ class Reader:
         """Return what the page must know before anything is drawn."""
         network = self._network
         onward = list(network.layers[-1].weights.to_matrix())       # (h x c)
-        return {"classes": self._names, "sizes": network.sizes,
+        return {"class_names": self._names, "sizes": network.sizes,
                 "activation": network.activation, "loss": network.loss,
                 "levels": self._levels, "damages": list(DAMAGES), "steps": STEPS,
                 "samples": self._samples, "bias": self._bias(-1),

@@ -1,7 +1,8 @@
 """A small web server for pages in the browser of this very machine.
 
-A page is one file of HTML: `assemble` puts its style sheet and its scripts, which lie
-beside it, into it.  What else the page asks for are `Question`s, answered with JSON.
+A page is one file of HTML: `assemble` puts its style sheets, its scripts and what it
+shares with other pages, which lie beside it, into it.  What else the page asks for are
+`Question`s, answered with JSON.
 
 Every page that is open in a browser can reach a server on the same machine.  So this
 one listens on the loopback alone and refuses what names another host (one that points
@@ -49,16 +50,19 @@ class Question(NamedTuple):
 # The page
 # ---------------------------------------------------------------------------
 
-_PARTS = {"style": re.compile('<link rel="stylesheet" href="([a-z-]+[.]css)">'),
-          "script": re.compile('<script src="([a-z-]+[.]js)"></script>')}
+_INCLUDED = re.compile("<!-- ([a-z-]+[.]html) -->\n")
+_ELEMENTS = {"style": re.compile('<link rel="stylesheet" href="([a-z-]+[.]css)">'),
+             "script": re.compile('<script src="([a-z-]+[.]js)"></script>')}
 
 
 def assemble(path: Path) -> str:
-    """Return the text of a page, its style sheet and its scripts put into it."""
-    page = path.read_text(encoding="utf-8")
-    for tag, pattern in _PARTS.items():
-        page = pattern.sub(lambda match: f"<{tag}>\n" + path.with_name(match[1])
-                           .read_text(encoding="utf-8") + f"</{tag}>", page)
+    """Return the text of a page, with all that lies beside it put into it."""
+    def beside(match: re.Match) -> str:
+        """The text of the file that is named."""
+        return path.with_name(match[1]).read_text(encoding="utf-8")
+    page = _INCLUDED.sub(beside, path.read_text(encoding="utf-8"))
+    for tag, pattern in _ELEMENTS.items():
+        page = pattern.sub(lambda match: f"<{tag}>\n{beside(match)}</{tag}>", page)
     return page
 
 

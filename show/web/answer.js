@@ -3,7 +3,7 @@
 
 function makeOutputs() {
   const list = $("outputs");
-  for (const [k, name] of about.classes.entries()) {
+  for (const [k, name] of about.class_names.entries()) {
     const row = make("li", list, {id: `output-${k}`, tabIndex: -1}, {role: "option"});
     make("span", row, {className: "node", textContent: name});
     make("span", row, {className: "logit"});
@@ -27,12 +27,12 @@ function showAnswer() {
     logit.textContent = now ? fixed(now.logits[k]) : "";
     track.firstChild.style.width = `${100 * output}%`;
     portion.textContent = now ? percent(output) : "";
-    row.setAttribute("aria-label", about.classes[k] + (now ? `: logit `
+    row.setAttribute("aria-label", about.class_names[k] + (now ? `: logit `
       + `${fixed(now.logits[k])}, ${percent(output)}` : "")
       + (row.className ? ", the answer" : ""));
   });
   showNotes(now);
-  const text = $("result").textContent.replace(/\s+/g, " ").trim();
+  const text = `${$("digit").textContent} ${$("share").textContent}`;
   $("brief").textContent = now ? text : "";
   sayLater(now ? `Answer: ${text}. ${$("notes").textContent}` : "Nothing drawn.");
 }
@@ -62,7 +62,7 @@ function shareText(now) {
       + `(${share(now)}).`;
   }
   const perhaps = now.perhaps === null ? ""
-    : `, perhaps ${about.classes[now.perhaps]}`;
+    : `, perhaps ${about.class_names[now.perhaps]}`;
   return found.digits.length > 1 ? `digit ${looked() + 1} is ${named(now)}${perhaps} `
     + `(${share(now)})` : share(now) + perhaps;
 }

@@ -9,18 +9,14 @@ let damage = "", step = 0;  // what is wanted: which damage, and how much of it
 let which = 0;              // of several digits the one that is looked at
 const off = new Set();      // hidden units that are switched off: "layer-unit"
 
-const best = (reading) => reading.outputs.indexOf(Math.max(...reading.outputs));
-const named = (reading) => about.classes[best(reading)];
+const best = (reading) => topOf(reading.outputs);
+const named = (reading) => about.class_names[best(reading)];
 const share = (reading) => percent(Math.max(...reading.outputs));
 
 // The steps of the digit that is looked at, and the one of them that is.
 const looked = () => Math.min(which, found.digits.length - 1);
 const steps = () => (found ? found.digits[looked()] : []);
 const current = () => steps()[Math.min(step, steps().length - 1)];
-
-// "a digit", if the classes are digits.
-const thing = () =>
-  (about.classes.every((name) => /^[0-9]$/.test(name)) ? "digit" : "class");
 
 // The drawing as it is sent: a picture goes as it is, strokes as their ink.
 const body = (deeds) => deeds.at(-1).picture || inkPixels();

@@ -29,9 +29,14 @@ const percent = (p) => (p > 0.999 ? ">\u00a099.9" : (100 * p).toFixed(1)) + "\u0
 
 const counted = (count, thing) => `${count} ${thing}${count === 1 ? "" : "s"}`;
 
-// The places of the largest numbers, the largest first.
+// The place of the largest number; all places, that of the largest first.
+const topOf = (numbers) => numbers.indexOf(Math.max(...numbers));
 const ranking = (numbers) =>
   Array.from(numbers, (_, k) => k).sort((a, b) => numbers[b] - numbers[a]);
+
+// "digit", if that is what the classes are.
+const thing = () =>
+  (about.class_names.every((name) => /^[0-9]$/.test(name)) ? "digit" : "class");
 
 // --- Questions to the server ---------------------------------------------------------
 

@@ -6,12 +6,12 @@ const tally = [];           // [class drawn, class read] of each drawing
 function setClassMode(on) {
   document.documentElement.classList.toggle("class", on);
   $("class-mode").setAttribute("aria-pressed", on);
-  $("tally").hidden = !on;
+  $("tally").hidden = $("count").hidden = !on;
 }
 
 function makeClassroom() {
   $("class-mode").onclick = () => setClassMode($("tally").hidden);
-  for (const [k, name] of about.classes.entries()) {
+  for (const [k, name] of about.class_names.entries()) {
     make("button", $("meant"), {type: "button", textContent: name,
                                 onclick: () => count(k)});
   }
@@ -36,7 +36,7 @@ function showTally() {
     ? `${tally.length} drawn, ${right} read as meant (${(100 * right
       / tally.length).toFixed(0)}\u00a0%).` : "Nothing counted yet.";
   $("tally-back").disabled = !tally.length;
-  const table = $("confusion"), names = about.classes;
+  const table = $("confusion"), names = about.class_names;
   table.replaceChildren();
   table.hidden = !tally.length;
   const head = make("tr", make("thead", table));

@@ -54,10 +54,11 @@ function niceStep(range, count) {
   return power * [1, 2, 5, 10].find((times) => times * power * count >= range);
 }
 
-function drawChart(svg, train, other, text, falls) {
-  const {width, height} = svg.getBoundingClientRect(), edge = edges();
-  svg.replaceChildren();
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+function drawChart(chart, train, other, text, falls) {
+  const {width, height} = chart.getBoundingClientRect(), edge = edges();
+  chart.replaceChildren();
+  chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const svg = shape("g", chart, {"aria-hidden": true});      // its label says it all
   const all = [...train, ...other];
   const [low, high] = all.length ? rangeOf(all, falls) : [0, 1];
   const longest = Math.max(about.epochs, epochs.length);

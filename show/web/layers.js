@@ -12,6 +12,9 @@ const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const last = () => grids.length - 1;
 const key = (what) => `${what.layer}-${what.unit}`;
 
+// " of hidden layer 2", where there are several.
+const ofLayer = (layer) => (last() ? ` of hidden layer ${layer + 1}` : "");
+
 // Make an element stand for a digit or a unit that can be looked at.
 function points(element, what) {
   const look = (at) => { pointed = at; showPointed(); };
@@ -141,14 +144,14 @@ function captionOf(now, what) {
   if (what.digit !== undefined) { return digitText(now, what.digit); }
   if (what.layer !== last()) { return "The lines begin at the last hidden layer."; }
   const terms = termsOfUnit(now, what.unit), order = ranking(terms);
-  const told = (k) => `${about.classes[k]} (${signed(terms[k])})`;
+  const told = (k) => `${about.class_names[k]} (${signed(terms[k])})`;
   if (!terms.some(Boolean)) { return `Unit ${what.unit} adds nothing to any logit.`; }
   return `Unit ${what.unit} raises ${told(order[0])} and ${told(order[1])} most, and `
     + `lowers ${told(order.at(-1))} most.`;
 }
 
 function digitText(now, digit) {
-  const name = about.classes[digit], logit = fixed(now.logits[digit]);
+  const name = about.class_names[digit], logit = fixed(now.logits[digit]);
   const bias = signed(about.bias[digit]);
   if (!grids.length) { return `The logit of ${name} is ${logit}, its bias ${bias}.`; }
   const terms = termsOfDigit(now, digit);

@@ -112,7 +112,7 @@ function showCell() {
 
 function makePixels() {
   make("option", $("goal"), {value: "", textContent: `another ${thing()}`});
-  for (const [k, name] of about.classes.entries()) {
+  for (const [k, name] of about.class_names.entries()) {
     make("option", $("goal"), {value: k, textContent: name});
   }
   $("fewest").onclick = changeFewest;

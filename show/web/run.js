@@ -29,6 +29,7 @@ const look = latest(async () => {
   showState();
   showCurves();
   if (now.moments) { showMoment(); ask(); }
+  if (!now.live || now.moments) { say($(now.live ? "moment" : "doing").textContent); }
   if (now.live) { setTimeout(lookAgain, POLL); }
 });
 
@@ -42,10 +43,9 @@ function lookAgain() {
 }
 
 function describe() {
-  const digits = about.class_names.every((name) => /^[0-9]$/.test(name));
   $("about").textContent = `A network of ${about.sizes.join("-")} units, trained on `
     + `${about.data}. Nothing leaves this computer.`;
-  $("classes-title").textContent = `Accuracy by ${digits ? "digit" : "class"}`;
+  $("classes-title").textContent = `Accuracy by ${thing()}`;
   $("evaluated-on").textContent = about.evaluated_on;
   $("home").hidden = !about.replayed;
   $("wrong").hidden = about.replayed;
@@ -85,9 +85,9 @@ function showMoment() {
     return;
   }
   slider.value = shownAt();
-  slider.setAttribute("aria-valuetext", moment.name);
   const name = moment.name[0].toUpperCase() + moment.name.slice(1);
   $("moment").textContent = `${name}: ${rate(accuracy(moment))} correct`;
+  slider.setAttribute("aria-valuetext", $("moment").textContent);
   showTiles();
   showCurves();
   showClasses();

@@ -15,7 +15,7 @@ function makeSamples() {
 function describe() {
   $("learnt").hidden = !about.replayed;
   const digits = thing() === "digit", sizes = about.sizes.join("-");
-  const known = digits ? "" : ` It knows ${about.classes.join(", ")}.`;
+  const known = digits ? "" : ` It knows ${about.class_names.join(", ")}.`;
   const title = digits ? "Draw a digit" : "Draw for the network";
   $("title").textContent = document.title = title;
   document.documentElement.classList.toggle("named", !digits);

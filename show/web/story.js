@@ -3,7 +3,6 @@
 
 let said = null;            // the server's last word: {remark, digits, outputs}
 
-const topOf = (outputs) => outputs.indexOf(Math.max(...outputs));
 const cleared = () => {};   // nothing here goes with a drawing that is cleared
 
 const ask = latest(async () => {
@@ -21,12 +20,14 @@ function showStory() {
     $(id).hidden = !outputs;
   }
   $("answers-hint").hidden = Boolean(outputs);
+  $("brief").textContent = "";
   if (!outputs) { return; }
   const top = topOf(outputs), name = about.class_names[top];
   const remark = said.remark ? `${said.remark}; if it has to be one, ` : said.digits > 1
     ? `${said.digits} digits, of which the first is ` : "";
   $("outputs-title").textContent =
     `${moment.name}: ${remark}${name} (${percent(outputs[top])})`;
+  if (!said.remark) { $("brief").textContent = `${name} ${percent(outputs[top])}`; }
   [...$("outputs-now").children].forEach((row, k) => {
     row.className = k === top ? "best" : "";
     setBar(row, outputs[k], percent(outputs[k]));
@@ -60,7 +61,7 @@ function makeStory(list) {
       stopReplay();
       choose(at);
     }}, {role: "option"});
-    row.insertBefore(document.createElement("b"), row.children[1]);
+    row.children[0].after(make("b", row, {className: "name"}));
   });
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-labelledby", "answers-title");

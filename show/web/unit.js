@@ -22,13 +22,15 @@ function showUnit() {
   shown = unitToShow();
   const first = shown && shown.layer === 0;
   const hasWeights = first && weightsOf.has(shown.unit);
-  $("unit-title").textContent = !shown ? "One unit at work" : grids.length
-    ? `Unit ${shown.unit} at work` : `The output ${about.classes[shown.unit]} at work`;
+  $("unit-title").textContent = `${!shown ? "One unit" : grids.length
+    ? `Unit ${shown.unit}${ofLayer(shown.layer)}`
+    : `The output ${about.class_names[shown.unit]}`} at work`;
   for (const id of ["product", "chain"]) {
     $(id).classList.toggle("blank", !hasWeights);
     $(id).hidden = Boolean(shown && shown.layer);
   }
-  $("switch").classList.toggle("blank", !shown || !grids.length);
+  $("switch").classList.toggle("blank", !shown);
+  $("switch").hidden = !grids.length;
   $("switch").textContent = shown && off.has(key(shown)) ? "Switch this unit on"
     : "Switch this unit off";
   $("unit-text").textContent = unitText(current(), shown);

@@ -28,7 +28,7 @@ const askWhy = latest(async () => {
 
 function makeWhy() {
   const select = $("rival");
-  for (const [k, name] of about.classes.entries()) {
+  for (const [k, name] of about.class_names.entries()) {
     make("option", select, {value: k, textContent: name});
   }
   select.onchange = () => { rival = Number(select.value); askWhy(); };
@@ -42,14 +42,15 @@ const deciders = () => ranking(why.units.map(Math.abs)).slice(0, DECIDED)
 function showWhy() {
   $("why-content").classList.toggle("blank", !why);
   $("why-hint").hidden = Boolean(why);
-  $("why-digit").textContent = why ? about.classes[why.digit] : "this";
+  $("rival").disabled = !why;
+  $("why-digit").textContent = why ? about.class_names[why.digit] : "this";
   decisive = why && deciders().length ? {layer: last(), unit: deciders()[0]} : null;
   if (why) {
     [...$("rival").options].forEach((option, k) => {
       option.hidden = option.disabled = k === why.digit;
       option.selected = k === why.rival;
     });
-    const [a, b] = [why.digit, why.rival].map((k) => about.classes[k]);
+    const [a, b] = [why.digit, why.rival].map((k) => about.class_names[k]);
     const image = bytes(why.now.picture);
     paintParts($("why-ink"), why.slope.map((slope, k) => slope * image[k] / 255));
     paintWeights($("why-slope"), why.slope);
@@ -83,7 +84,8 @@ function showParts(a, b) {
   if (list.matches(":hover, :focus-within")) { pointed = null; }
   list.replaceChildren();
   $("why-units-title").textContent = grids.length
-    ? `The ${counted(deciders().length, "unit")} that decided` : "Ink and bias";
+    ? `The ${counted(deciders().length, "unit")}${ofLayer(last())} that decided`
+    : "Ink and bias";
   $("switch-deciders").hidden = !deciders().length;
   for (const [what, part, unit] of all) {
     const row = make("li", list, {title: `speaks for ${part < 0 ? b : a}`});
@@ -119,10 +121,10 @@ function showSums(a, b, image) {
       + "colours hold for small changes of the ink.");
   }
   if (about.loss === "cross-entropy") {
-    const odds = Math.exp(Math.min(difference, 700));
-    tell(`To softmax this means: ${a} is e^${fixed(difference)} = ${odds < 10
-      ? fixed(odds) : odds.toLocaleString("en", {maximumSignificantDigits: 4})} times `
-      + `as probable as ${b}.`);
+    const odds = Math.exp(Math.min(difference, 700)).toLocaleString("en", {
+      maximumSignificantDigits: 2});
+    tell(`To softmax this means: ${a} is e^${fixed(difference)} or about ${odds} `
+      + `times as probable as ${b}.`);
   }
 }
 

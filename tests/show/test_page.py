@@ -101,7 +101,7 @@ def test_the_server_answers_what_the_page_asks(server, sample):
 
 def test_start_tells_the_network_and_a_sample_of_each_class(reader, network, sample):
     about = reader.start()
-    assert about["sizes"] == [784, 128, 10] and about["classes"] == DIGITS
+    assert about["sizes"] == [784, 128, 10] and about["class_names"] == DIGITS
     assert about["activation"] == "relu" and about["loss"] == "cross-entropy"
     assert about["onward"] == list(network.layers[1].weights)
     assert about["bias"] == network.layers[1].bias.to_matrix()[0]

@@ -86,6 +86,7 @@ def test_a_real_training_is_watched_from_its_start_to_its_end(training, opened):
     accuracies = browser.ask("moments.map(accuracy)")
     assert accuracies[0] < 0.3 < 0.7 < accuracies[-1]
     assert "Trained for 4 epochs" in browser.text("#doing")
+    assert browser.ask("$('doing').closest('[role=status]')") is None     # each second
     assert f"{100 * accuracies[-1]:.2f}\xa0%" in browser.text("#moment")
     wrong = round(1000 * (1 - accuracies[-1]))
     assert f"Still wrong: {wrong:,} of 1,000" in browser.text("#wrong-title")
@@ -143,7 +144,7 @@ def test_the_slider_replays_the_run(page):
         seen[at] = (browser.ask(TILES), tuple(browser.texts("#bars .percent")),
                     browser.ask("document.querySelector('#loss .now').getAttribute('x1')"))
     assert all(len(set(column)) == 4 for column in zip(*seen.values()))
-    assert browser.ask("slider.getAttribute('aria-valuetext')") == "epoch 1"
+    assert browser.ask("slider.getAttribute('aria-valuetext')") == browser.text("#moment")
     browser.ask("const real = setInterval; "
                 "window.setInterval = (job, ms) => real(job, ms / 30)")
     browser.ask("window.seen = []; new MutationObserver(() => seen.push("
