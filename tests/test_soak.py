@@ -44,10 +44,6 @@ def test_what_grows_is_not_flat():
     assert not is_flat([40] * 59 + [60])
 
 
-# ---------------------------------------------------------------------------
-# Training
-# ---------------------------------------------------------------------------
-
 @pytest.fixture
 def small_data(tmp_path):
     """100 images of the sample to train on and 20 to be tested on, in a folder."""
@@ -82,10 +78,6 @@ def test_memory_stays_flat_over_sixty_epochs(small_data, tmp_path, workers):
     assert len(samples) == 59
     assert is_flat(samples), samples
 
-
-# ---------------------------------------------------------------------------
-# The page
-# ---------------------------------------------------------------------------
 
 SERVER = """\
 from show.page import make_server

@@ -35,27 +35,17 @@ def test_the_triple_loop_multiplies_as_the_definition_says():
     assert my_math.matmul_triple_loop(a, b) == [[7, -4, 9, 13], [16, -7, 21, 31]]
 
 
-def test_the_ladder_starts_from_the_triple_loop():
-    assert list(ladder.KERNELS.values())[0] is my_math.matmul_triple_loop
-
-
 @every_kernel
 @pytest.mark.parametrize("shape", SHAPES, ids="{0[0]}x{0[1]}x{0[2]}".format)
-def test_kernels_agree_exactly_with_the_triple_loop(
+def test_kernels_agree_with_the_triple_loop(
         kernel, shape, either_python, random_rows):
     m, k, n = shape
-    for kind in (int, Fraction):
+    for kind in (int, Fraction, float):
         a, b = random_rows(m, k, kind), random_rows(k, n, kind)
-        assert kernel(a, b) == my_math.matmul_triple_loop(a, b)
-
-
-@every_kernel
-@pytest.mark.parametrize("shape", [(3, 5, 4), (3, 40, 35)])
-def test_kernels_agree_on_floats_but_for_rounding(kernel, shape, random_rows):
-    m, k, n = shape
-    a, b = random_rows(m, k, float), random_rows(k, n, float)
-    for row, expected in zip(kernel(a, b), my_math.matmul_triple_loop(a, b)):
-        assert row == pytest.approx(expected, rel=1e-12, abs=1e-13)
+        product, expected = kernel(a, b), my_math.matmul_triple_loop(a, b)
+        assert product == expected if kind is not float else all(
+            row == pytest.approx(sums, rel=1e-12, abs=1e-13)
+            for row, sums in zip(product, expected))
 
 
 @every_kernel
@@ -87,18 +77,11 @@ def test_combining_rows_adds_each_as_often_as_its_factor_says(
         assert total == before
 
 
-def test_dot_is_the_sum_of_products(random_rows):
+def test_a_dot_product_is_the_sum_of_products(random_rows):
     for kind in (int, Fraction):
         x, y = random_rows(2, 9, kind)
         expected = sum(x[k] * y[k] for k in range(9))
         assert my_math.dot(x, y) == my_math.dot_by_map(x, y) == expected
-
-
-def test_transpose_turns_columns_into_rows(random_rows):
-    a = random_rows(3, 5)
-    turned = my_math.transpose(a)
-    assert [[turned[j][i] for j in range(5)] for i in range(3)] == a
-    assert all(isinstance(row, list) for row in turned)
 
 
 # --- the ladder

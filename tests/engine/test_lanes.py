@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from engine.lanes import LaneOverflowError, Lanes, lanes_of, spread, transpose
+from engine.lanes import LaneOverflowError, lanes_of, spread, transpose
 
 WIDTHS = (24, 32, 64)
 COUNTS = (1, 2, 3, 10, 128, 600)
@@ -54,19 +54,7 @@ def test_only_residues_count(layout):
 
 
 @every_layout
-def test_adding_and_multiplying_rows_works_on_all_lanes_at_once(layout):
-    rng, reach = random.Random(7), 1 << layout.bits - 12
-    for _ in range(20):
-        rows = [[rng.randint(-reach, reach) for _ in range(layout.count)]
-                for _ in range(4)]
-        factors = [rng.randint(-255, 255) for _ in rows]
-        total = sum(f * layout.encode(row) for f, row in zip(factors, rows))
-        assert layout.decode(total) == tuple(
-            sum(f * v for f, v in zip(factors, column)) for column in zip(*rows))
-
-
-@every_layout
-def test_shift_right_divides_and_rounds_every_lane(layout):
+def test_shift_right_divides_and_rounds_every_lane_or_multiplies(layout):
     """floor(v / 2^k + 1/2), written in whole numbers; not one bit reaches a neighbour,
     not even where the largest number is rounded up."""
     for by in {1, 2, 7, layout.bits // 2, layout.bits - 2, layout.bits - 1,
@@ -75,28 +63,24 @@ def test_shift_right_divides_and_rounds_every_lane(layout):
             expected = tuple((2 * v + (1 << by)) >> by + 1 for v in row)
             shifted = layout.shift_right(layout.encode(row), by)
             assert layout.decode(shifted) == expected, by
+    for by in (0, 1, 5):
+        for row in rows_of(layout):
+            row = tuple(v >> 6 for v in row)
+            shifted = layout.shift_right(layout.encode(row), -by)
+            assert layout.decode(shifted) == tuple(v << by for v in row)
 
 
 @every_layout
-@pytest.mark.parametrize("by", [0, -1, -5])
-def test_shift_right_by_less_than_nothing_multiplies(layout, by):
-    for row in rows_of(layout):
-        row = tuple(v >> 6 for v in row)
-        shifted = layout.shift_right(layout.encode(row), by)
-        assert layout.decode(shifted) == tuple(v << -by for v in row)
-
-
-@every_layout
-def test_bound_is_the_power_of_two_that_bounds_all_lanes(layout):
-    rng, rows = random.Random(9), rows_of(layout)
+def test_bound_is_the_power_of_two_that_bounds_all_lanes_together(layout):
+    """Lanes of both signs, next to one another, in different rows."""
+    rng, rows = random.Random(11), rows_of(layout)
     assert layout.bound([]) == 1 and layout.bound([0, 0]) == 1
-    for row in rows + [[v >> rng.randint(0, layout.bits) for v in row] for row in rows]:
-        largest = max(map(abs, row))
-        measured = layout.bound([layout.encode(row)])
+    for some in [[row] for row in rows] + [rng.choices(rows, k=3) for _ in range(40)]:
+        shifted = [[v >> rng.randint(0, layout.bits) for v in row] for row in some]
+        largest = max(abs(v) for row in shifted for v in row)
+        measured = layout.bound(map(layout.encode, shifted))
         assert bin(measured).count("1") == 1
-        assert largest <= measured <= max(1, 2 * largest)
-    several = [layout.encode(row) for row in rows[:6]]
-    assert layout.bound(several) == max(map(layout.bound, ([r] for r in several)))
+        assert measured >> 1 <= largest <= measured or largest <= measured == 1
 
 
 @every_layout
@@ -120,12 +104,6 @@ def test_other_things_than_as_many_integers_are_refused(layout, values):
         layout.encode(values(layout.count))
 
 
-def test_a_layout_is_made_once():
-    assert lanes_of(128, 32) is lanes_of(128, 32)
-    assert lanes_of(128, 32) is not lanes_of(128, 64)
-    assert Lanes(2, 32).ones == 1 + (1 << 32)
-
-
 @pytest.mark.parametrize("width, bits", [(1, 24), (1, 32), (2, 24), (2, 64), (8, 64)])
 @pytest.mark.parametrize("count, rows", [(1, 1), (3, 2), (128, 16), (5, 33)])
 def test_bytes_become_rows_and_columns(width, bits, count, rows, rng):
@@ -137,15 +115,3 @@ def test_bytes_become_rows_and_columns(width, bits, count, rows, rng):
         tuple(row) for row in numbers]
     assert [columns.decode(column) for column in transpose(raw, width)] == list(
         zip(*numbers))
-
-
-@every_layout
-def test_bound_takes_any_rows_together(layout):
-    """Lanes of both signs, next to one another, in different rows."""
-    rng, rows = random.Random(11), rows_of(layout)
-    for _ in range(20):
-        some = rng.choices(rows, k=3)
-        shifted = [[v >> rng.randint(0, layout.bits) for v in row] for row in some]
-        largest = max(abs(v) for row in shifted for v in row)
-        measured = layout.bound(map(layout.encode, shifted))
-        assert measured >> 1 <= largest <= measured or largest <= measured == 1

@@ -223,9 +223,8 @@ def test_steps_beyond_a_narrow_lane_are_noticed(sign, step):
 
 def random_sums(rng, lanes, form, count=30):
     """Z up to the largest activation, and around 0."""
-    top = (1 << form.fraction - form.activation_fraction + form.activation_bits) - (
-        1 << form.fraction - form.activation_fraction)
-    top = min(top, 63 << form.fraction)
+    drop = form.fraction - form.activation_fraction
+    top = min((1 << drop + form.activation_bits) - (1 << drop), 63 << form.fraction)
     values = [0, 1, -1, 2, top, -top, (1 << form.fraction) - 1, -1 << form.fraction]
     return [[rng.choice(values) if rng.random() < 0.3 else rng.randint(-top, top)
              for _ in range(lanes.count)] for _ in range(count)]
@@ -361,7 +360,7 @@ def test_the_products_of_a_later_layer_are_exact(form, outputs, count, rng):
                       for column, b in zip(factors, bias)) for row in rows]
     columns = layer.forward(raw)
     assert layer.outputs(columns, count) == expected
-    if form.outputs_per_row == 1:            # before another layer: a row for each image
+    if form.outputs_per_row == 1:       # before another layer: a row for each image
         lanes = lanes_of(outputs, 64)
         assert [lanes.decode(z) for z in layer.transposed(columns, count)] == expected
     for _ in range(5):

@@ -16,7 +16,6 @@ from my_math import Matrix
 MATRICES = {"layer1.weights": Matrix([[0.1, -2.5e-300, 3.0], [4e300, 5.0, -0.0]]),
             "layer1.bias": Matrix([[1 / 3], [2 ** 53], [float("inf")]])}
 SETTINGS = {"loss": "mse", "epochs": 3, "note": "größer \\ \" € 😀", "deep": [1, None]}
-COMPRESSIONS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]
 
 
 @pytest.fixture
@@ -60,14 +59,6 @@ def test_what_is_written_is_read_exactly(path):
     assert str(matrices["layer1.weights"][1, 2]) == "-0.0"     # the sign of zero too
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (3, 4)])
-def test_every_shape_survives(path, shape, random_rows):
-    a = Matrix(random_rows(*shape, float))
-    npz.write_npz(path, {"a": a}, {})
-    assert npz.read_npz(path) == ({"a": a}, {})
-    assert npz.read_npz(str(path))[0] == {"a": a}
-
-
 def test_the_same_content_gives_the_same_bytes(tmp_path, monkeypatch):
     files = tmp_path / "one.npz", tmp_path / "two.npz"
     for file in files:
@@ -78,11 +69,9 @@ def test_the_same_content_gives_the_same_bytes(tmp_path, monkeypatch):
 
 
 def test_the_numbers_start_at_a_multiple_of_64_bytes():
-    # The format asks for it, so that a file can be mapped into memory.
-    for shape in ((1, 1), (784, 1), (10, 100)):
-        content = npz.matrix_to_npy(Matrix.zeros(*shape))
-        assert (len(content) - 8 * shape[0] * shape[1]) % 64 == 0
-        assert content[:8] == b"\x93NUMPY\1\0"
+    """The format asks for it, so that a file can be mapped into memory."""
+    content = npz.matrix_to_npy(Matrix.zeros(10, 100))
+    assert (len(content) - 8000) % 64 == 0 and content[:8] == b"\x93NUMPY\1\0"
 
 
 # --- NumPy on the other side
@@ -119,14 +108,13 @@ def test_what_numpy_writes_is_read_here(path, numpy, kind, compressed):
         "vector": [a[1].tolist()], "number": [[127]]}
 
 
-def test_the_numbers_of_each_type_are_read_without_numpy():
-    # Frozen: the bytes of numpy.array([[1.5, -2], [3, 0.25]], dtype).tobytes().
-    for descr, data in (("<f2", "003e00c000420034"), (">f2", "3e00c00042003400"),
-                        ("<f4", "0000c03f000000c0000040400000803e")):
-        a = npz.parse_npy(npy(descr, shape="(2, 2)", data=bytes.fromhex(data)))
-        assert a == Matrix([[1.5, -2], [3, 0.25]])
-    for descr, expected in (("|u1", [[255, 1]]), ("|i1", [[-1, 1]])):
-        assert npz.parse_npy(npy(descr, data=b"\xff\1")) == Matrix(expected)
+# Frozen: the bytes of numpy.array([[1.5, -2], [3, 0.25]], descr).tobytes().
+@pytest.mark.parametrize("descr, data", [
+    ("<f2", "003e00c000420034"), (">f2", "3e00c00042003400"),
+    ("<f4", "0000c03f000000c0000040400000803e")])
+def test_the_numbers_of_other_types_are_read_without_numpy(descr, data):
+    content = npy(descr, shape="(2, 2)", data=bytes.fromhex(data))
+    assert npz.parse_npy(content) == Matrix([[1.5, -2], [3, 0.25]])
 
 
 @pytest.mark.parametrize("shape, expected", [
@@ -143,15 +131,15 @@ def test_every_version_of_the_format_is_read(version):
     assert npz.parse_npy(content) == Matrix([[0.5, -7]])
 
 
-def test_text_is_read_in_either_byte_order():
-    for order, code in (("<", "utf-32-le"), (">", "utf-32-be")):
-        content = npy(order + "U3", shape="()", data="ä€😀".encode(code))
-        assert npz.parse_npy(content) == "ä€😀"
+@pytest.mark.parametrize("order, code", [("<", "utf-32-le"), (">", "utf-32-be")])
+def test_text_is_read_in_either_byte_order(order, code):
+    content = npy(order + "U3", shape="()", data="ä€😀".encode(code))
+    assert npz.parse_npy(content) == "ä€😀"
 
 
 # --- what is no such file
 
-@pytest.mark.parametrize("content", [
+ODD_ARRAYS = [
     {"descr": "|O"}, {"descr": "<c16"}, {"descr": "<f16"}, {"descr": "|b1"},
     {"descr": "x"}, {"descr": ""}, {"descr": "*f8"}, {"descr": [("a", "<f8")]},
     {"descr": "|S2"},
@@ -159,26 +147,25 @@ def test_text_is_read_in_either_byte_order():
     {"shape": "2"}, {"shape": "(1.0, 2)"}, {"shape": "None"}, {"shape": "(2, 2)"},
     {"shape": "(99999999999, 99999999999)"}, {"fortran": "maybe"}, {"data": b""},
     {"data": bytes(15)}, {"data": bytes(17)}, {"fortran": "False, 'shape'"},
-    {"shape": "__import__('os').system('true')"}, {"shape": "(" * 500}], ids=str)
-def test_an_array_that_is_not_understood_is_refused(path, content):
-    path.write_bytes(archive({"a.npy": npy(**content)}))
-    refusal(path)
+    {"shape": "__import__('os').system('true')"}, {"shape": "(" * 500}]
+NO_ARRAYS = [
+    b"", b"PNG" + bytes(60), b"\x93NUMPY", b"\x93NUMPY\1\0\xff\xff{",
+    b"\x93NUMPY\1\0\2\0{}", b"\x93NUMPY\1\0\2\0[]",
+    b"\x93NUMPY\1\0\1\0(" + bytes(60)]
+NO_SETTINGS = ["{", "[1]", "3", '"text"', "", "null", "[" * 99999]
+FOREIGN = [
+    *(archive({"a.npy": npy(**told)}) for told in ODD_ARRAYS),
+    *(archive({"a.npy": content}) for content in NO_ARRAYS),
+    *(archive({"settings.npy": npz.text_to_npy(text)}) for text in NO_SETTINGS),
+    b"", b"P", b"<!DOCTYPE html><html>404</html>", bytes(range(256)) * 9, npy(),
+    archive({"readme.txt": "hello"}), archive({"folder/": b""}),
+    archive({"a.npy": npy()}, zipfile.ZIP_BZIP2)]
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"PNG" + bytes(60),
-    b"\x93NUMPY", b"\x93NUMPY\1\0\xff\xff{", b"\x93NUMPY\1\0\2\0{}",
-    b"\x93NUMPY\1\0\2\0[]", b"\x93NUMPY\1\0\1\0(" + bytes(60)], ids=str)
-def test_a_member_that_is_no_array_is_refused(path, content):
-    path.write_bytes(archive({"a.npy": content}))
-    refusal(path)
-
-
-@pytest.mark.parametrize("text", ["{", "[1]", "3", '"text"', "", "null", "[" * 99999],
-                         ids=lambda text: text[:9])
-def test_settings_that_are_no_json_object_are_refused(path, text):
-    path.write_bytes(archive({"settings.npy": npz.text_to_npy(text)}))
-    refusal(path)
+@pytest.mark.parametrize("content", FOREIGN)
+def test_a_foreign_file_is_refused_in_one_line(path, content):
+    path.write_bytes(content)
+    assert "an .npz file" in refusal(path).expected
 
 
 def test_settings_may_be_missing_but_not_be_numbers(path):
@@ -186,20 +173,6 @@ def test_settings_may_be_missing_but_not_be_numbers(path):
     assert npz.read_npz(path) == ({"a": Matrix([[1]])}, {})
     path.write_bytes(archive({"settings.npy": npz.matrix_to_npy(Matrix([[1]]))}))
     refusal(path)
-
-
-FOREIGN = {
-    "empty": b"", "one byte": b"P", "HTML": b"<!DOCTYPE html><html>404</html>",
-    "zip of texts": archive({"readme.txt": "hello"}), "noise": bytes(range(256)) * 9,
-    "zip of a folder": archive({"folder/": b""}), "bare npy": npy(),
-    "zip in bz2": archive({"a.npy": npy()}, zipfile.ZIP_BZIP2),
-}
-
-
-@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
-def test_a_foreign_file_is_refused_in_one_line(path, content):
-    path.write_bytes(content)
-    assert "an .npz file" in refusal(path).expected
 
 
 def test_a_missing_file_and_a_folder_are_refused(path, tmp_path):
@@ -213,7 +186,7 @@ def test_a_member_that_would_fill_the_memory_is_refused_unread(path, monkeypatch
     assert "bomb.npy of 1,001 bytes" in refusal(path).found
 
 
-@pytest.fixture(params=COMPRESSIONS, ids=["stored", "deflated"])
+@pytest.fixture(params=[zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def whole(request, path):
     """The bytes of a good file, as written here and as numpy.savez_compressed does."""
     npz.write_npz(path, MATRICES, SETTINGS)
@@ -258,10 +231,6 @@ def test_a_damaged_number_never_gets_through(path):
 
 # --- files made to take memory or time
 
-def text_array(text):
-    return npy(f"<U{len(text)}", shape="()", data=text.encode("utf-32-le"))
-
-
 HARMFUL = {
     "too many numbers": ({"a": lambda: npy(
         "<f8", shape="(7, 1048576)", data=bytes(7 << 23))}, "more than 5,000,000"),
@@ -273,10 +242,11 @@ HARMFUL = {
                      for name in "abcd"}, "more than 5,000,000"),
     "numbers to the limit": ({"layer1.weights": lambda: npy(
         "<f8", shape="(625, 8000)", data=bytes(40_000_000))}, "layer1.bias"),
-    "lists": ({"settings": lambda: text_array("[" + "[]," * 10 ** 6 + "1]")}, "parts"),
-    "nested lists": ({"settings": lambda: text_array("[" * 10 ** 5)}, "end"),
-    "digits": ({"settings": lambda: text_array("1" * 10 ** 6)}, "1,000,000 digits"),
-    "texts": ({"settings": lambda: text_array("[" + '"ab",' * 990_000 + "1]")},
+    "lists": ({"settings": lambda: npz.text_to_npy("[" + "[]," * 10 ** 6 + "1]")},
+              "parts"),
+    "nested lists": ({"settings": lambda: npz.text_to_npy("[" * 10 ** 5)}, "end"),
+    "digits": ({"settings": lambda: npz.text_to_npy("1" * 10 ** 6)}, "1,000,000 dig"),
+    "texts": ({"settings": lambda: npz.text_to_npy("[" + '"ab",' * 990_000 + "1]")},
               "settings that are ['ab'"),
 }
 
@@ -284,9 +254,8 @@ HARMFUL = {
 @pytest.mark.parametrize("harm", HARMFUL)
 def test_harmful_files_take_neither_memory_nor_time(harm, path, limited):
     contents, words = HARMFUL[harm]
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, make in contents.items():
-            archive.writestr(f"{name}.npy", make())
+    path.write_bytes(archive(
+        {f"{name}.npy": make() for name, make in contents.items()}))
     done = limited("predict.py", "--index", "1", "--model", path)
     assert is_refusal(done) and words in done.stderr, done.stderr
 

@@ -1,12 +1,12 @@
 """engine.packed: fixed point against floats and fractions."""
 import random
-from fractions import Fraction
+from operator import add, sub
 
 import pytest
 
 from engine.lanes import LaneOverflowError, lanes_of
-from engine.packed import PackedMatrix, whole
-from my_math import Matrix, ShapeError
+from engine.packed import PackedMatrix
+from my_math import Matrix
 
 every_width = pytest.mark.parametrize("bits", [24, 32, 64])
 UNIT = 2.0 ** -10
@@ -27,11 +27,6 @@ def test_the_way_in_and_out_is_exact(m, n, bits):
     assert PackedMatrix.from_matrix(floats, packed.lanes, UNIT) == packed
     assert packed.shape == (m, n) and packed.copy() == packed
     assert packed.copy().rows is not packed.rows
-
-
-def test_numbers_are_rounded_to_the_nearest_multiple():
-    assert whole([0.4, 0.6, -1.6, 2.5, 3.5], 1.0) == [0, 1, -2, 2, 4]
-    assert whole([1 / 3], 1 / UNIT) == [round(Fraction(1024, 3))]
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("nan"), 1e300])
@@ -68,25 +63,21 @@ def test_equal_are_unit_shape_and_residues():
     assert a != PackedMatrix(a.rows, a.lanes, UNIT / 2) and a != 1
 
 
-def test_other_shapes_are_refused():
+def test_other_shapes_units_and_lanes_are_refused():
     a, _ = packed_matrix(2, 3, 24)
-    for other in (packed_matrix(3, 2, 24)[0], Matrix.zeros(2, 2)):
-        with pytest.raises(ShapeError, match=r"\(2 x 3\) [+-]"):
-            a + other
-        with pytest.raises(ShapeError):
-            a - other
-
-
-def test_lanes_in_other_units_are_refused():
-    a, _ = packed_matrix(2, 3, 24)
-    for other in (PackedMatrix(a.rows, a.lanes, UNIT / 2),
-                  PackedMatrix(a.rows, lanes_of(3, 32), UNIT)):
-        with pytest.raises(ValueError, match="units"):
-            a + other
+    for other, message in (
+            (packed_matrix(3, 2, 24)[0], r"\(2 x 3\) [+-]"),
+            (Matrix.zeros(2, 2), r"\(2 x 3\) [+-]"),
+            (PackedMatrix(a.rows, a.lanes, UNIT / 2), "units"),
+            (PackedMatrix(a.rows, lanes_of(3, 32), UNIT), "units")):
+        for operate in (add, sub):
+            with pytest.raises(ValueError, match=message):
+                operate(a, other)
 
 
 @every_width
-@pytest.mark.parametrize("factor, room", [(0.999, 8), (-1 / 3, 8), (300.0, 9), (1e-9, 8)])
+@pytest.mark.parametrize("factor, room", [
+    (0.999, 8), (-1 / 3, 8), (300.0, 9), (1e-9, 8)])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_product_that_outgrows_its_lane_is_refused(bits, factor, room, sign):
     lanes, edge = lanes_of(3, bits), 1 << bits - 1 - room

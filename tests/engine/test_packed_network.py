@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from data_loader import SAMPLE_FOLDER, load
-from engine.formats import NARROW, SMOOTH, WIDE, format_for
+from engine.formats import NARROW, SMOOTH, WIDE
 from engine.packed_network import (LOSS_BITS, PackedNetwork, StepOptions,
                                    target_rows)
 from engine.portable import OUTPUTS
@@ -40,7 +40,7 @@ def test_the_end_of_the_network_is_that_of_the_textbook(name, smoothing, rng):
     """Outputs, gradient and loss of the same logits, rounded to 1/4096."""
     net = Network([3, 4, 5], loss=name)
     mine, shift = packed(net, 4), 28
-    for spread in (0.1, 3, 15):
+    for spread in (0.1, 3, 15, 900):         # where outputs become 0 too
         z = [round(rng.uniform(-spread, spread) * 4096) << shift for _ in range(5)]
         logits, label = Matrix([[v / 2 ** 40 for v in z]]), rng.randrange(5)
         y = net.targets([label], smoothing)
@@ -52,13 +52,6 @@ def test_the_end_of_the_network_is_that_of_the_textbook(name, smoothing, rng):
         loss = LOSSES[name].of_sample(logits[0], expected[0], y[0])
         assert mine.loss(z, p, row, label) / (1 << LOSS_BITS) == pytest.approx(
             loss, rel=1e-9, abs=1e-9)
-
-
-@pytest.mark.parametrize("label, loss", [(0, 0), (1, 1000), (2, 60)])
-def test_a_loss_is_told_where_the_output_is_0(label, loss):
-    z, mine = [0, -1000 << 40, -60 << 40], packed(Network([3, 4, 3]), 4)
-    p, y = OUTPUTS["cross-entropy"](z, 28), target_rows(3)[label]
-    assert mine.loss(z, p, y, label) / (1 << LOSS_BITS) == pytest.approx(loss, abs=1e-9)
 
 
 @pytest.mark.parametrize("activation, loss, hidden, levels", [
@@ -110,24 +103,6 @@ def test_the_mean_of_narrow_steps_is_the_step_of_the_textbook(sample):
         assert (way - other).norm() < 0.1 * way.norm() + 2.0 ** -16 * len(list(one))
 
 
-@pytest.mark.parametrize("levels, hidden, rate", [(4, 24, 0.35), (2, 24, 0.35),
-                                                  (3, 200, 0.1)])
-def test_narrow_lanes_learn_as_the_textbook_does(levels, hidden, rate):
-    """Rounded at random, weights go other ways; the loss falls alike."""
-    data = load(SAMPLE_FOLDER)[0].head(1500)
-    net = Network([784, hidden, 10], rng=random.Random(3))
-    form = format_for([hidden], "relu", levels, rate / 32, True)
-    assert form.lanes == 24
-    mine, theirs, ours = packed(net, levels, form), 0.0, 0
-    for start, (x, labels) in zip(range(0, 1500, 32), data.batches(32, levels=levels)):
-        count = len(labels)
-        theirs += net.train_batch(x, labels, rate) * count
-        ours += mine.train_batch(
-            [mine.first.quantizer(data.image(start + i)) for i in range(count)], labels,
-            rate, start).loss
-    assert ours / (1 << LOSS_BITS) == pytest.approx(theirs, rel=0.1)
-
-
 X = [bytes([0, 85, 255, 170]), bytes([170, 255, 85, 85]), bytes([255, 85, 0, 85])]
 LABELS = [2, 0, 2]
 
@@ -146,8 +121,9 @@ def test_both_engines_leave_out_the_same_units(activation, hidden, rate, part):
     one, other = random.Random(7), random.Random(7)
     images = [mine.first.quantizer(image) for image in X]
     for _ in range(3):
-        _, gradients = net.loss_and_gradients(SparseMatrix.from_images(X, 4), LABELS,
-                                              0.1, list(map(Matrix, factors.draw(3, one))))
+        _, gradients = net.loss_and_gradients(
+            SparseMatrix.from_images(X, 4), LABELS, 0.1,
+            list(map(Matrix, factors.draw(3, one))))
         net.step(gradients, rate)
         mine.train_batch(images, LABELS, rate, 0,
                          StepOptions(smoothing=0.1, kept=whole.draw(3, other)))
@@ -226,11 +202,8 @@ def test_images_and_labels_that_do_not_fit_are_refused(images, labels):
         mine.train_batch([mine.first.quantizer(bytes(4))] * images, labels, 0.1)
 
 
-def test_images_of_another_size_are_refused():
+def test_other_images_and_more_grey_levels_than_fit_are_refused():
     with pytest.raises(ValueError, match="5 pixels for 4"):
         packed(Network([4, 2, 3]), 4).first.quantizer(bytes(5))
-
-
-def test_narrow_lanes_have_room_for_four_grey_levels():
     with pytest.raises(ValueError, match="5 grey levels"):
         packed(Network([4, 2, 3]), 5, NARROW)

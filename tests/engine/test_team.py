@@ -56,36 +56,23 @@ def in_threads(size, work, seconds=20):
     return [results[rank] for rank in range(size)]
 
 
-SIZES = [10, parallel.Team._SMALL - 100, parallel.Team._SMALL + 100, 10 ** 6]
+LENGTHS = {"short": lambda j, k: 10, "nearly late": lambda j, k: Team._SMALL - 100,
+           "late": lambda j, k: Team._SMALL + 100, "long": lambda j, k: 10 ** 6,
+           "both": lambda j, k: 10 ** 6 if (j + k) % 2 else 1}
 
 
 @several
-@pytest.mark.parametrize("length", SIZES)
+@pytest.mark.parametrize("length", LENGTHS.values(), ids=LENGTHS)
 def test_everybody_gets_what_was_sent_to_him_however_long(size, length):
     """A pipe holds 64 KB: two that only send would wait for one another for ever."""
     def work(team):
-        parts = [(team.rank, to, os.urandom(1) * length) for to in range(size)]
+        parts = [(team.rank, k, os.urandom(1) * length(team.rank, k))
+                 for k in range(size)]
         send = parts.__getitem__
         return [parts, team.exchange(send), team.exchange(send)]
     sent = in_threads(size, work)
     for rank, (_, *received) in enumerate(sent):
         assert received == [[sent[k][0][rank] for k in range(size)]] * 2
-
-
-@several
-def test_long_messages_meet_short_ones(size):
-    def work(team):
-        return team.exchange(lambda k: bytes(10 ** 6 if (team.rank + k) % 2 else 1))
-    for rank, received in enumerate(in_threads(size, work)):
-        assert list(map(len, received)) == [
-            10 ** 6 if (rank + k) % 2 else 1 for k in range(size)]
-
-
-@several
-@pytest.mark.parametrize("length", [1, 10 ** 6])
-def test_gather_gives_the_same_to_all(size, length):
-    for gathered in in_threads(size, lambda team: team.gather([team.rank] * length)):
-        assert gathered == [[k] * length for k in range(size)]
 
 
 @several
@@ -109,12 +96,6 @@ def test_shares_follow_one_another_and_are_as_even_as_can_be(size, count):
     assert [i for share in shares for i in share] == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
     assert Team(size - 1, [None] * size).share(count) == team.share(count, size - 1)
-
-
-def test_one_alone_talks_to_himself():
-    team = Team()
-    assert team.gather("mine") == ["mine"] and team.exchange(lambda k: 1) == [1]
-    assert list(range(9))[team.pixels] == list(range(9))
 
 
 # --- processes
@@ -202,8 +183,7 @@ def test_a_process_that_cannot_be_started_is_told_and_the_others_end(size, monke
 
 @pytest.mark.parametrize("files, quota", [
     ({"cpu.max": "max 100000\n"}, math.inf), ({"cpu.max": "150000 100000\n"}, 1.5),
-    ({"cpu.max": "5000 100000\n"}, 0.05), ({"cpu.max": "nonsense"}, math.inf),
-    ({}, math.inf),
+    ({"cpu.max": "nonsense"}, math.inf), ({}, math.inf),
     ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
     ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4),
     ({"cpu/cpu.cfs_quota_us": "x", "cpu/cpu.cfs_period_us": "0"}, math.inf)])
@@ -290,68 +270,26 @@ def test_a_team_evaluates_as_one_does_and_in_the_same_order(hidden, rng):
 
 # --- the same bits
 
-# Frozen: what `python tests/tools/digest.py` prints.  A change of these is a change of the
-# arithmetic: every model and every resumed run becomes another one.
+# Frozen: what `python tests/tools/digest.py` prints.  A change of these is a change of
+# the arithmetic: every model and every resumed run becomes another one.
 FROZEN = {
-    "affine":
-        "2f925575b47422e497afa7e4df74a94b038cf6b0f023a9e78a2313caf4eb5305",
-    "elastic":
-        "5936605904c0560f850b2d82f40e55b36d639a363486bcb68ed1d23d1682a207",
-    "one layer":
-        "ad37261816c2e70551c6d26903d21b431571b0cdf63f6fee1a63f832dd8b8e81",
-    "two layers":
-        "407af52dbfee129bfc039776539da547b73b487ef0f91576c726aacb8abd3e7a",
-    "sigmoid":
-        "67f51efe5af76381c30aa1850987371852c2118fb19cb791dc5cf1527ef4bdbc",
-    "256 levels":
-        "a4f0f11bd38a0ee39c4b8578c7ce1824ff1226348a2e1860c3d97b45448c6d4b",
-    "momentum":
-        "ca99d0cd4dda48ae2eb99edf12b6eb433018fd6a3b16dfa721d6784a7ecdf23b",
-    "dropout":
-        "30634185ecea491fd82987419e0db7b8e4668ad995bf77fee3378dc9c5e8f4bf",
-    "cosine":
-        "67682b6c1286bee70e61a88f93a0132c77743db2255b69585c412ed65e099de3",
-    "adam":
-        "cc97e5d7e79b5ec2f321418c452ba9f4471465fc88defbcaa6f66aef99c94f89",
+    "affine": "2f925575b47422e497afa7e4df74a94b038cf6b0f023a9e78a2313caf4eb5305",
+    "elastic": "5936605904c0560f850b2d82f40e55b36d639a363486bcb68ed1d23d1682a207",
+    "one layer": "ad37261816c2e70551c6d26903d21b431571b0cdf63f6fee1a63f832dd8b8e81",
+    "two layers": "407af52dbfee129bfc039776539da547b73b487ef0f91576c726aacb8abd3e7a",
+    "sigmoid": "67f51efe5af76381c30aa1850987371852c2118fb19cb791dc5cf1527ef4bdbc",
+    "256 levels": "a4f0f11bd38a0ee39c4b8578c7ce1824ff1226348a2e1860c3d97b45448c6d4b",
+    "momentum": "ca99d0cd4dda48ae2eb99edf12b6eb433018fd6a3b16dfa721d6784a7ecdf23b",
+    "dropout": "30634185ecea491fd82987419e0db7b8e4668ad995bf77fee3378dc9c5e8f4bf",
+    "cosine": "67682b6c1286bee70e61a88f93a0132c77743db2255b69585c412ed65e099de3",
+    "adam": "cc97e5d7e79b5ec2f321418c452ba9f4471465fc88defbcaa6f66aef99c94f89",
 }
 
 
-def test_every_run_is_frozen():
-    assert list(FROZEN) == list(digest.RUNS)
-    assert len(set(FROZEN.values())) == len(FROZEN)
-
-
 @pytest.mark.parametrize("workers", [1, 2, 3, 4, 8])
-@pytest.mark.parametrize("run", FROZEN)
+@pytest.mark.parametrize("run", digest.RUNS)
 def test_the_weights_are_the_same_for_any_number_of_workers(run, workers):
     assert digest.digest_of(run, workers) == FROZEN[run]
-
-
-def test_images_rest_and_last_batches_are_small_in_these_runs(tmp_path):
-    """Else the digests would not show what they are there to show."""
-    for run in ("elastic", "one layer", "two layers"):
-        settings = {**DEFAULTS, **digest.RUNS[run]}
-        folder = tmp_path / run
-        folder.mkdir()
-        digest.train(settings, 1, folder)
-        _, _, progress = checkpoint.load_checkpoint(folder)
-        counts = [row["images"] for row in progress.history]
-        assert min(counts) < counts[0] == settings["limit"]
-    assert settings["limit"] % settings["batch_size"] == 1
-
-
-def changed(**settings):
-    return {**DEFAULTS, **digest.RUNS["one layer"], "epochs": 1, **settings}
-
-
-@pytest.mark.parametrize("settings", [
-    {"seed": 2}, {"learning_rate": 0.351}, {"limit": 64}, {"augment": "none"},
-    {"skip_below": 0.9}, {"grey_levels": 3}])
-def test_the_digest_sees_every_change(settings, tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    assert (digest.train(changed(**settings), 1, tmp_path / "a")
-            != digest.train(changed(), 1, tmp_path / "b"))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -401,30 +339,3 @@ def test_every_other_python_gives_the_same_bits(name):
     assert run.returncode == 0, run.stderr
     found = dict(line.split(": ") for line in run.stdout.splitlines())
     assert found == FROZEN
-
-
-# --- what a step needs beside images
-
-KINDS = [("sgd", 0.01), ("momentum", 0.01), ("adam", 0.01), ("sgd", 0.0)]
-
-
-def trained(team, optimizer, l2, images, labels):
-    """Weights and state of the optimizer after two batches."""
-    engine = engine_of(team, Network([10, 4, 3]), len(images), optimizer=optimizer,
-                       l2=l2, learning_rate=0.05)
-    quantize = engine.network.first.quantizer
-    groups = [quantize(image[team.pixels]) for image in images]
-    for _ in range(2):
-        engine.train_batch(groups, labels, 0.05, 0)
-    return digest.digest(engine.whole()), engine.optimizer_state()
-
-
-@pytest.mark.parametrize("optimizer, l2", KINDS)
-@pytest.mark.parametrize("count", [1, 5])
-def test_all_workers_take_every_step_with_or_without_images(optimizer, l2, count, rng):
-    images = [bytes(rng.choice([0, 85, 170, 255]) for _ in range(10))
-              for _ in range(count)]
-    arguments = optimizer, l2, images, [i % 3 for i in range(count)]
-    alone = run_team(1, trained, *arguments)
-    for size in (2, 3, 4):
-        assert run_team(size, trained, *arguments) == alone

@@ -8,20 +8,18 @@ scaled to 60,000.
 
 What is timed: the steps, and the loss and the number of right answers of each batch,
 which the lines of `train.py` show.  Each engine starts from images in the form that it
-keeps from epoch to epoch.  NumPy (8-byte floats) and PyTorch (4-byte floats, plain loop
-over tensors) have arrays of floats, the packed engine has groups of equal pixels.
+keeps from epoch to epoch: NumPy (8-byte floats) and PyTorch (4-byte floats, plain loop
+over tensors) from arrays of floats, the packed engine from groups of equal pixels.
 Where images are augmented they come as bytes and differ in every epoch: so start the
 engine of lists and the packed one's lines "from bytes", and making groups is part of
-their time.
-The line "64 bits" is the packed engine without its coarse rounding: lanes of 64 bits,
-and P - Y to 1/4096.
+their time.  The line "64 bits" is the packed engine without its coarse rounding: lanes
+of 64 bits, and P - Y to 1/4096.
 
 After the epoch the network reads the test images, in the table's last column.
 """
 from __future__ import annotations
 
 import argparse
-import math
 import platform
 import random
 import statistics
@@ -29,35 +27,34 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_loader import Dataset  # noqa: E402
-from engine.formats import NARROW, WIDE, Format, format_for  # noqa: E402
-from engine.lanes import lanes_of  # noqa: E402
+from engine.formats import WIDE, Format, format_for  # noqa: E402
 from engine.packed_network import LOSS_BITS, PackedNetwork  # noqa: E402
 from engine.team import Team, available_cores, run_team  # noqa: E402
 from errors import OptionError  # noqa: E402
 from learning.download import load_or_sample  # noqa: E402
 from learning.optimizers import SGD  # noqa: E402
-from my_math import Matrix  # noqa: E402
-from my_math import matmul_triple_loop, transpose  # noqa: E402
-from network import LOSSES, Dense, Network, softmax  # noqa: E402
+from my_math import Matrix, matmul_triple_loop  # noqa: E402
+from network import ACTIVATIONS, LOSSES, Dense, Network, softmax  # noqa: E402
 from show.console import run_command  # noqa: E402
 
 RATE, BATCH, LEVELS, EPOCH = 0.1, 32, 4, 60_000
 SIZES = [784, 128, 10]      # main() may set another number of hidden units
 SLOWEST, NUMPY, TORCH = "index triple loop", "NumPy, float64", "PyTorch, float32"
+Steps = Iterable[tuple[float, int]]     # of each batch: summed loss, right answers
 
 
 def first_network() -> Network:
-    """The network that every engine starts from."""
+    """Return the network that every engine starts from."""
     return Network(SIZES, rng=random.Random(1))
 
 
 def order_of(dataset: Dataset) -> list[int]:
-    """The order in which every engine takes the images."""
+    """Return the order in which every engine takes the images."""
     return dataset.order(random.Random(1))
 
 
@@ -70,12 +67,8 @@ class Pass(NamedTuple):
     layers: list        # (weights, bias) of each layer after it
 
 
-def timed(steps: Iterable[tuple[float, int]], images: int,
-          layers: Callable[[], list] = list) -> Pass:
-    """Run the steps, each of which gives its batch's summed loss and right answers.
-
-    `layers` tells the weights afterwards.
-    """
+def timed(steps: Steps, images: int, layers: Callable[[], list] = list) -> Pass:
+    """Run the steps; `layers` returns the weights afterwards."""
     start = time.perf_counter()
     loss, right = map(sum, zip(*steps))
     seconds = time.perf_counter() - start
@@ -86,53 +79,40 @@ def timed(steps: Iterable[tuple[float, int]], images: int,
 
 def triple_loop(dataset: Dataset) -> Pass:
     """Every product by the index triple loop on dense rows: where everybody begins."""
-    first, last = first_network().layers
-    w1, w2 = list(first.weights), list(last.weights)
-    b1, b2 = first.bias[0], last.bias[0]
-    batches = [(list(x.to_matrix()), list(Matrix.one_hot(labels, SIZES[-1])), labels)
+    (w1, b1), (w2, b2) = [(layer.weights, layer.bias)
+                          for layer in first_network().layers]
+    batches = [(x.to_matrix(), Matrix.one_hot(labels, SIZES[-1]))
                for x, labels in dataset.batches(
                    BATCH, order_of(dataset), levels=LEVELS)]
+    relu = ACTIVATIONS["relu"]
 
-    def train() -> Iterator[tuple[float, int]]:
-        for x, y, labels in batches:
-            z1 = add_row(matmul_triple_loop(x, w1), b1)
-            a1 = [[max(z, 0.0) for z in row] for row in z1]
-            p = list(map(softmax, add_row(matmul_triple_loop(a1, w2), b2)))
-            dz2 = [[(a - b) / len(x) for a, b in zip(*rows)] for rows in zip(p, y)]
-            da1 = matmul_triple_loop(dz2, transpose(w2))
-            dz1 = [[g if z > 0 else 0.0 for g, z in zip(*rows)]
-                   for rows in zip(da1, z1)]
-            for w, b, inputs, delta in ((w1, b1, x, dz1), (w2, b2, a1, dz2)):
-                descend(w, matmul_triple_loop(transpose(inputs), delta))
-                descend([b], [list(map(sum, zip(*delta)))])
-            yield (-sum(math.log(row[label]) for row, label in zip(p, labels)),
-                   sum(row[label] == max(row) for row, label in zip(p, labels)))
+    def times(a: Matrix, b: Matrix) -> Matrix:
+        return Matrix(matmul_triple_loop(list(a), list(b)))
+
+    def train() -> Steps:
+        nonlocal w1, b1, w2, b2
+        for x, y in batches:
+            z1 = times(x, w1) + b1
+            a1 = relu.forward(z1)
+            p = (times(a1, w2) + b2).map_rows(softmax)
+            dz2 = (p - y) / len(x)
+            dz1 = relu.backward(times(dz2, w2.T), z1, a1)
+            w1, b1 = w1 - times(x.T, dz1) * RATE, b1 - dz1.sum(axis=0) * RATE
+            w2, b2 = w2 - times(a1.T, dz2) * RATE, b2 - dz2.sum(axis=0) * RATE
+            yield 0, sum(map(int.__eq__, p.argmax(axis=1), y.argmax(axis=1)))
     return timed(train(), len(dataset))
-
-
-def add_row(rows: list, row: list) -> list:
-    """Add the same row to each row."""
-    return [[x + y for x, y in zip(one, row)] for one in rows]
-
-
-def descend(weights: list, gradient: list) -> None:
-    """w <- w - lr dw, in place."""
-    for row, slopes in zip(weights, gradient):
-        row[:] = [w - RATE * g for w, g in zip(row, slopes)]
 
 
 def lists(dataset: Dataset) -> Pass:
     """`Matrix` and `SparseMatrix` of this project."""
-    network, order = first_network(), order_of(dataset)
-
-    def train() -> Iterator[tuple[float, int]]:
-        for x, labels in dataset.batches(BATCH, order, levels=LEVELS):
-            yield network.train_batch(x, labels, RATE) * len(labels), 0
-    return timed(train(), len(dataset))
+    network = first_network()
+    batches = dataset.batches(BATCH, order_of(dataset), levels=LEVELS)
+    return timed(((network.train_batch(x, labels, RATE) * len(labels), 0)
+                  for x, labels in batches), len(dataset))
 
 
 def packed(dataset: Dataset, workers: int, keep: bool, wide: bool = False) -> Pass:
-    """The packed engine, on so many processes, on groups made before or from bytes."""
+    """The packed engine, in some processes, on groups made before or from bytes."""
     form = WIDE if wide else format_for(SIZES[1:-1], "relu", LEVELS, RATE / BATCH, True)
     return run_team(workers, _packed_pass, dataset, keep, form, SIZES)
 
@@ -148,7 +128,7 @@ def _packed_pass(team: Team, dataset: Dataset, keep: bool, form: Format,
         return quantize(dataset.image(index)[team.pixels])
     kept = list(map(groups, range(len(dataset)))) if keep else None
 
-    def train() -> Iterator[tuple[float, int]]:
+    def train() -> Steps:
         loss, right = 0, 0
         for start in range(0, len(order), BATCH):
             chosen = order[start:start + BATCH]
@@ -162,16 +142,26 @@ def _packed_pass(team: Team, dataset: Dataset, keep: bool, form: Format,
     return timed(train(), len(dataset), network.layers)
 
 
+def arrays_of(np: Any, dataset: Dataset) -> Iterator[Any]:
+    """Yield arrays of the images, rounded to the grey levels, labels, and their order.
+    """
+    grey = np.frombuffer(dataset.images, np.uint8).reshape(len(dataset), -1)
+    yield np.round(grey / 255 * (LEVELS - 1)) / (LEVELS - 1)
+    yield np.frombuffer(dataset.labels, np.uint8).astype(np.int64)
+    yield np.array(order_of(dataset))
+
+
 def numpy_steps(dataset: Dataset) -> Pass:
     """The same steps in NumPy with 8-byte floats."""
     import numpy as np
     (w1, b1), (w2, b2) = [[np.array(list(m)) for m in (layer.weights, layer.bias)]
                           for layer in first_network().layers]
-    x_all, labels_all = as_floats(np, dataset), np.frombuffer(dataset.labels, np.uint8)
-    order = np.array(order_of(dataset))
+    images, all_labels, order = arrays_of(np, dataset)
 
-    def train() -> Iterator[tuple[float, int]]:
-        for x, labels in batches_of(x_all, labels_all, order):
+    def train() -> Steps:
+        for start in range(0, len(order), BATCH):
+            chosen = order[start:start + BATCH]
+            x, labels = images[chosen], all_labels[chosen]
             z1 = x @ w1 + b1
             a1 = np.maximum(z1, 0)
             z2 = a1 @ w2 + b2
@@ -186,21 +176,7 @@ def numpy_steps(dataset: Dataset) -> Pass:
                 w -= RATE * (inputs.T @ delta)
                 b -= RATE * delta.sum(axis=0)
     return timed(train(), len(dataset), lambda: [
-        (Matrix(w.tolist()), Matrix([b.ravel().tolist()]))
-        for w, b in ((w1, b1), (w2, b2))])
-
-
-def as_floats(np: Any, dataset: Dataset) -> Any:
-    """All images as one array of 8-byte floats, rounded to the grey levels."""
-    grey = np.frombuffer(dataset.images, np.uint8).reshape(len(dataset), -1)
-    return np.round(grey / 255 * (LEVELS - 1)) / (LEVELS - 1)
-
-
-def batches_of(x_all: Any, labels_all: Any, order: Any) -> Iterator[tuple[Any, Any]]:
-    """(X, labels) of each batch, all being arrays of NumPy or all of PyTorch."""
-    for start in range(0, len(order), BATCH):
-        chosen = order[start:start + BATCH]
-        yield x_all[chosen], labels_all[chosen]
+        (Matrix(w.tolist()), Matrix(b.tolist())) for w, b in ((w1, b1), (w2, b2))])
 
 
 def torch_steps(dataset: Dataset) -> Pass:
@@ -215,12 +191,13 @@ def torch_steps(dataset: Dataset) -> Pass:
         for linear, layer in zip(model[::2], first_network().layers):
             linear.weight[:] = torch.tensor(list(layer.weights.T))
             linear.bias[:] = torch.tensor(layer.bias[0])
-    x_all = torch.tensor(as_floats(np, dataset), dtype=torch.float32)
-    labels_all = torch.tensor(list(dataset.labels))
-    order = torch.tensor(order_of(dataset))
+    images, all_labels, order = map(torch.from_numpy, arrays_of(np, dataset))
+    images = images.float()
 
-    def train() -> Iterator[tuple[float, int]]:
-        for x, labels in batches_of(x_all, labels_all, order):
+    def train() -> Steps:
+        for start in range(0, len(order), BATCH):
+            chosen = order[start:start + BATCH]
+            x, labels = images[chosen], all_labels[chosen]
             optimizer.zero_grad()
             logits = model(x)
             loss = loss_of(logits, labels)
@@ -232,31 +209,10 @@ def torch_steps(dataset: Dataset) -> Pass:
         for linear in model[::2]])
 
 
-def floor(dataset: Dataset) -> Pass:
-    """Only the big-integer additions that the packed engine cannot do without: the rows
-    of W1 under the ink, summed forward and each changed on the way back."""
-    layout, rng = lanes_of(SIZES[1], NARROW.lanes), random.Random(1)
-    rows = [layout.encode([rng.randrange(10 ** 5) for _ in range(SIZES[1])])
-            for _ in range(SIZES[0])]
-    places = [x.rows[0][0] for x, _ in dataset.batches(1, levels=LEVELS)]
-
-    def add() -> Iterator[tuple[float, int]]:
-        for ink in places:
-            step = sum(map(rows.__getitem__, ink))
-            for place in ink:
-                rows[place] += step
-            for place in ink:
-                rows[place] -= step
-            yield math.nan, 0
-    # The way back is done twice, so that numbers stay small: take a third off.
-    whole = timed(add(), len(dataset))
-    return whole._replace(seconds=whole.seconds * 2 / 3)
-
-
 # --- measuring
 
 def engines(cores: int) -> dict[str, tuple[Callable[[Dataset], Pass], int]]:
-    """What there is to run here: name -> (engine, images that it runs on)."""
+    """Return what there is to run here: name -> (engine, images that it runs on)."""
     found = {SLOWEST: (triple_loop, 64), "lists": (lists, 640)}
     for keep, form in ((True, ""), (False, ", from bytes")):
         for workers in sorted({1, cores}):
@@ -264,7 +220,6 @@ def engines(cores: int) -> dict[str, tuple[Callable[[Dataset], Pass], int]]:
             found[name] = (partial(packed, workers=workers, keep=keep), EPOCH)
     found[f"packed, {cores} processes, 64 bits"] = (
         partial(packed, workers=cores, keep=True, wide=True), EPOCH)
-    found["bare additions, 1 process"] = (floor, 6000)
     for module, name, engine in (("numpy", NUMPY, numpy_steps),
                                  ("torch", TORCH, torch_steps)):
         try:
@@ -295,13 +250,13 @@ def measure(options: argparse.Namespace) -> int:
     print(f"Python {platform.python_version()}, {available_cores()} cores; "
           f"{train.name}, {'-'.join(map(str, SIZES))}, batch {BATCH}, median of "
           f"{options.repeat}, seconds an epoch of {EPOCH:,}\n")
-    report(passes, [name for name, (_, images) in found.items() if images == EPOCH],
-           test)
+    report(passes, test)
     return 0
 
 
 def test_accuracy(layers: list, test: Dataset) -> float:
-    """The fraction of the test images that a network of these layers reads right."""
+    """Return the fraction of the test images that a network of these layers classifies
+    correctly."""
     network = Network.of_layers([Dense(*pair) for pair in layers], "relu",
                                 "cross-entropy")
     reader = PackedNetwork(network, LOSSES["cross-entropy"], LEVELS, SGD)
@@ -311,9 +266,9 @@ def test_accuracy(layers: list, test: Dataset) -> float:
                for row, label in zip(outputs, test.labels)) / len(test)
 
 
-def report(passes: dict[str, list[Pass]], whole: Sequence[str], test: Dataset) -> None:
-    """Print medians and ranges, the medians' ratios, and of those that saw the `whole`
-    data set what they learnt."""
+def report(passes: dict[str, list[Pass]], test: Dataset) -> None:
+    """Print medians and ranges, the medians' ratios, and what was learnt by those that
+    kept their layers."""
     times = {name: [each.seconds for each in some] for name, some in passes.items()}
     medians = {name: statistics.median(seconds) for name, seconds in times.items()}
     print(f"{'':59}{'times the':>12}{'times as long as':>18}{'mean':>9}{'right':>9}\n"
@@ -324,14 +279,14 @@ def report(passes: dict[str, list[Pass]], whole: Sequence[str], test: Dataset) -
                    for other in (NUMPY, TORCH)]
         _, loss, right, layers = passes[name][-1]
         learnt = (f"{loss:9.4f}{right:9.2%}{test_accuracy(layers, test):9.2%}"
-                  if name in whole else "")
+                  if layers else "")
         print(f"{name:32}{median:9.2f}{min(times[name]):9.2f}{max(times[name]):9.2f}"
               f"{medians[SLOWEST] / median:12.1f}{against[0]:>9}{against[1]:>9}"
               f"{learnt}")
 
 
 def main(argv=None) -> int:
-    """The command; returns its exit code."""
+    """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", metavar="DIR",
                         help="folder with MNIST (default: as for train.py)")
