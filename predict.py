@@ -265,10 +265,16 @@ def serve(ensemble: Ensemble, options: argparse.Namespace) -> int:
     from show import page
     from show.watch import page_of
     model = ensemble.models[0]
-    page.serve(model.network, model.levels, model.names, port=options.port or 0,
-               open_browser=not options.no_browser, run=page_of(model),
-               ready=lambda url: print(
-                   f"{models_text([model])}\nDraw on {url} (Ctrl-C ends)", flush=True))
+    with page.make_server(model.network, model.levels, model.names, options.port or 0,
+                          page_of(model)) as server:
+        try:
+            print(f"{models_text([model])}\nDraw on {server.url} (Ctrl-C ends)",
+                  flush=True)
+            if not options.no_browser:
+                server.open_browser()
+            server.serve_forever()
+        except KeyboardInterrupt:
+            pass
     return 0
 
 

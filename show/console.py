@@ -179,8 +179,8 @@ def run_command(name: str, command: Callable[[], int], outlives_terminal: bool =
         if isinstance(out.error, BrokenPipeError):      # head or less has gone
             code = code or 141      # as for a program that the closed pipe has ended
         elif out.error and not code:
-            code, message = 2, (f"standard output: found {out.error.strerror}, expected "
-                                "it to take what is printed; all else is done")
+            code, message = 2, (f"standard output: found {out.error.strerror}, "
+                                "expected it to take what is printed; all else is done")
         if message:
             print("\n" * (code > 2) +      # behind the ^C of a terminal
                   f"{name}: {one_line(message)}", file=sys.stderr, flush=True)

@@ -40,9 +40,7 @@ CLASS_COLOURS = ("#1b1b1b", "#8a5000", "#00705a", "#b01560", "#4b2fa0", "#c0101c
 EXAGGERATION = 4.0
 
 
-# ---------------------------------------------------------------------------
-# Principal components
-# ---------------------------------------------------------------------------
+# --- Principal components
 
 class Components(NamedTuple):
     """Principal components of n samples of d numbers, the widest spread first."""
@@ -126,9 +124,7 @@ def _orthonormal(matrix: Matrix) -> Matrix:
     return Matrix(columns).T
 
 
-# ---------------------------------------------------------------------------
-# t-SNE: how near are two samples?
-# ---------------------------------------------------------------------------
+# --- t-SNE: how near are two samples?
 
 def neighbour_weights(distances: Sequence[float], perplexity: float) -> list[float]:
     """Return p_{j|i}, how near the others are to sample i, from squared distances.
@@ -188,9 +184,7 @@ def _mirrored(lower: Sequence[Sequence[float]]) -> list[list[float]]:
     return [[*row, *column[i:]] for i, (row, column) in enumerate(zip(lower, columns))]
 
 
-# ---------------------------------------------------------------------------
-# t-SNE: points that are as near
-# ---------------------------------------------------------------------------
+# --- t-SNE: points that are as near
 
 def _closeness(xs: Sequence[float], ys: Sequence[float]) -> list[list[float]]:
     """Return w_ij = 1 / (1 + |y_i - y_j|^2) for j < i, Student's t of one degree.
@@ -277,9 +271,7 @@ def tsne(samples: Matrix, start: Matrix, perplexity: float, iterations: int = 20
     return Matrix(axis.places for axis in axes).T
 
 
-# ---------------------------------------------------------------------------
-# Pages of the last hidden layer
-# ---------------------------------------------------------------------------
+# --- Pages of the last hidden layer
 
 def hidden_activations(model: Model, test: Dataset) -> tuple[Matrix, list[int]]:
     """Return (A, labels): the last hidden layer's activations for n images, A (n x h).

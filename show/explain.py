@@ -11,8 +11,9 @@ from heapq import nlargest
 from typing import Iterator, NamedTuple, Sequence
 
 from engine.sparse import SparseMatrix
+from my_math import argmax
 from network import LOSSES, Gradient, Network
-from show.text import table
+from show.text import counted, table
 
 _TERMS = 8          # terms of a sum that have a line each
 _NAMED = 3          # units, or entries of a gradient, that are told by number
@@ -32,33 +33,16 @@ class Pass(NamedTuple):
     outputs: list[float]                # P, or A where they are sigmoids
 
     @property
-    def depth(self) -> int:
-        """The number of layers."""
-        return len(self.sums)
-
-    @property
     def letter(self) -> str:
         """P for probabilities that sum to 1, else A."""
         return "P" if self.network.loss == "cross-entropy" else "A"
 
-    @property
-    def ranking(self) -> list[int]:
-        """The classes, the one with the largest output first."""
-        return _largest(self.outputs, len(self.outputs))
 
-
-# ---------------------------------------------------------------------------
-# Words and numbers
-# ---------------------------------------------------------------------------
+# --- Words and numbers
 
 def _largest(numbers: Sequence[float], count: int = _NAMED) -> list[int]:
     """Return the places of the largest numbers, the largest first."""
-    return sorted(range(len(numbers)), key=lambda j: -numbers[j])[:count]
-
-
-def _counted(count: int, thing: str) -> str:
-    """Return a number of things in words: 1 unit, 2 units."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+    return nlargest(count, range(len(numbers)), key=numbers.__getitem__)
 
 
 def _number(x: float) -> str:
@@ -80,31 +64,26 @@ def _indented(lines: Sequence[str]) -> list[str]:
     return [f"  {line}".rstrip() for line in lines]
 
 
-# ---------------------------------------------------------------------------
-# Forward
-# ---------------------------------------------------------------------------
+# --- Forward
 
 def image_lines(run: Pass) -> list[str]:
     """Return how many pixels of the image have ink, and in which greys."""
-    pixels, ink = len(run.image), run.inputs[0]
+    pixels, ink = len(run.image), list(run.inputs[0].values())
     faint = pixels - run.image.count(0) - len(ink)
     lines = [f"X, the image: {pixels // run.width} x {run.width} pixels, one after the "
              f"other (1 x {pixels}); 0 is paper, 1 full ink",
-             f"  {_counted(len(ink), 'pixel')} of {pixels} ({len(ink) / pixels:.1%}) "
-             f"{'has' if len(ink) == 1 else 'have'} ink, "
-             f"{math.fsum(ink.values()):.2f} in all"]
+             f"  {counted(len(ink), 'pixel')} of {pixels} ({len(ink) / pixels:.1%}) "
+             f"{'has' if len(ink) == 1 else 'have'} ink, {math.fsum(ink):.2f} in all"]
     if faint:
-        lines.append(f"  {_counted(faint, 'pixel')} more, too faint, became 0 in "
+        lines.append(f"  {counted(faint, 'pixel')} more, too faint, became 0 in "
                      f"rounding to {run.levels} grey levels")
-    greys = sorted(set(ink.values()))
+    greys = sorted(set(ink))
     if 0 < len(greys) <= 16:
-        counts = [list(ink.values()).count(grey) for grey in greys]
         lines += _indented(table([["grey", *(f"{grey:.2f}" for grey in [0, *greys])],
-                                  ["pixels", pixels - len(ink), *counts]]))
+                                  ["pixels", pixels - len(ink), *map(ink.count, greys)]]))
     elif greys:
-        mean = math.fsum(ink.values()) / len(ink)
         lines.append(f"  {len(greys)} different greys from {greys[0]:.4f} to "
-                     f"{greys[-1]:.4f}, {mean:.4f} in the mean")
+                     f"{greys[-1]:.4f}, {math.fsum(ink) / len(ink):.4f} in the mean")
     return lines
 
 
@@ -140,10 +119,10 @@ def layer_lines(run: Pass, i: int, unit: int | None = None) -> list[str]:
     sums = run.sums[i]
     outputs = [run.inputs[i + 1].get(j, 0.0) for j in range(len(sums))]
     why = "the most active one" if unit is None else "as asked"
-    chosen, = _largest(list(map(abs, outputs)), 1) if unit is None else [unit]
+    chosen = argmax(list(map(abs, outputs))) if unit is None else unit
     name = run.network.activation
     return [_sum_heading(run, i),
-            f"  {_counted(len(sums), 'sum')} from {min(sums):.4f} to {max(sums):.4f}; "
+            f"  {counted(len(sums), 'sum')} from {min(sums):.4f} to {max(sums):.4f}; "
             f"that of unit {chosen}, {why}:", "",
             *_indented(sum_lines(run, i, chosen)), "",
             f"A{i + 1} = {name}(Z{i + 1})   (1 x {len(sums)})",
@@ -154,7 +133,7 @@ def layer_lines(run: Pass, i: int, unit: int | None = None) -> list[str]:
 
 def _spread(name: str, outputs: Sequence[float]) -> str:
     """Return how many outputs of an activation are low, high and between, in words."""
-    units = _counted(len(outputs), "unit")
+    units = counted(len(outputs), "unit")
     if name == "relu":
         off = sum(a <= 0 for a in outputs)
         return (f"max(z, 0) switches off {off} of {units}, whose sums are not above 0; "
@@ -171,10 +150,10 @@ def logit_lines(run: Pass, unit: int | None) -> list[str]:
 
     It is that of the answer, or where there is no other layer, of the unit asked for.
     """
-    last = run.depth - 1
-    chosen = run.ranking[0] if last or unit is None else unit
+    last = len(run.sums) - 1
+    chosen = argmax(run.outputs) if last or unit is None else unit
     return [_sum_heading(run, last),
-            f"  {_counted(len(run.outputs), 'logit')}, one for each class; that of "
+            f"  {counted(len(run.outputs), 'logit')}, one for each class; that of "
             f"{run.names[chosen]}:", "", *_indented(sum_lines(run, last, chosen))]
 
 
@@ -201,8 +180,8 @@ def output_lines(run: Pass) -> list[str]:
 def argument_lines(run: Pass) -> list[str]:
     """Return the inputs of the last layer for and against the two best classes, and
     the label where it is neither."""
-    best, *others = run.ranking
-    what = "units" if run.depth > 1 else "pixels (counted row by row)"
+    best, *others = _largest(run.outputs, len(run.outputs))
+    what = "units" if len(run.sums) > 1 else "pixels (counted row by row)"
     lines = [f"The {what} for and against a class: their terms in the logit's sum"]
     roles = {run.label: "the label"} if run.label is not None else {}
     roles.update(zip([best, *others], ["the answer", "the runner-up"]))
@@ -227,15 +206,13 @@ def _arguments(run: Pass, c: int, role: str) -> Iterator[str]:
     pros = {k: term for k, term in terms.items() if term > 0}
     cons = {k: term for k, term in terms.items() if term < 0}
     plus, minus = math.fsum(pros.values()), math.fsum(cons.values())
-    yield (f"{run.names[c]}, {role}: Z{run.depth}[{c}] = {plus:.4f} for, {minus:.4f} "
+    yield (f"{run.names[c]}, {role}: Z{len(run.sums)}[{c}] = {plus:.4f} for, {minus:.4f} "
            f"against, {layer.bias[0, c]:+.4f} bias: {run.sums[-1][c]:.4f}")
     for word, side in (("for:", pros), ("against:", cons)):
         yield f"  {word:8} {len(side)}, above all {_listed(side, '+.4f', 'none')}"
 
 
-# ---------------------------------------------------------------------------
-# Backward
-# ---------------------------------------------------------------------------
+# --- Backward
 
 def loss_lines(run: Pass, loss: float) -> list[str]:
     """Return the loss as the sum of its terms, for the label that is known."""
@@ -257,9 +234,9 @@ def loss_lines(run: Pass, loss: float) -> list[str]:
 def backward_lines(run: Pass, gradients: Sequence[Gradient]) -> list[list[str]]:
     """Return a part for each step of the backward pass: dZ of the last layer first."""
     parts = [_output_gradient(run, list(gradients[-1].delta)[0])]
-    for i in range(run.depth - 1, -1, -1):
+    for i in range(len(run.sums) - 1, -1, -1):
         delta = list(gradients[i].delta)[0]
-        if i < run.depth - 1:
+        if i < len(run.sums) - 1:
             parts.append(_through_activation(run, i, delta))
         parts.append(_weight_gradient(run, i, delta))
     return parts
@@ -267,7 +244,7 @@ def backward_lines(run: Pass, gradients: Sequence[Gradient]) -> list[list[str]]:
 
 def _output_gradient(run: Pass, delta: Sequence[float]) -> list[str]:
     """Return dL/dZ of the last layer: how far each output is from its target."""
-    a, last = run.letter, run.depth
+    a, last = run.letter, len(run.sums)
     formula = f"{a} - Y"
     if run.network.loss == "mse":
         formula = f"2 ({formula}) {a} (1 - {a})"
@@ -289,7 +266,7 @@ def _through_activation(run: Pass, i: int, delta: Sequence[float]) -> list[str]:
     verb = "gets" if len(moved) == 1 else "get"
     return [f"d{a} = dZ{i + 2} W{i + 2}^T   (1 x {n})({n} x {k}) -> (1 x {k});   "
             f"dZ{i + 1} = d{a} * {slope}",
-            f"  {len(moved)} of {_counted(k, 'unit')} {verb} a share of the blame"
+            f"  {len(moved)} of {counted(k, 'unit')} {verb} a share of the blame"
             + f", above all {_listed(moved, '+.3g', '')}" * bool(moved)]
 
 
@@ -311,9 +288,7 @@ def _weight_gradient(run: Pass, i: int, delta: Sequence[float]) -> list[str]:
     return lines
 
 
-# ---------------------------------------------------------------------------
-# All of it
-# ---------------------------------------------------------------------------
+# --- All of it
 
 def explain(network: Network, image: bytes, width: int, levels: int,
             names: Sequence[str], label: int | None = None, unit: int | None = None
@@ -335,7 +310,7 @@ def explain(network: Network, image: bytes, width: int, levels: int,
     if unit is not None and not 0 <= unit < units:
         raise IndexError(f"unit {unit} of {units}, counted from 0")
     parts = [image_lines(run), *(layer_lines(run, i, None if i else unit)
-                                 for i in range(run.depth - 1)),
+                                 for i in range(len(run.sums) - 1)),
              logit_lines(run, unit), output_lines(run), argument_lines(run)]
     if label is None:
         parts.append(["Without a label there is no loss and no gradient."])

@@ -38,9 +38,7 @@ LINES = (("train", "training images, as they came", "o-", "#1b1b1b"),
          ("test", "test images", "^:", "#8f35a8"))
 
 
-# ---------------------------------------------------------------------------
-# The sheet
-# ---------------------------------------------------------------------------
+# --- The sheet
 
 def new_figure(title: str, foot: str, width: float, height: float) -> Figure:
     """Return an empty sheet in inches, drawn straight to a file: no window, no display.
@@ -95,9 +93,7 @@ def rows_of(pixels: Sequence[float], width: int) -> Rows:
             for start in range(0, len(pixels), width)]
 
 
-# ---------------------------------------------------------------------------
-# A run
-# ---------------------------------------------------------------------------
+# --- A run
 
 def training_curves(history: History, foot: str) -> Figure:
     """Draw loss and accuracy after each epoch, with the gap between training and other
@@ -150,9 +146,7 @@ def _shade_gap(axes: Axes, history: History) -> None:
                                          f"{train[-1] - other[-1]:+.2f} points")
 
 
-# ---------------------------------------------------------------------------
-# Predictions on a test set
-# ---------------------------------------------------------------------------
+# --- Predictions on a test set
 
 def confusion_matrix(evaluation: Evaluation, test: Dataset, foot: str) -> Figure:
     """Draw how many images of each class were predicted as each, errors in orange, and
@@ -256,9 +250,7 @@ def right_and_wrong(evaluation: Evaluation, test: Dataset, foot: str, rows: int 
     return figure
 
 
-# ---------------------------------------------------------------------------
-# Weights
-# ---------------------------------------------------------------------------
+# --- Weights
 
 def weight_tiles(model: Model, width: int, foot: str) -> Figure:
     """Draw the weights of each unit of the first layer as an image `width` wide.
@@ -288,16 +280,7 @@ def weight_tiles(model: Model, width: int, foot: str) -> Figure:
     return figure
 
 
-# ---------------------------------------------------------------------------
-# A search over settings
-# ---------------------------------------------------------------------------
-
-def _draw_frame(axes: Axes, x: float, y: float) -> None:
-    """Draw a black frame around the cell in whose middle (x, y) is."""
-    axes.plot([x - 0.5, x + 0.5, x + 0.5, x - 0.5, x - 0.5],
-              [y - 0.5, y - 0.5, y + 0.5, y + 0.5, y - 0.5], color="black", linewidth=3,
-              clip_on=False)
-
+# --- A search over settings
 
 def search_map(found: Survey, title: str) -> Figure:
     """Draw the scores of a search as a heat map of one or two settings, best framed."""
@@ -319,7 +302,9 @@ def search_map(found: Survey, title: str) -> Figure:
                       fontweight="bold" if best else "normal",
                       color=WHITE if value > 0.9 * high + 0.1 * low else "black")
             if best:
-                _draw_frame(axes, j, i)
+                left, right, up, low_ = j - 0.5, j + 0.5, i - 0.5, i + 0.5
+                axes.plot([left, right, right, left, left], [up, up, low_, low_, up],
+                          color="black", linewidth=3, clip_on=False)
     axes.set_xticks(range(len(across)), across)
     axes.set_yticks(range(len(down)) if one else [], down if one else [])
     axes.set(xlabel=plain(found.names[-1]), ylabel=plain(found.names[0]) if one else "",
@@ -329,9 +314,7 @@ def search_map(found: Survey, title: str) -> Figure:
     return figure
 
 
-# ---------------------------------------------------------------------------
-# All of them
-# ---------------------------------------------------------------------------
+# --- All of them
 
 def draw_all(folder: Path, pictures: Mapping[str, Callable[[], Figure]],
              progress: Progress = lambda text: None) -> list[str]:

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Sequence
 
 import data_loader
-from data_loader import Dataset
 from engine.sparse import SparseMatrix
 from errors import DataError
 from learning.augment import gather, shift_map
@@ -48,9 +47,12 @@ _PAGE = Path(__file__).parent / "web" / "page.html"
 _DIGITS = list("0123456789")
 
 
-# ---------------------------------------------------------------------------
-# Damage: step 0 leaves a picture as it is, each further step makes it worse
-# ---------------------------------------------------------------------------
+# --- Damage: step 0 leaves a picture as it is, each further step makes it worse
+
+@lru_cache(maxsize=None)
+def _mover(down: int, right: int) -> Callable[[bytes], bytes]:
+    return gather(shift_map(SIDE, SIDE, down, right))
+
 
 def shifted(picture: bytes, step: int) -> bytes:
     """Return the picture moved `step` pixels to the right."""
@@ -66,6 +68,13 @@ def noisy(picture: bytes, step: int) -> bytes:
     return bytes(noise)
 
 
+def _eroded(picture: bytes) -> bytes:
+    """Make each pixel the least of itself and its neighbours on four sides."""
+    neighbours = [_mover(down, right)(picture)
+                  for down, right in ((1, 0), (-1, 0), (0, 1), (0, -1))]
+    return bytes(map(min, picture, *neighbours))
+
+
 def thinned(picture: bytes, step: int) -> bytes:
     """Take a third of a pixel off each side of the lines with every step.
 
@@ -79,28 +88,9 @@ def thinned(picture: bytes, step: int) -> bytes:
                  for old, new in zip(picture, _eroded(picture))) if third else picture
 
 
-def _eroded(picture: bytes) -> bytes:
-    """Make each pixel the least of itself and its neighbours on four sides."""
-    neighbours = [_mover(down, right)(picture)
-                  for down, right in ((1, 0), (-1, 0), (0, 1), (0, -1))]
-    return bytes(map(min, picture, *neighbours))
-
-
-def turned(picture: bytes, step: int) -> bytes:
-    """Return the picture turned about its middle, 10 degrees clockwise a step."""
-    return _turner(10 * step)(picture)
-
-
-@lru_cache(maxsize=None)
-def _mover(down: int, right: int) -> Callable[[bytes], bytes]:
-    """Return a function that moves a picture."""
-    return gather(shift_map(SIDE, SIDE, down, right))
-
-
 @lru_cache(maxsize=None)
 def _turner(degrees: int) -> Callable[[bytes], bytes]:
-    """Return a function that turns a picture: each new pixel is the old one that is
-    nearest to where it came from."""
+    """Return a function that gives each pixel the one nearest to where it came from."""
     middle = (SIDE - 1) / 2
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     sources = []
@@ -114,13 +104,16 @@ def _turner(degrees: int) -> Callable[[bytes], bytes]:
     return gather(sources)
 
 
+def turned(picture: bytes, step: int) -> bytes:
+    """Return the picture turned about its middle, 10 degrees clockwise a step."""
+    return _turner(10 * step)(picture)
+
+
 DAMAGES: dict[str, Callable[[bytes, int], bytes]] = {
     "shift": shifted, "noise": noisy, "thin": thinned, "turn": turned}
 
 
-# ---------------------------------------------------------------------------
-# What the page asks for, as objects that JSON can write
-# ---------------------------------------------------------------------------
+# --- What the page asks for, as objects that JSON can write
 
 def pictures_in(ink: bytes, names: Sequence[str]) -> tuple[str, list[bytes]]:
     """Return (remark, pictures) of the digits in a drawing, found as in a picture file.
@@ -146,26 +139,16 @@ def as_text(content: bytes) -> str:
 class Reader:
     """Reads pictures for the page with one network.
 
-    Pictures are rounded to a number of grey `levels`.  The first image of each class of
-    `samples` can be tried: of the shipped sample's test images, unless told, and none
-    where the classes are others.  Raises ValueError for a network that does not take
-    784 pixels or has not an output for each of the `class_names`.
+    Pictures are rounded to a number of grey `levels`.  Where the shipped sample has the
+    same classes, the first of its test images of each can be tried.  `is_replayed` says
+    that there is a page of how the network learnt, too.
     """
 
     def __init__(self, network: Network, levels: int, class_names: Sequence[str],
-                 samples: Dataset | None = None) -> None:
-        self.is_replayed = False    # True: there is a page of how it learnt, too
-        expected = [PIXELS, len(class_names)]
-        if [network.sizes[0], network.sizes[-1]] != expected:
-            raise ValueError(f"{network!r}: expected {expected[0]} inputs and "
-                             f"{expected[1]} answers")
-        if samples is None:
-            samples, = data_loader.load(data_loader.SAMPLE_FOLDER, ("t10k",))
+                 is_replayed: bool = False) -> None:
         self._network, self._levels = network, levels
-        self._names, self._samples = list(class_names), []
+        self._names, self._is_replayed = list(class_names), is_replayed
         self._units = network.layers[0].weights.to_matrix().T       # (h x d)
-        if samples.class_names == self._names:
-            self._samples = _first_of_each_class(samples)
 
     @property
     def questions(self) -> dict[str, Question]:
@@ -184,8 +167,8 @@ class Reader:
         return {"class_names": self._names, "sizes": network.sizes,
                 "activation": network.activation, "loss": network.loss,
                 "levels": self._levels, "damages": list(DAMAGES), "steps": STEPS,
-                "samples": self._samples, "bias": self._bias(-1),
-                "replayed": self.is_replayed,
+                "samples": self._samples(), "bias": self._bias(-1),
+                "replayed": self._is_replayed,
                 "onward": onward if len(network.layers) > 1 else []}
 
     def unit(self, number: str) -> dict:
@@ -239,8 +222,15 @@ class Reader:
                 "perhaps": perhaps(output)})
         return readings
 
+    def _samples(self) -> list[dict]:
+        """The name and the picture of the sample's first image of each class."""
+        sample, = data_loader.load(data_loader.SAMPLE_FOLDER, ("t10k",))
+        if sample.class_names != self._names:
+            return []
+        return [{"name": name, "picture": as_text(sample.image(sample.labels.index(k)))}
+                for k, name in enumerate(self._names)]
+
     def _bias(self, layer: int) -> list[float]:
-        """The biases of a layer."""
         return self._network.layers[layer].bias.to_matrix()[0]
 
     def _masks(self, off: str) -> list[Matrix]:
@@ -263,38 +253,13 @@ class Reader:
         return int(text)
 
 
-def _first_of_each_class(samples: Dataset) -> list[dict]:
-    """The name and the picture of the first image of each class that has one."""
-    if (samples.height, samples.width) != (SIDE, SIDE):
-        raise ValueError(f"{samples!r}: expected {SIDE} x {SIDE} pixels")
-    labels = samples.labels
-    return [{"name": name, "picture": as_text(samples.image(labels.index(label)))}
-            for label, name in enumerate(samples.class_names) if label in labels]
-
-
 def make_server(network: Network, levels: int, class_names: Sequence[str],
-                port: int = 0, samples: Dataset | None = None,
-                run: RunPage | None = None) -> Server:
+                port: int = 0, run: RunPage | None = None) -> Server:
     """Return a server of the page that listens already; port 0 takes a free one.
 
-    Call `serve_forever()` of it, and close it.  `run` is the page of how the network
-    learnt, if there is one; the other arguments are `Reader`'s.  Raises OSError where
-    the port cannot be had.
+    `run` is the page of how the network learnt, if there is one; the other arguments
+    are `Reader`'s.  Raises OSError where the port cannot be had.
     """
-    reader = Reader(network, levels, class_names, samples)
-    if run is None:
-        return Server({"/": _PAGE}, reader.questions, port)
-    reader.is_replayed = True
-    return Server({"/": _PAGE, "/learning": run.path},
-                  {**reader.questions, **run.questions}, port)
-
-
-def serve(network: Network, levels: int, class_names: Sequence[str], port: int = 0,
-          open_browser: bool = True, run: RunPage | None = None,
-          ready: Callable[[str], None] = lambda url: None) -> None:
-    """Serve the page until Ctrl-C; `ready(url)` is called once it can be opened.
-
-    The arguments and errors are those of `make_server`.
-    """
-    with make_server(network, levels, class_names, port, run=run) as server:
-        server.run(open_browser, ready)
+    pages = {"/": _PAGE, **({"/learning": run.path} if run else {})}
+    reader = Reader(network, levels, class_names, is_replayed=run is not None)
+    return Server(pages, {**reader.questions, **(run.questions if run else {})}, port)

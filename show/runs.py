@@ -14,11 +14,9 @@ from learning.settings import Settings, in_words, plain, value_text
 from learning.survey import Survey
 from learning.training import Listener
 from show.console import LiveLine
-from show.text import table
+from show.text import counted, table
 
-# ---------------------------------------------------------------------------
-# A run
-# ---------------------------------------------------------------------------
+# --- A run
 
 def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
     """Return the results of an epoch in one line."""
@@ -80,21 +78,15 @@ def training_note(row: Mapping[str, Any], accuracy: float, settings: Settings) -
             + "".join(f", {reason}" for reason in why) + ".")
 
 
-# ---------------------------------------------------------------------------
-# A search
-# ---------------------------------------------------------------------------
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
-
+# --- A search
 
 def plan_line(plan: Plan, at_once: int) -> str:
     """Return what a search is going to do, in one line."""
     varied = [f"{plain(name)} ({', '.join(value_text(name, x) for x in values)})"
               for name, values in plan.grid.items()]
-    found = [f"{_count(len(plan.combinations), 'combination')} of " + ", ".join(varied)
+    found = [f"{counted(len(plan.combinations), 'combination')} of " + ", ".join(varied)
              ] * bool(varied) + [f"{plan.folds} folds"] * bool(plan.folds)
-    return (f"Search: {', each by '.join(found)}; {_count(len(plan.trials), 'run')}, "
+    return (f"Search: {', each by '.join(found)}; {counted(len(plan.trials), 'run')}, "
             f"{min(at_once, len(plan.trials))} at once")
 
 

@@ -46,9 +46,7 @@ class Question(NamedTuple):
     length: int = 0             # bytes of a POST; 0: a GET
 
 
-# ---------------------------------------------------------------------------
-# The page
-# ---------------------------------------------------------------------------
+# --- The page
 
 _INCLUDED = re.compile("<!-- ([a-z-]+[.]html) -->\n")
 _ELEMENTS = {"style": re.compile('<link rel="stylesheet" href="([a-z-]+[.]css)">'),
@@ -81,9 +79,7 @@ def content_policy(page: str) -> str:
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 
 
-# ---------------------------------------------------------------------------
-# Connections
-# ---------------------------------------------------------------------------
+# --- Connections
 
 class _Incoming(io.RawIOBase):
     """The bytes of a connection, up to a deadline.
@@ -274,9 +270,7 @@ def _as_json(found: object) -> tuple[str, bytes]:
     return "application/json", text.encode("ascii")
 
 
-# ---------------------------------------------------------------------------
-# The server
-# ---------------------------------------------------------------------------
+# --- The server
 
 class Server(ThreadingHTTPServer):
     """A server of pages, by path, on the loopback; it listens already.
@@ -331,13 +325,3 @@ class Server(ThreadingHTTPServer):
     def open_browser(self) -> None:
         """Open the page; a browser in a terminal would hold up this thread."""
         threading.Thread(target=webbrowser.open, args=(self.url,), daemon=True).start()
-
-    def run(self, open_browser: bool, ready: Callable[[str], None]) -> None:
-        """Serve until Ctrl-C; `ready(url)` is called once the page can be opened."""
-        try:
-            ready(self.url)
-            if open_browser:
-                self.open_browser()
-            self.serve_forever()
-        except KeyboardInterrupt:
-            return

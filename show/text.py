@@ -5,6 +5,7 @@ Bars and pictures are made of blocks, or of ASCII where stdout's encoding has no
 from __future__ import annotations
 
 import sys
+from heapq import nlargest
 from itertools import zip_longest
 from typing import Any, Iterator, Sequence
 
@@ -18,9 +19,7 @@ WORST = 6           # errors that are drawn below the figures of a test set
 _BLOCKS, _ASCII = " ░▒▓█", " .:*#"
 
 
-# ---------------------------------------------------------------------------
-# Tables and pictures
-# ---------------------------------------------------------------------------
+# --- Tables and pictures
 
 def can_print(characters: str) -> bool:
     """Return True if the encoding of stdout has them all."""
@@ -29,6 +28,11 @@ def can_print(characters: str) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+def counted(count: int, thing: str) -> str:
+    """Return a number of things in words: 1 unit, 2 units."""
+    return f"{count:,} {thing}{'s' * (count != 1)}"
 
 
 def table(rows: Sequence[Sequence[object]]) -> list[str]:
@@ -78,27 +82,6 @@ def framed(image: bytes, width: int) -> list[str]:
     return [edge, *(f"|{row}|" for row in pixel_rows(image, width)), edge]
 
 
-def weight_lines(weights: Sequence[float], width: int) -> list[str]:
-    """Return the weights of one unit as lines, two signs a pixel of the image.
-
-    `#` and `+` where ink raises the unit's sum, `=` and `-` where it lowers it: beyond
-    a half, and beyond a sixth, of the largest weight; blank in between.
-
-    >>> weight_lines([0.9, 0.2, 0.0, -0.2, -0.9, 0.0], 3)
-    ['##++  ', '--==  ']
-    """
-    largest = max(map(abs, weights)) or 1.0
-
-    def sign(weight: float) -> str:
-        """Return two characters, together about as wide as high."""
-        strong, weak = ("#", "+") if weight > 0 else ("=", "-")
-        size = abs(weight) / largest
-        return 2 * (strong if size > 1 / 2 else weak if size > 1 / 6 else " ")
-
-    return ["".join(map(sign, weights[start:start + width]))
-            for start in range(0, len(weights), width)]
-
-
 def side_by_side(blocks: Sequence[list[str]], columns: int, gap: int = 4) -> list[str]:
     """Return blocks of lines beside one another, as many as fit into the columns.
 
@@ -114,17 +97,12 @@ def side_by_side(blocks: Sequence[list[str]], columns: int, gap: int = 4) -> lis
             used = -gap
         rows[-1].append([line.ljust(width) for line in block])
         used += gap + width
-    lines = []
-    for row in rows:
-        for parts in zip_longest(*row):
-            filled = (part or " " * len(block[0]) for part, block in zip(parts, row))
-            lines.append((" " * gap).join(filled).rstrip())
-    return lines
+    return [(" " * gap).join(part or " " * len(block[0])
+                             for part, block in zip(parts, row)).rstrip()
+            for row in rows for parts in zip_longest(*row)]
 
 
-# ---------------------------------------------------------------------------
-# The models that answer
-# ---------------------------------------------------------------------------
+# --- The models that answer
 
 def model_text(model: Model) -> str:
     """Return a model's file, what it was trained on and how accurate it is, if known.
@@ -153,9 +131,7 @@ def model_object(model: Model) -> dict[str, Any]:
             "evaluated_on": model.evaluated_on or None}
 
 
-# ---------------------------------------------------------------------------
-# One image
-# ---------------------------------------------------------------------------
+# --- One image
 
 def perhaps(probabilities: Sequence[float]) -> int | None:
     """Return the runner-up where the largest probability leaves room for doubt.
@@ -166,11 +142,11 @@ def perhaps(probabilities: Sequence[float]) -> int | None:
     >>> perhaps([0.7, 0.05, 0.25]), perhaps([0.9, 0.1, 0.0])
     (2, None)
     """
-    order = sorted(range(len(probabilities)), key=lambda k: -probabilities[k])
-    if len(order) < 2:
-        return None
-    doubtful = probabilities[order[0]] < 0.6 or probabilities[order[1]] >= 0.2
-    return order[1] if doubtful else None
+    best, *others = nlargest(2, range(len(probabilities)),
+                             key=probabilities.__getitem__)
+    if others and (probabilities[best] < 0.6 or probabilities[others[0]] >= 0.2):
+        return others[0]
+    return None
 
 
 def answer_text(several: Sequence[Sequence[float]], names: Sequence[str]) -> str:
@@ -215,9 +191,7 @@ def image_object(outputs: Sequence[float], names: Sequence[str],
             **named, **known, "models": list(map(model_object, models))}
 
 
-# ---------------------------------------------------------------------------
-# A test set
-# ---------------------------------------------------------------------------
+# --- A test set
 
 def class_scores(counts: Sequence[Sequence[int]]) -> list[dict[str, float]]:
     """Return the scores of each class, from the counts of the confusion matrix.
@@ -232,11 +206,9 @@ def class_scores(counts: Sequence[Sequence[int]]) -> list[dict[str, float]]:
     >>> class_scores([[3, 1], [3, 2]])[0]
     {'precision': 0.5, 'recall': 0.75, 'f1': 0.6}
     """
-    predicted, present = map(sum, zip(*counts)), map(sum, counts)
-    correct = (row[i] for i, row in enumerate(counts))
-    return [{"precision": n / (p or 1), "recall": n / (q or 1),
-             "f1": 2 * n / (p + q or 1)}
-            for n, p, q in zip(correct, predicted, present)]
+    return [{"precision": row[i] / (sum(column) or 1), "recall": row[i] / (sum(row) or 1),
+             "f1": 2 * row[i] / (sum(column) + sum(row) or 1)}
+            for i, (row, column) in enumerate(zip(counts, zip(*counts)))]
 
 
 def accuracy_text(accuracy: float, images: int, data: str) -> str:
@@ -256,8 +228,8 @@ def evaluation_lines(evaluation: Evaluation, test: Dataset, columns: int
     The errors are drawn side by side, as many as fit into the columns.
     """
     names, counts = test.class_names, evaluation.confusion()
-    yield accuracy_text(evaluation.accuracy, len(test), test.name)
-    yield from ["", "Rows are labels, columns predictions:", ""]
+    yield from [accuracy_text(evaluation.accuracy, len(test), test.name), "",
+                "Rows are labels, columns predictions:", ""]
     yield from table([["", *names],
                       *([name, *row] for name, row in zip(names, counts))])
     yield from ["", "Precision: the part of those predicted as a class that belong to "
@@ -268,8 +240,7 @@ def evaluation_lines(evaluation: Evaluation, test: Dataset, columns: int
         rows.append([names[i], sum(counts[i]), counts[i][i],
                      *(f"{score:.2%}" for score in scores.values())])
     yield from table(rows)
-    worst = evaluation.worst_errors(WORST)
-    if worst:
+    if worst := evaluation.worst_errors(WORST):
         yield from ["", "The most confident errors:", ""]
         yield from side_by_side([error_lines(evaluation, test, i) for i in worst],
                                 columns)
@@ -298,10 +269,6 @@ def evaluation_object(evaluation: Evaluation, test: Dataset, models: Sequence[Mo
             "accuracy": evaluation.accuracy, "classes": classes, "confusion": counts,
             "worst": evaluation.worst_errors(WORST)}
 
-
-# ---------------------------------------------------------------------------
-# A test set with its images moved
-# ---------------------------------------------------------------------------
 
 def shift_lines(accuracies: Sequence[Sequence[float]], test: Dataset) -> Iterator[str]:
     """Yield a line for each number of pixels, a column of accuracies for each model."""

@@ -211,9 +211,7 @@ def page_of(model: Model) -> RunPage | None:
         model.network, model.levels, model.names, model.data)))
 
 
-# ---------------------------------------------------------------------------
-# While the network learns
-# ---------------------------------------------------------------------------
+# --- While the network learns
 
 class Watcher(Printer):
     """Prints how a run goes, shows it on a page, and keeps its moments."""

@@ -9,6 +9,8 @@ import shlex
 import struct
 import subprocess
 import sys
+import threading
+import webbrowser
 from pathlib import Path
 from unittest.mock import create_autospec
 
@@ -730,16 +732,28 @@ def test_a_model_of_other_images_reads_no_pictures(tmp_path, capsys, rng):
 # --- --draw and --pictures
 
 def test_draw_serves_the_page_with_this_model(model, capsys, monkeypatch):
-    serve = create_autospec(page.serve, side_effect=lambda *_, ready, **__: ready(
-        "http://127.0.0.1:8000/"))
-    monkeypatch.setattr(page, "serve", serve)
-    code = predict.main(["--draw", "--port", "8000", "--no-browser",
-                         "--model", str(model)])
-    assert code == 0 and "http://127.0.0.1:8000/" in capsys.readouterr().out
-    (network, levels, names), options = serve.call_args
-    assert network.sizes == [784, 16, 10] and levels == 4
-    assert list(names) == list("0123456789")
-    assert (options["port"], options["open_browser"]) == (8000, False)
+    served, opened = [], threading.Event()
+
+    def serve(server):
+        served.append(server)
+        assert opened.wait(5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(page.Server, "serve_forever", serve)
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.set())
+    assert predict.main(["--draw", "--model", str(model)]) == 0
+    server, = served
+    about = server.questions["/start"].answer()
+    assert about["sizes"] == [784, 16, 10] and about["levels"] == 4
+    assert about["classes"] == list("0123456789")
+    assert f"Draw on {server.url} (Ctrl-C ends)\n" in capsys.readouterr().out
+
+
+def test_a_port_in_use_is_one_line(model, capsys):
+    with page.Server({}, {}) as other:
+        port = str(other.server_port)
+        assert predict.main(["--draw", "--port", port, "--model", str(model)]) == 2
+    assert capsys.readouterr().err.startswith(f"predict.py: port {port}: found ")
 
 
 def test_pictures_are_drawn_into_a_new_folder(ask, few, tmp_path, monkeypatch):

@@ -75,9 +75,7 @@ def rgba(browser, selector):
         return [...context.getImageData(0, 0, copy.width, copy.height).data]; }})()""")
 
 
-# ---------------------------------------------------------------------------
-# Drawing
-# ---------------------------------------------------------------------------
+# --- Drawing
 
 def test_a_digit_drawn_with_the_mouse_is_read_undone_and_cleared(page):
     browser = page()
@@ -158,9 +156,7 @@ def test_samples_are_one_stop_of_the_tab_key_and_seen_as_they_are(page, sample):
     assert ink == [i for i, red in enumerate(shown) if red == min(shown)]
 
 
-# ---------------------------------------------------------------------------
-# The answer
-# ---------------------------------------------------------------------------
+# --- The answer
 
 def test_logits_and_lines_are_those_of_the_network(three, shipped):
     browser, x = three
@@ -245,9 +241,7 @@ def test_what_is_no_digit_is_named(page, remark, strokes):
         f"{remark}: no digit. If it has to be ")
 
 
-# ---------------------------------------------------------------------------
-# Why, and one unit at work
-# ---------------------------------------------------------------------------
+# --- Why, and one unit at work
 
 def test_the_parts_of_why_add_up_to_the_difference(three, shipped):
     browser, x = three
@@ -336,9 +330,7 @@ def test_units_are_one_stop_of_the_tab_key_and_arrows_move_between_them(three):
     assert set(browser.texts("#outputs .percent")) == {""}
 
 
-# ---------------------------------------------------------------------------
-# Play
-# ---------------------------------------------------------------------------
+# --- Play
 
 def test_damage_is_shown_step_by_step_and_cleared(page):
     browser = page()
@@ -467,9 +459,7 @@ def test_the_fewest_pixels_are_changed_marked_and_undone(three):
     assert browser.text("#fewest-text") == "That is what it reads already."
 
 
-# ---------------------------------------------------------------------------
-# Class mode and tour
-# ---------------------------------------------------------------------------
+# --- Class mode and tour
 
 def test_class_mode_counts_what_was_drawn_and_read(page):
     browser = page()
@@ -550,9 +540,7 @@ def test_the_tour_lights_five_panels_one_after_the_other(page):
     assert browser.count(".lit") == 0
 
 
-# ---------------------------------------------------------------------------
-# A server that is slow or has gone
-# ---------------------------------------------------------------------------
+# --- A server that is slow or has gone
 
 GONE = "window.fetch = () => Promise.reject(new TypeError('gone'))"
 HANGS = """(() => { const real = AbortSignal.timeout;
@@ -605,9 +593,7 @@ def test_a_refusal_is_told_and_not_repeated(page):
     assert browser.ask("window.asked") == 1
 
 
-# ---------------------------------------------------------------------------
-# Other models, sizes and themes
-# ---------------------------------------------------------------------------
+# --- Other models, sizes and themes
 
 @pytest.mark.parametrize("sizes, activation, names", [
     ([784, 10], "relu", DIGITS), ([784, 800, 10], "relu", GARMENTS),

@@ -7,7 +7,6 @@ import pytest
 from conftest import ROOT, serving
 from tools.asking import ask, is_short_refusal
 
-from data_loader import Dataset
 from engine.sparse import SparseMatrix
 from errors import DataError
 from learning import models
@@ -53,9 +52,7 @@ def top_of(reading):
     return reading["outputs"].index(max(reading["outputs"]))
 
 
-# ---------------------------------------------------------------------------
-# The page itself
-# ---------------------------------------------------------------------------
+# --- The page itself
 
 def test_the_page_is_one_file_that_needs_nothing_from_elsewhere(server):
     content = ask(server, "GET", "/")[2].decode()
@@ -95,9 +92,7 @@ def test_the_server_answers_what_the_page_asks(server, sample):
         assert is_short_refusal(answer, 404), number
 
 
-# ---------------------------------------------------------------------------
-# What is answered
-# ---------------------------------------------------------------------------
+# --- What is answered
 
 def test_start_tells_the_network_and_a_sample_of_each_class(reader, network, sample):
     about = reader.start()
@@ -221,9 +216,7 @@ def test_the_largest_weights_that_are_loaded_give_numbers(sample):
         json.dumps(found, allow_nan=False)
 
 
-# ---------------------------------------------------------------------------
-# Damage, and networks of other shapes
-# ---------------------------------------------------------------------------
+# --- Damage, and networks of other shapes
 
 @pytest.mark.parametrize("name", list(page.DAMAGES))
 def test_a_damage_makes_a_picture_worse_step_by_step(reader, sample, name):
@@ -276,17 +269,6 @@ def test_networks_of_other_shapes_are_shown(sizes, activation, units):
     assert len(reader.why(image, "1", "2", "")["units"]) == len(onward)
 
 
-def test_samples_are_those_given_if_they_are_of_the_classes_known(network):
-    given = Dataset("g", bytes([7] * 784 + [9] * 784 * 2), bytes([3, 1, 3]), 28, 28)
-    offered = page.Reader(network, 4, DIGITS, given).start()["samples"]
-    assert [digit["name"] for digit in offered] == ["1", "3"]
-    assert base64.b64decode(offered[1]["picture"]) == bytes([7] * 784)
+def test_other_classes_have_no_samples(network):
     clothes = [f"garment {number}" for number in range(10)]
     assert page.Reader(network, 4, clothes).start()["samples"] == []
-
-
-@pytest.mark.parametrize("sizes, names", [([100, 10], DIGITS), ([784, 3], DIGITS),
-                                          ([784, 10], ["a", "b"])])
-def test_a_network_for_something_else_is_refused(sizes, names):
-    with pytest.raises(ValueError, match="expected 784 inputs"):
-        page.Reader(Network(sizes), 4, names)

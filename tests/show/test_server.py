@@ -71,9 +71,7 @@ def head_of_drawing(server):
             "Content-Length: 19600\r\n\r\n").encode()
 
 
-# ---------------------------------------------------------------------------
-# What is answered
-# ---------------------------------------------------------------------------
+# --- What is answered
 
 def test_the_page_comes_in_one_piece_that_its_policy_allows_alone(server):
     status, kind, content, headers = ask(server, "GET", "/")
@@ -138,9 +136,7 @@ def test_the_names_of_this_machine_are_answered(server, host):
     assert server.server_address[0] == "127.0.0.1"      # the loopback alone listens
 
 
-# ---------------------------------------------------------------------------
-# What is refused
-# ---------------------------------------------------------------------------
+# --- What is refused
 
 @pytest.mark.parametrize("method, path, status", [
     ("GET", "/favicon.ico", 404), ("GET", "/first.js", 404), ("GET", "/about/", 404),
@@ -251,9 +247,7 @@ def test_what_is_no_request_is_refused(server, capfd, text, status):
     assert b"Traceback" not in answer and capfd.readouterr() == ("", "")
 
 
-# ---------------------------------------------------------------------------
-# Clients that stop, drip or go away
-# ---------------------------------------------------------------------------
+# --- Clients that stop, drip or go away
 
 def test_a_client_that_stops_or_goes_away_hurts_nobody(page, monkeypatch, capfd):
     monkeypatch.setattr(page_server._Handler, "timeout", 0.2)
@@ -309,26 +303,8 @@ def test_each_request_of_a_connection_has_its_own_time(page, monkeypatch):
         connection.close()
 
 
-# ---------------------------------------------------------------------------
-# The start and the end
-# ---------------------------------------------------------------------------
+# --- The start and the end
 
 def test_a_port_in_use_is_one_line(server, page):
     with pytest.raises(OSError, match=f"port {server.server_port}: found .*, expected"):
         Server({"/": page}, QUESTIONS, server.server_port)
-
-
-def test_run_tells_its_address_opens_a_browser_and_ends(page, monkeypatch, capsys):
-    opened, urls = threading.Event(), []
-    monkeypatch.setattr(page_server.webbrowser, "open",
-                        lambda url: (urls.append(url), opened.set()))
-
-    def interrupted(self, poll_interval=0.5):
-        assert opened.wait(5)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Server, "serve_forever", interrupted)
-    with Server({"/": page}, QUESTIONS) as server:
-        server.run(True, urls.append)
-    assert urls == [server.url] * 2 and server.url.startswith("http://127.0.0.1:")
-    assert capsys.readouterr() == ("", "")

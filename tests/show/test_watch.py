@@ -69,9 +69,7 @@ def run_page(tests):
     return page
 
 
-# ---------------------------------------------------------------------------
-# The page itself
-# ---------------------------------------------------------------------------
+# --- The page itself
 
 @pytest.fixture
 def server(run_page):
@@ -111,9 +109,7 @@ def test_the_server_answers_what_the_page_asks_and_no_other(server):
         assert is_short_refusal(answer, 403)
 
 
-# ---------------------------------------------------------------------------
-# What the page is told
-# ---------------------------------------------------------------------------
+# --- What the page is told
 
 def test_history_and_moments_are_told_where_they_are_new(run_page):
     assert run_page.run() == {
@@ -205,9 +201,7 @@ def test_moments_that_went_are_forgotten(run_page, tests):
         run_page.tiles("6-0")
 
 
-# ---------------------------------------------------------------------------
-# The same bits
-# ---------------------------------------------------------------------------
+# --- The same bits
 
 class Pestered(Watcher):
     """Has a page that asks for everything all the time, from its begin to its end."""
@@ -257,9 +251,7 @@ def test_a_watched_run_has_the_same_weights(name, workers, tmp_path):
                           ).moments == watcher.page.recording.moments
 
 
-# ---------------------------------------------------------------------------
-# The file
-# ---------------------------------------------------------------------------
+# --- The file
 
 @pytest.fixture
 def watcher(run_page, tests, tmp_path):
@@ -333,9 +325,7 @@ def test_wrong_moments_are_one_line_and_code_2(content, model, capsys):
     assert err.startswith(f"predict.py: {model.parent / MOMENTS}: found ")
 
 
-# ---------------------------------------------------------------------------
-# The command
-# ---------------------------------------------------------------------------
+# --- The command
 
 @pytest.mark.parametrize("options, words", [
     (["--port", "8000"], "--port and --no-browser go with --watch only"),

@@ -54,9 +54,7 @@ def draw_seven(browser):
     browser.wait("said && !jobs")
 
 
-# ---------------------------------------------------------------------------
-# During a training
-# ---------------------------------------------------------------------------
+# --- During a training
 
 @pytest.fixture
 def training(train_process, tmp_path):
@@ -126,9 +124,7 @@ def test_a_training_that_is_killed_is_noticed(training, opened):
     opened("about:blank", "true")       # forgets what failed: it asked again and again
 
 
-# ---------------------------------------------------------------------------
-# Afterwards
-# ---------------------------------------------------------------------------
+# --- Afterwards
 
 def test_the_slider_replays_the_run(page):
     browser = page()
@@ -199,9 +195,7 @@ def test_the_pages_lead_to_each_other(page):
     assert not browser.shows("#wrong")                          # no images are kept
 
 
-# ---------------------------------------------------------------------------
-# Other networks, sizes and themes
-# ---------------------------------------------------------------------------
+# --- Other networks, sizes and themes
 
 def page_with(sizes, names, moments=3):
     """A server of the page of a run of networks that have not learnt."""
