@@ -295,7 +295,7 @@ class Network:
         for kind, name, known in (("activation", activation, ACTIVATIONS),
                                   ("loss", loss, LOSSES)):
             if name not in known:
-                raise ValueError(f"{kind} {name!r} is none of {', '.join(known)}")
+                raise ValueError(f"{kind} {name!r:.40} is none of {', '.join(known)}")
         self.activation, self.loss = activation, loss
 
     @property

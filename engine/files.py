@@ -54,8 +54,11 @@ def locked(folder: Path) -> Iterator[None]:
     """Keep a folder to this process; remove what one that was killed left half written.
 
     The system takes the lock away when this process and those that it has forked have
-    ended, in whatever way.  DataError where another holds it.
+    ended, in whatever way.  DataError where another holds it,
+    or there is none.
     """
+    if not os.path.isdir(folder):
+        raise DataError(folder, "no folder", "the folder of a training")
     deadline = time.monotonic() + _PATIENCE
     while (handle := _take(folder)) is None:
         if time.monotonic() > deadline:

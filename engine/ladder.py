@@ -139,4 +139,5 @@ def ladder(samples: int = 32, inputs: int = 784, units: int = 128) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(ladder())
+    from show.console import run_command    # floors up: a command ends like the others
+    sys.exit(run_command("my_math.py", ladder))

@@ -21,6 +21,7 @@ import json
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 SECONDS = 5
+LONGEST = 1_000_000     # characters of a file; that of the solutions has 6,000
 MEMORY = 2 << 30        # bytes: an endless list ends before the machine's memory does
 REFERENCE = Path(__file__).resolve().parent / "solutions" / "my_network.py"
 
@@ -324,7 +326,11 @@ def ask(tasks, path):
 def unreadable(path):
     """Return why a file cannot be used at all, or ""."""
     try:
-        compile(path.read_text(encoding="utf-8-sig"), str(path), "exec")
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read(LONGEST + 1)
+        if len(text) > LONGEST:
+            return f"found more than {LONGEST:,} characters"
+        compile(text, str(path), "exec")
     except OSError as error:
         return f"found {error.strerror}"
     except UnicodeDecodeError:
@@ -408,4 +414,6 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
+    for name in {"SIGINT", "SIGPIPE"} & set(dir(signal)):       # Ctrl-C; | head
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
     sys.exit(main())

@@ -63,6 +63,15 @@ def _columns(stream: TextIO) -> int:
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are like all errors here."""
 
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None
+                   ) -> Any:
+        """Parse options; OptionError for a value of "--", which argparse before Python
+        3.13 would drop, and take the option without any value."""
+        for text in sys.argv[1:] if args is None else args:
+            if text.startswith("--") and text.endswith("=--"):
+                self.error(f"{text[:-3]}: found '--', expected a value")
+        return super().parse_args(args, namespace)
+
     def error(self, message: str) -> Any:
         """Raise OptionError."""
         raise OptionError(f"{message} (--help lists the options)")

@@ -382,6 +382,7 @@ NO_MODEL = {     # arrays, settings, what the line has to say
                  "layer 1 .*not finite"),
     "activation": (GOOD, {"activation": "swish"}, "'swish' is none of relu, "),
     "loss": (GOOD, {"loss": "hinge"}, "'hinge' is none of cross-entropy, "),
+    "long name": (GOOD, {"loss": "a" * 99}, "'" + "a" * 39 + " is none of cross-"),
     "list for a loss": (GOOD, {"loss": []}, "expected a network"),
 }
 

@@ -337,6 +337,7 @@ def test_a_folder_whose_first_checkpoint_was_cut_short_can_be_used(small_run, tm
     (["--data", ""], "--data"),
     (["--activation", "softplus"], "softplus"),
     (["--nonsense"], "--nonsense"),
+    (["--loss=--"], "--loss: found '--', expected a value"),
 ])
 def test_nonsense_options_are_one_line_and_code_2(options, words, capsys):
     code = train.main(options)
@@ -346,7 +347,7 @@ def test_nonsense_options_are_one_line_and_code_2(options, words, capsys):
 
 @pytest.mark.parametrize("options, words", [
     (["--data", "no/such/folder"], "no/such/folder"),
-    (["--resume", "no/such/run"], "no/such/run"),
+    (["--resume", "no/such/run"], "no/such/run: found no folder, expected the folder"),
     (["--resume", str(Path(__file__).parent)], "tests: found no checkpoint"),
     (["--resume", "x", "--seed", "3"], "--seed cannot be given with --resume"),
     ([*SMALL, "--validation", "200"], "--validation 200"),

@@ -1,5 +1,7 @@
 """Every kernel against the triple loop; the ladder."""
+import os
 import runpy
+import subprocess
 import sys
 from fractions import Fraction
 
@@ -130,6 +132,13 @@ def test_the_ladder_measures_every_kernel_and_finds_them_equal(numpy, hurried, c
     assert all(float(nanoseconds) > 0 for nanoseconds, _ in measured.values())
     assert measured["index triple loop"][1] == "1.0"       # its own factor
     assert "largest difference" in lines[-1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other codes")
+def test_the_ladder_ends_with_its_reader():
+    command = f"{{ '{sys.executable}' '{ROOT / 'my_math.py'}'; echo $? >&2; }} | true"
+    done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True)
+    assert done.stderr == "141\n"
 
 
 @pytest.mark.parametrize("place", [(0, 0), (1, 2)])

@@ -1,5 +1,6 @@
 """lessons/check.py on correct networks and on wrong ones of every kind."""
 import importlib.util
+import os
 
 import pytest
 from conftest import ROOT
@@ -180,7 +181,8 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line(run, text, told):
     assert "expected your my_network.py" in errors
 
 
-@pytest.mark.parametrize("name", ["nowhere.py", "."])
+@pytest.mark.parametrize("name", ["nowhere.py", ".", pytest.param(
+    "/dev/zero", marks=pytest.mark.skipif(os.name != "posix", reason="no such file"))])
 def test_no_file_is_told_in_one_line(tmp_path, capsys, name):
     assert checker.main([str(tmp_path / name)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
