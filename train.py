@@ -304,9 +304,8 @@ def listener(folder: Path, network: Network, parts: Parts, settings: Settings,
     if not options.watch:
         return Printer(settings["epochs"])
     from show.watch import Watcher      # what few need would slow all starts
-    return Watcher.of_run(folder, network, parts, settings, history,
-                          port=options.port or 0,
-                          open_browser=not options.no_browser)
+    return Watcher(folder, network, parts, settings, history, options.port or 0,
+                   not options.no_browser)
 
 
 def _what_is_kept(folder: Path, history: History, data: str | None) -> str:

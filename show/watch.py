@@ -18,9 +18,9 @@ import sys
 import threading
 import time
 from heapq import nlargest
-from operator import add, attrgetter
+from operator import add, itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from data_loader import Dataset
 from engine.sparse import SparseMatrix
@@ -59,7 +59,7 @@ class RunPage:
         self._points: list[list[float]] = []
         self._recent = 0, 0.0, 0        # images, loss, correct: of the next point
         self._version = 0
-        self._errors: dict[tuple[int, int], list[Error]] = {}
+        self._errors: dict[tuple[int, int], list[dict[str, Any]]] = {}
         self._networks: dict[tuple[int, int], Network] = {}
 
     @property
@@ -106,8 +106,8 @@ class RunPage:
         """Return the most confident errors at a moment; none at those of an earlier
         process, as images are not kept."""
         errors = self._errors.get(self._moment(moment)[:2], [])
-        return {"images": [{**error._asdict(), "picture": as_text(
-            self._images.image(error.index))} for error in errors]}
+        return {"images": [{**error, "picture": as_text(self._images.image(
+            error["index"]))} for error in errors]}
 
     def answers(self, content: bytes) -> dict:
         """Return the outputs for a drawing at each moment; of several digits in it for
@@ -131,10 +131,6 @@ class RunPage:
         raise Refusal(404, "there is no such moment")
 
     # --- what the run tells: what questions look at meanwhile is replaced, not changed
-
-    def begin(self) -> None:
-        """Begin to count the seconds."""
-        self._began = time.monotonic()
 
     def tell(self, text: str) -> None:
         """Take what is going on."""
@@ -160,7 +156,7 @@ class RunPage:
         self.recording.history.append(measured(row))
         self._version += 1
 
-    def moment(self, moment: Moment, errors: list[Error]) -> None:
+    def moment(self, moment: Moment, errors: list[dict[str, Any]]) -> None:
         """Take a moment and the most confident errors at it."""
         moments = list(self.recording.moments)
         add_moment(moments, moment)
@@ -176,22 +172,14 @@ class RunPage:
         self._seconds = time.monotonic() - self._began
 
 
-class Error(NamedTuple):
-    """An image that was classified wrongly."""
-
-    index: int
-    label: int
-    read: int           # the class of the largest output
-    output: float       # that output
-
-
-def errors_of(found: Evaluation) -> list[Error]:
+def errors_of(found: Evaluation) -> list[dict[str, Any]]:
     """Return the most confident errors of an evaluation."""
-    errors = [Error(i, label, prediction, found.outputs[i][prediction])
+    errors = [{"index": i, "label": label, "read": prediction,
+               "output": found.outputs[i][prediction]}
               for i, (label, prediction) in enumerate(zip(found.labels,
                                                           found.predictions))
               if label != prediction]
-    return nlargest(SHOWN_ERRORS, errors, key=attrgetter("output"))
+    return nlargest(SHOWN_ERRORS, errors, key=itemgetter("output"))
 
 
 def _key(moment: Moment) -> str:
@@ -218,20 +206,11 @@ class Watcher(Printer):
 
     marks = MARKS
 
-    def __init__(self, path: Path, recording: Recording, images: Dataset, port: int = 0,
-                 open_browser: bool = True) -> None:
-        """`path` is the file of the moments, `images` are those of the evaluations."""
-        super().__init__(recording.epochs)
-        self.page = RunPage(recording, images)
-        self._path, self._port, self._open_browser = path, port, open_browser
-        self._server: Server | None = None
-        self._due = 0.0         # when there may be a moment that is no milestone
-        self._at_terminal = sys.stdin.isatty()
-
-    @classmethod
-    def of_run(cls, folder: Path, network: Network, parts: Parts, settings: Settings,
-               history: History, **others: Any) -> Watcher:
-        """Return the watcher of a run that begins, or goes on with its moments."""
+    def __init__(self, folder: Path, network: Network, parts: Parts, settings: Settings,
+                 history: History, port: int = 0, open_browser: bool = True) -> None:
+        """The run of the folder begins, or goes on with the moments that are kept there.
+        """
+        super().__init__(settings["epochs"])
         train = parts["train"]
         if (train.height, train.width) != (SIDE, SIDE):
             raise OptionError(f"--watch: found images of {train.height} x "
@@ -240,15 +219,17 @@ class Watcher(Printer):
                           settings["data"])
         path, part = folder / MOMENTS, "validation" if "validation" in parts else "test"
         moments = load_recording(path, about).moments if path.exists() else []
-        return cls(path, Recording(about, len(train), settings["epochs"], part,
-                                   list(map(measured, history)), moments),
-                   parts[part], **others)
+        self.page = RunPage(Recording(about, len(train), settings["epochs"], part,
+                                      list(map(measured, history)), moments), parts[part])
+        self._path, self._port, self._open_browser = path, port, open_browser
+        self._server: Server | None = None
+        self._due = 0.0         # when there may be a moment that is no milestone
+        self._at_terminal = sys.stdin.isatty()
 
     def begin(self) -> None:
         """Serve the page; not before, as processes that start would inherit that."""
         self._server = Server({"/": self.page.path}, self.page.questions, self._port)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.page.begin()
         print(f"Watch it learn on {self._server.url}", flush=True)
         if self._open_browser:
             self._server.open_browser()

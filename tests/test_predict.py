@@ -745,7 +745,7 @@ def test_draw_serves_the_page_with_this_model(model, capsys, monkeypatch):
     server, = served
     about = server.questions["/start"].answer()
     assert about["sizes"] == [784, 16, 10] and about["levels"] == 4
-    assert about["classes"] == list("0123456789")
+    assert about["class_names"] == list("0123456789")
     assert f"Draw on {server.url} (Ctrl-C ends)\n" in capsys.readouterr().out
 
 

@@ -60,7 +60,6 @@ def run_page(tests):
     networks[1].layers[0].weights[406, 2] = 1.5
     about = about_run(networks[0], 4, NAMES, "sample")
     page = RunPage(Recording(about, 600, 3, "test", [], []), tests)
-    page.begin()
     for place, network, wrong in (((0, 0), networks[0], range(40)),
                                   ((1, 0), networks[1], (3, 30))):
         found = evaluation(tests, wrong)
@@ -85,14 +84,14 @@ def test_the_page_is_one_file_that_needs_nothing_from_elsewhere(server):
     assert text.count("http://") == text.count("http://www.w3.org/2000/svg") == 1
 
 
-def test_it_shares_its_parts_with_the_drawing_page():
-    def parts(name):
-        return set(re.findall('(?:href|src)="([a-z]+[.](?:css|js))"',
-                              (WEB / name).read_text(encoding="utf-8")))
-    assert parts("page.html") & parts("watch.html") == {"base.js", "colours.js",
-                                                        "paper.js", "page.css"}
+def test_it_shares_parts_with_the_drawing_page_and_no_part_is_left_over():
+    page, watch, *others = [set(re.findall("([a-z]+[.](?:css|js|html))(?:\"| -->)",
+                                           path.read_text(encoding="utf-8")))
+                            for path in sorted(WEB.glob("*.html"), reverse=True)]
+    assert page & watch == {"base.js", "colours.js", "paper.js", "head.html",
+                            "drawing.html"}
     names = {path.name for path in WEB.iterdir()} - {"page.html", "watch.html"}
-    assert parts("page.html") | parts("watch.html") == names
+    assert set().union(page, watch, *others) == names
 
 
 def test_the_server_answers_what_the_page_asks_and_no_other(server):
@@ -173,7 +172,7 @@ def test_tiles_and_errors_are_those_of_the_moment(run_page, tests):
     for i, output in enumerate(outputs):
         output[(tests.label(i) + i % 2) % 10] = 0.5 + i / 100
     found = watch.errors_of(Evaluation(outputs, tests.labels))
-    assert [error.index for error in found] == list(range(39, 0, -2))
+    assert [error["index"] for error in found] == list(range(39, 0, -2))
 
 
 def test_the_answers_are_those_of_each_moment(run_page):
@@ -237,7 +236,7 @@ class Pestered(Watcher):
     ("affine", 1), ("affine", 2), ("adam", 2), ("one layer", 1), ("dropout", 1)])
 def test_a_watched_run_has_the_same_weights(name, workers, tmp_path):
     parts, (network, settings, _) = digest.begin({**DEFAULTS, **digest.RUNS[name]})
-    watcher = Pestered.of_run(tmp_path, network, parts, settings, [], open_browser=False)
+    watcher = Pestered(tmp_path, network, parts, settings, [], open_browser=False)
     try:
         found = digest.train(settings, workers, tmp_path, watcher)
     finally:
@@ -255,7 +254,9 @@ def test_a_watched_run_has_the_same_weights(name, workers, tmp_path):
 
 @pytest.fixture
 def watcher(run_page, tests, tmp_path):
-    made = Watcher(tmp_path / MOMENTS, run_page.recording, tests)
+    settings = {**DEFAULTS, "data": "sample", "class_names": NAMES, "epochs": 3}
+    made = Watcher(tmp_path, Network([784, 6, 10]), {"train": tests, "test": tests},
+                   settings, [])
     made.page = run_page
     return made
 
@@ -285,7 +286,7 @@ def test_quick_epochs_have_no_more_than_a_moment_a_second(watcher, tests, monkey
 def test_images_of_another_size_are_refused(tmp_path):
     data = Dataset("small", bytes(4), bytes([0, 1]), height=1, width=2)
     with pytest.raises(OptionError, match="--watch: found images of 1 x 2 pixels"):
-        Watcher.of_run(tmp_path, Network([2, 2]), {"train": data, "test": data}, {}, [])
+        Watcher(tmp_path, Network([2, 2]), {"train": data, "test": data}, DEFAULTS, [])
 
 
 @pytest.fixture
