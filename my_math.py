@@ -42,9 +42,7 @@ class ShapeError(ValueError):
         return cls(f"({m} x {n}) {symbol} ({p} x {q}): {rule}")
 
 
-# ---------------------------------------------------------------------------
-# Products and rotations on bare lists of rows: nothing is checked here
-# ---------------------------------------------------------------------------
+# --- Products and rotations on bare lists of rows: nothing is checked here
 
 def dot_by_map(x: Iterable, y: Iterable) -> Any:
     """x . y = sum_k x[k] y[k]; `map` and `mul` keep the loop out of the interpreter."""
@@ -159,9 +157,7 @@ def rotate_to_zero(a: list, vectors: list, p: int, q: int) -> None:
     a[p][q] = a[q][p] = 0.0
 
 
-# ---------------------------------------------------------------------------
-# The matrix
-# ---------------------------------------------------------------------------
+# --- The matrix
 
 class Matrix:
     """An m x n matrix: a list of m rows, each a list of n numbers.

@@ -35,9 +35,7 @@ from my_math import Matrix, ShapeError, argmax, dot
 Row = Sequence[float]           # of one sample: a number for each unit or class
 Inputs = Union[Matrix, SparseMatrix]
 
-# ---------------------------------------------------------------------------
-# Activations: A = f(Z), and the way back from dL/dA to dL/dZ
-# ---------------------------------------------------------------------------
+# --- Activations: A = f(Z), and the way back from dL/dA to dL/dZ
 
 def relu(z: Row) -> Row:
     """max(x, 0) for each number x of a row."""
@@ -77,9 +75,7 @@ ACTIVATIONS = {
 }
 
 
-# ---------------------------------------------------------------------------
-# Losses: what the last layer's sums Z mean, how wrong that is, and dL/dZ
-# ---------------------------------------------------------------------------
+# --- Losses: what the last layer's sums Z mean, how wrong that is, and dL/dZ
 
 def softmax(logits: Row) -> list[float]:
     """P[j] = exp(Z[j]) / sum_k exp(Z[k]); the largest Z is taken off all of them first.
@@ -139,9 +135,7 @@ LOSSES = {
 }
 
 
-# ---------------------------------------------------------------------------
-# Layers and the network
-# ---------------------------------------------------------------------------
+# --- Layers and the network
 
 class Gradient(NamedTuple):
     """dL/dW and dL/db of one layer, kept in the factors that make them up.
@@ -473,9 +467,7 @@ def _layers_of(path: str | Path, matrices: dict) -> Iterator[Dense]:
         yield Dense(weights, bias)
 
 
-# ---------------------------------------------------------------------------
-# Is the gradient right?
-# ---------------------------------------------------------------------------
+# --- Is the gradient right?
 
 def gradient_check(network: Network, x: Inputs, labels: Sequence[int],
                    step: float = 1e-3, smoothing: float = 0.0,

@@ -1,21 +1,18 @@
 """Matrices that are mostly zeros: each row keeps its non-zero numbers only."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import compress
 from typing import Any
 
 from my_math import Matrix, Shape, ShapeError, check_inner, combine_rows
 
-SparseRow = tuple[Sequence[int], Sequence]      # (columns, the values there)
+SparseRow = tuple[Sequence[int], list]          # (columns, the numbers there)
 
 
 class SparseMatrix:
-    """An m x n matrix of sparse rows: for each the columns of its values, and these.
-
-    The numbers are values / denominator, so that grey levels 0..255 stay integers and
-    still mean 0..1.
+    """An m x n matrix of sparse rows: for each the columns of its numbers, and these.
 
     >>> S = SparseMatrix.from_matrix(Matrix([[0, 5, 0], [8, 0, 7]]))
     >>> S.rows
@@ -24,11 +21,11 @@ class SparseMatrix:
     Matrix([[50], [708]])
     """
 
-    __slots__ = ("shape", "rows", "denominator")
+    __slots__ = ("shape", "rows")
 
-    def __init__(self, shape: Shape, rows: list[SparseRow], denominator: int = 1):
+    def __init__(self, shape: Shape, rows: list[SparseRow]):
         """Take over the rows: neither checked nor copied."""
-        self.shape, self.rows, self.denominator = shape, rows, denominator
+        self.shape, self.rows = shape, rows
 
     @classmethod
     def from_matrix(cls, matrix: Matrix) -> SparseMatrix:
@@ -42,7 +39,7 @@ class SparseMatrix:
         """Return a row for each image: byte b means b / 255, rounded to `levels` greys.
 
         `compress` finds the places of the ink and `translate` strikes out the zeros,
-        both in C: 8 us an image.
+        both in C.
 
         >>> SparseMatrix.from_images([bytes([0, 255, 90])], levels=4).to_matrix()
         Matrix([[0, 1.0, 0.3333333333333333]])
@@ -51,32 +48,29 @@ class SparseMatrix:
         if not size or any(len(image) != size for image in images):
             raise ShapeError("images of one size are needed, at least one")
         places = list(range(size))  # a list has its ints ready; a range makes them anew
-        if levels != 256:
-            table = grey_table(levels)
-            images = [image.translate(table) for image in images]
-        rows = [(list(compress(places, image)), image.translate(None, b"\0"))
-                for image in images]
-        return cls((len(images), size), rows, levels - 1)
+        table, numbers = grey_table(levels), [k / (levels - 1) for k in range(levels)]
+        rows = []
+        for image in images:
+            image = image.translate(table)
+            rows.append((list(compress(places, image)),
+                         [numbers[k] for k in image.translate(None, b"\0")]))
+        return cls((len(images), size), rows)
 
     @property
     def T(self) -> SparseMatrix:
         """The transpose, a new matrix."""
         m, n = self.shape
         columns: list[SparseRow] = [([], []) for _ in range(n)]
-        for i, (places, row_values) in enumerate(self.rows):
-            for j, value in zip(places, row_values):
+        for i, (places, numbers) in enumerate(self.rows):
+            for j, number in zip(places, numbers):
                 rows, values = columns[j]
                 rows.append(i)
-                values.append(value)
-        return SparseMatrix((n, m), columns, self.denominator)
+                values.append(number)
+        return SparseMatrix((n, m), columns)
 
-    def entries(self) -> Iterator[tuple[Sequence[int], Sequence]]:
-        """For each row its columns and its numbers, the denominator divided out."""
-        denominator = self.denominator
-        for places, values in self.rows:
-            if denominator != 1:
-                values = [x / denominator for x in values]
-            yield places, values
+    def entries(self) -> list[SparseRow]:
+        """Return for each row its columns and the numbers there."""
+        return self.rows
 
     def __matmul__(self, other: Any) -> Any:
         """C[i] = sum over the non-zero A[i, k] of A[i, k] times row k of B."""
@@ -85,15 +79,15 @@ class SparseMatrix:
         _, n = check_inner("@", self.shape, other.shape)
         zero, b_rows = [0] * n, other._rows
         return Matrix._trusted([
-            combine_rows(zero[:], values, [b_rows[k] for k in places])
-            for places, values in self.entries()])
+            combine_rows(zero[:], numbers, [b_rows[k] for k in places])
+            for places, numbers in self.rows])
 
     def to_matrix(self) -> Matrix:
         """Return the same numbers with the zeros written out."""
         rows = [[0] * self.shape[1] for _ in self.rows]
-        for row, (places, values) in zip(rows, self.entries()):
-            for j, value in zip(places, values):
-                row[j] = value
+        for row, (places, numbers) in zip(rows, self.rows):
+            for j, number in zip(places, numbers):
+                row[j] = number
         return Matrix(rows)
 
 

@@ -92,9 +92,7 @@ class Team:
         return self.exchange(lambda rank: part)
 
 
-# ---------------------------------------------------------------------------
-# How many
-# ---------------------------------------------------------------------------
+# --- How many
 
 # A batch of 32 images costs one process about 1,100 us that n processes share, each
 # about 50 us that they do not, and 20 us for every other one that it talks to.
@@ -149,9 +147,7 @@ def check_workers(count: int, pixels: int) -> None:
                           "than are allowed (ulimit -n)")
 
 
-# ---------------------------------------------------------------------------
-# Processes
-# ---------------------------------------------------------------------------
+# --- Processes
 
 def run_team(size: int, work: Callable, *arguments: Any) -> Any:
     """Run work(team, *arguments) in `size` processes, this one among them as rank 0.
