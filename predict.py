@@ -110,9 +110,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-# ---------------------------------------------------------------------------
-# One image, or the pictures in some files
-# ---------------------------------------------------------------------------
+# --- One image, or the pictures in some files -----------------------------------------
+
 
 def print_json(found: dict) -> None:
     """Print an object as one line; ValueError for NaN, which JSON does not have."""
@@ -204,9 +203,8 @@ def show_digits(ensemble: Ensemble, path: str, digits: Sequence[bytes],
         print(f"\nAnswer: {answer_text(answers, names)} ({max(answers[0]):.2%})\n")
 
 
-# ---------------------------------------------------------------------------
-# The test set
-# ---------------------------------------------------------------------------
+# --- The test set ---------------------------------------------------------------------
+
 
 def show_test(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -> None:
     """Print the evaluation of the whole test set, or draw it, or both."""
@@ -256,9 +254,8 @@ def show_shifts(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) 
         print(*shift_lines(columns, test), models_text(ensemble.models), sep="\n")
 
 
-# ---------------------------------------------------------------------------
-# The command
-# ---------------------------------------------------------------------------
+# --- The command ----------------------------------------------------------------------
+
 
 def serve(ensemble: Ensemble, options: argparse.Namespace) -> int:
     """Serve the page to draw on, until Ctrl-C."""

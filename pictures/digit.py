@@ -9,13 +9,15 @@ from __future__ import annotations
 import io
 import re
 import struct
+import sys
 import warnings
 import zlib
+from array import array
 from collections import Counter
-from itertools import accumulate, chain, islice, repeat
+from itertools import accumulate, chain
 from operator import mul
 from pathlib import Path
-from typing import Any, Iterator, NamedTuple, Sequence
+from typing import Any, NamedTuple, Sequence
 
 from errors import DataError, read_limited
 from pictures import png
@@ -30,80 +32,55 @@ _LARGEST_FILE = 1 << 26     # bytes: 22 million pixels of RGB that do not pack a
 _EXPECTED = "a picture of handwritten digits"
 
 
-# --- PBM, PGM and PPM -----------------------------------------------------------------
+# --- PGM and PPM ----------------------------------------------------------------------
 
 _BLANK = rb"(?:[ \t\r\n\v\f]|#[^\r\n]*[\r\n])+"       # white space, and comments
-_PNM = re.compile(rb"P([1-6])" + 2 * (_BLANK + rb"(\d{1,9})\b"))
-_PNM_TOP = re.compile(_BLANK + rb"(\d{1,5})\b")
+_PNM = re.compile(rb"P([2356])" + 3 * (_BLANK + rb"(\d{1,9})\b"))
 _LONGEST_HEADER = 1000      # bytes: the pattern above takes memory for every blank
 _LONGEST_TEXT = 1 << 20     # bytes of samples typed as text
 
 
 def _pnm(content: bytes, path: object) -> Picture:
-    """Return the picture in a PBM, PGM or PPM file.
+    """Return the picture in a PGM or PPM file.
 
-        P6 640 480 255      kind, width, height, largest sample (not of P1 and P4)
+        P6 640 480 255      kind, width, height, largest sample
         r g b r g b ...     rows from the top, one blank before them
 
-    P1 and P4 have bits, 1 is black; P2 and P5 grey; P3 and P6 RGB.  P1 to P3 are text;
-    P4 has 8 pixels a byte, P5 and P6 one byte a sample, or two for samples above 255.
-    Source: the manual pages pbm(5), pgm(5) and ppm(5) of Netpbm.
+    P2 and P5 are grey, P3 and P6 RGB.  P2 and P3 are text; the others have one byte a
+    sample, or two for samples above 255.  Source: the manual pages pgm(5) and ppm(5).
     """
-    header = content[:_LONGEST_HEADER]
-    match = _PNM.match(header)
-    kind, width, height = map(int, match.groups())
-    top, start = 1, match.end()
-    if kind not in (1, 4):
-        match = _PNM_TOP.match(header, start)
-        top, start = (int(match[1]), match.end()) if match else (0, start)
+    match = _PNM.match(content, 0, _LONGEST_HEADER)
+    kind, width, height, top = map(int, match.groups())
     channels = 3 if kind in (3, 6) else 1
+    count = channels * width * height
     if not png.fits(width, height, channels * width) or not 0 < top < 65536:
         raise DataError(path, f"a header that claims {width:,} x {height:,} pixels and "
                         f"the largest sample {top:,}", f"{png.LIMITS}, and a largest "
                         "sample from 1 to 65,535")
+    read = _typed_samples if kind < 4 else _pairs_of_bytes if top > 255 else bytes
+    samples = read(content[match.end() + 1:])[:count]
+    if len(samples) < count or max(samples) > top:
+        raise DataError(path, "too few pixels or too large samples",
+                        "a whole PGM or PPM file")
     shades = [(255 * value + top // 2) // top for value in range(top + 1)]
-    if kind in (1, 4):
-        shades.reverse()
-    read = _text_rows if kind < 4 else _byte_rows
-    rows = read(content[start + 1:], kind, channels * width, top)
-    return Picture(width, height, _planes(rows, shades, channels, width, height, path))
+    rows = (bytes(map(shades.__getitem__, samples[start:start + channels * width]))
+            for start in range(0, count, channels * width))
+    return Picture(width, height, ([row[channel::channels] for channel in
+                                    range(channels)] for row in rows))
 
 
-def _text_rows(text: bytes, kind: int, width: int, top: int) -> Iterator[Sequence[int]]:
-    """Yield rows of samples that were typed; bits need no blanks between them."""
+def _typed_samples(text: bytes) -> list[int]:
+    """Return the numbers in a text; none where there is anything else."""
     text = re.sub(rb"#[^\r\n]*", b"", text[:_LONGEST_TEXT])
-    number, wrong = rb"\d+", rb"[^\d\s]|\d{6}"
-    if kind == 1:
-        number, wrong = rb"[01]", rb"[^01\s]"
-    end = re.search(wrong, text)
-    numbers = list(map(int, re.findall(number, text[:end and end.start()])))
-    for start in range(0, len(numbers), width):
-        yield numbers[start:start + width]
+    return [] if re.search(rb"[^\d\s]|\d{6}", text) else list(map(int, text.split()))
 
 
-def _byte_rows(content: bytes, kind: int, width: int, top: int
-               ) -> Iterator[Sequence[int]]:
-    """Yield rows of samples in bits, bytes or, if they may exceed 255, pairs of bytes.
-    """
-    size = (width + 7) // 8 if kind == 4 else width * (1 + (top > 255))
-    for start in range(0, len(content), size):
-        row = content[start:start + size]
-        if kind == 4:
-            row = [byte >> shift & 1 for byte in row for shift in range(7, -1, -1)]
-        elif top > 255:
-            row = [256 * high + low for high, low in zip(row[::2], row[1::2])]
-        yield row[:width]
-
-
-def _planes(rows: Iterator[Sequence[int]], shades: Sequence[int], channels: int,
-            width: int, height: int, path: object) -> Iterator[Sequence[bytes]]:
-    """Yield the planes of `height` rows of samples, each replaced by its shade."""
-    for row in islice(chain(rows, repeat(())), height):
-        if len(row) < channels * width or max(row) >= len(shades):
-            raise DataError(path, "a row with too few pixels or too large samples",
-                            "a whole PBM, PGM or PPM file")
-        row = bytes(map(shades.__getitem__, row))
-        yield [row[channel::channels] for channel in range(channels)]
+def _pairs_of_bytes(content: bytes) -> array:
+    """Return the numbers that pairs of bytes are, the high one first."""
+    samples = array("H", content[:len(content) // 2 * 2])
+    if sys.byteorder == "little":
+        samples.byteswap()
+    return samples
 
 
 # --- Other files ----------------------------------------------------------------------
@@ -151,9 +128,9 @@ def _with_pillow(content: bytes, path: object) -> Picture:
         raise DataError(path, f"{kind}, damaged or not known to Pillow",
                         _EXPECTED) from None
     width, planes = image.width, [band.tobytes() for band in image.split()]
-    return Picture(width, image.height, (
-        [plane[start:start + width] for plane in planes]
-        for start in range(0, len(planes[0]), width)))
+    starts = range(0, len(planes[0]), width)
+    return Picture(width, image.height, ([plane[start:start + width] for plane in planes]
+                                         for start in starts))
 
 
 def _upright(image: Any, operations: Any) -> Any:
@@ -169,7 +146,7 @@ def _upright(image: Any, operations: Any) -> Any:
 def read_picture(path: str | Path) -> list[bytes]:
     """Return the rows of the picture in a file, a byte a pixel: 0 black, 255 white.
 
-    PNG, PGM, PPM and PBM are read here, others by Pillow where that is installed.
+    PNG, PGM and PPM are read here, others by Pillow where that is installed.
     Pictures of 1,600 pixels and more are shrunk.  Raises DataError for a file that is
     damaged, no picture, or beyond the limits of size.
     """
@@ -180,7 +157,7 @@ def read_picture(path: str | Path) -> list[bytes]:
         raise DataError(path, error.strerror or str(error), _EXPECTED) from None
     if b"PNG" in content[:8]:
         picture = Picture(*png.size(content, path), png.rows(content, path))
-    elif _PNM.match(content[:_LONGEST_HEADER]):
+    elif _PNM.match(content, 0, _LONGEST_HEADER):
         picture = _pnm(content, path)
     else:
         picture = _with_pillow(content, path)

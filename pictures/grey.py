@@ -44,18 +44,22 @@ def shrink_factor(width: int, height: int, size: int) -> int:
     return max(1, min(longer, 6 * shorter) // size)
 
 
+def to_lanes(values: bytes, size: int) -> int:
+    """Return an integer with each value in `size` bytes of its own, the first lowest.
+    """
+    lanes = bytearray(size * len(values))
+    lanes[::size] = values
+    return int.from_bytes(lanes, "little")
+
+
 def _mean_row(rows: Sequence[bytes], factor: int) -> bytes:
     """Return the mean of each factor x factor pixels in `factor` rows.
 
     A row's pixels have 32 bits each of a large integer: adding integers adds rows.
     """
     width, area = len(rows[0]) // factor, factor * factor
-    total = 0
-    for row in rows:
-        for column in range(factor):
-            lanes = bytearray(4 * width)
-            lanes[::4] = row[column:column + factor * width:factor]
-            total += int.from_bytes(lanes, "little")
+    total = sum(to_lanes(row[column:column + factor * width:factor], 4)
+                for row in rows for column in range(factor))
     sums = struct.unpack(f"<{width}I", total.to_bytes(4 * width, "little"))
     return bytes([(s + area // 2) // area for s in sums])
 
@@ -91,9 +95,8 @@ def _mix(planes: Sequence[bytes], weights: Sequence[int]) -> bytes:
     """
     total = int.from_bytes(b"\0\x80\0" * len(planes[0]), "little")  # a half, to round
     for plane, weight in zip(planes, weights):
-        lanes = bytearray(3 * len(plane))
-        lanes[::3] = plane if weight >= 0 else plane.translate(INVERT)
-        total += abs(weight) * int.from_bytes(lanes, "little")
+        lanes = to_lanes(plane if weight >= 0 else plane.translate(INVERT), 3)
+        total += abs(weight) * lanes
     return total.to_bytes(3 * len(planes[0]), "little")[2::3]
 
 

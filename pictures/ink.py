@@ -15,20 +15,15 @@ from __future__ import annotations
 from collections import Counter
 from itertools import accumulate, chain
 from operator import sub
-from typing import Callable, Iterable, Sequence
+from statistics import median_high
+from typing import Callable, Sequence
 
-from pictures.grey import INVERT, shrink_to
+from pictures.grey import INVERT, shrink_to, to_lanes
 from pictures.pieces import Piece, area_of, find_pieces, grow, straightness
 
 _EVEN = 16      # by how much the shades of a drawing on even paper may differ
 _DARKEST = 32   # paper in deeper shade is taken for so bright, or its grain were ink
 _CUBES = [difference ** 3 for difference in range(-255, 256)]
-
-
-def _median(values: Iterable[int]) -> int:
-    """Return the median, or the upper one of two."""
-    ordered = sorted(values)
-    return ordered[len(ordered) // 2]
 
 
 def _quantile(counts: Counter, share: float) -> int:
@@ -90,7 +85,7 @@ def _is_sheet(piece: Piece, grid: Sequence[bytes]) -> bool:
             and area > 0.25 * (piece.width ** 2 + piece.height ** 2)    # no bar
             and inside > 0.92 * area and straightness(hull, width, height) > 0.8):
         return False
-    light = 0.85 * _median(chain.from_iterable(
+    light = 0.85 * median_high(chain.from_iterable(
         grid[y][start:end] for y, (start, end) in spans.items()))
     edge = [grid[y][x] for y in range(height) for x in (
         range(width) if y in (0, height - 1) else (0, width - 1))
@@ -177,7 +172,7 @@ def _is_light_on_dark(rows: Sequence[bytes]) -> bool:
         for x in range(width):
             up = min(height // 4, 8, y, height - 1 - y)
             side = min(width // 4, 8, x, width - 1 - x)
-            paper = _median(chain.from_iterable(
+            paper = median_high(chain.from_iterable(
                 row[x - side:x + side + 1] for row in grid[y - up:y + up + 1]))
             cubes = _CUBES[255 - paper:511 - paper]         # (value - paper) ** 3
             for row in rows[y * cell:(y + 1) * cell:step]:
@@ -283,9 +278,7 @@ def _smooth(rows: Sequence[bytes]) -> list[bytes]:
     neighbours are reached by shifts.  The outermost pixels stay as they are.
     """
     width, height = len(rows[0]), len(rows)
-    lanes = bytearray(2 * width * height)
-    lanes[::2] = b"".join(rows)
-    total = int.from_bytes(lanes, "little")
+    total = to_lanes(b"".join(rows), 2)
     for step in (16, 16 * width):
         total = (total << step) + 2 * total + (total >> step)
     mask = int.from_bytes(b"\xff\0" * (width * height), "little")

@@ -11,6 +11,7 @@ import struct
 from operator import mul
 from typing import Sequence
 
+from pictures.grey import to_lanes
 from pictures.pieces import grow, stroke_width
 
 SIZE, BOX = 28, 20          # MNIST's image, and the box in it that a digit fills
@@ -81,11 +82,7 @@ def _fit(rows: Sequence[bytes], side: int) -> list[bytes]:
     longest, area = max(height, width), height * width
     tall, wide = (max(1, (2 * n * side + longest) // (2 * longest))
                   for n in (height, width))
-    lanes, columns = [], _shares(width, wide)
-    for row in rows:
-        spaced = bytearray(4 * width)
-        spaced[::4] = row
-        lanes.append(int.from_bytes(spaced, "little"))
+    lanes, columns = [to_lanes(row, 4) for row in rows], _shares(width, wide)
     result = []
     for top, weights in _shares(height, tall):
         total = sum(map(mul, lanes[top:top + len(weights)], weights))

@@ -176,33 +176,25 @@ class _Inflater:
                         for start in range(0, len(chunk), _PIECE))
 
     def take(self, size: int) -> bytes:
-        """The next `size` bytes."""
-        parts = []
-        while size:
-            part = self._stream.decompress(self._left, size)
+        """Return the next `size` bytes, fewer where the stream ends."""
+        taken = b""
+        while len(taken) < size and not self._stream.eof:
+            piece = self._left or next(self._pieces, b"")
+            part = self._stream.decompress(piece, size - len(taken))
             self._left = self._stream.unconsumed_tail
-            parts.append(part)
-            size -= len(part)
-            if not part:
-                self._feed()
-        return b"".join(parts)
+            if not piece and not part:
+                break
+            taken += part
+        return taken
 
     def finish(self) -> None:
-        """Check that all has been taken and nothing comes after it."""
-        while not self._stream.eof:
-            if self._stream.decompress(self._left, 1):
-                raise PngError("more pixels than the header says")
-            self._left = self._stream.unconsumed_tail
-            if not self._left and not self._stream.eof:
-                self._feed()
+        """Raise PngError unless all has been taken and nothing comes after it."""
+        if self.take(1):
+            raise PngError("more pixels than the header says")
+        if not self._stream.eof:
+            raise PngError("fewer pixels than the header says")
         if self._stream.unused_data or next(self._pieces, None) is not None:
             raise PngError("bytes behind the pixels in IDAT")
-
-    def _feed(self) -> None:
-        piece = None if self._stream.eof else next(self._pieces, None)
-        if piece is None:
-            raise PngError("fewer pixels than the header says")
-        self._left = piece
 
 
 # --- Filters --------------------------------------------------------------------------
@@ -292,6 +284,8 @@ def _lines(header: Header, inflater: _Inflater, columns: int, rows: int
     above, count = bytes(size), max(16, min(_BLOCK, _BLOCK_BYTES // size))
     for start in range(0, rows, count):
         block = [inflater.take(size + 1) for _ in range(min(count, rows - start))]
+        if len(block[-1]) <= size:
+            raise PngError("fewer pixels than the header says")
         kinds = [line[0] for line in block]
         if max(kinds) > 4:
             raise PngError(f"filter {max(kinds)}, where 0 to 4 are defined")
@@ -305,7 +299,7 @@ def _lines(header: Header, inflater: _Inflater, columns: int, rows: int
 
 def _by_tables(header: Header, extras: dict[str, bytes]
                ) -> Callable[[bytes, int], Planes]:
-    """Return what paints grey up to 8 bits, and palettes: a plane is a table look-up."""
+    """Return what paints grey up to 8 bits, and palettes, by looking a table up."""
     depth, top = header.depth, (1 << header.depth) - 1
     if header.colour == _PALETTE:
         palette, opaque = extras["PLTE"], extras.get("tRNS", b"")

@@ -218,6 +218,7 @@ def distort(lines: List[List[Point]], slant: float, dice: Dice) -> List[List[Poi
     cosine, sine = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
 
     def moved(point: Point) -> Point:
+        """Return a point, 0 to 100, where the map sends it, about -1 to 1."""
         u, v = point[0] / 50.0 - 1.0, point[1] / 50.0 - 1.0
         x = u + bends[0] * u * u + bends[1] * u * v + bends[2] * v * v
         y = v + bends[3] * u * u + bends[4] * u * v + bends[5] * v * v
