@@ -145,6 +145,17 @@ def limited():
     return run
 
 
+def peak_memory(action, *arguments):
+    """The most bytes that Python has taken for something at a time."""
+    tracemalloc = pytest.importorskip("tracemalloc", reason="PyPy cannot tell")
+    tracemalloc.start()
+    try:
+        action(*arguments)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 def is_refusal(done):
     """Whether a command ended with one printable line and exit code 2."""
     line, end = done.stderr[:-1], done.stderr[-1:]

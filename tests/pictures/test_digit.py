@@ -9,7 +9,9 @@ import zlib
 from contextlib import suppress
 
 import pytest
-from conftest import ROOT
+from conftest import SAMPLE as FOLDER
+from conftest import ROOT, peak_memory
+from tools.fuzzing import png_of
 
 from data_loader import load
 from engine.sparse import SparseMatrix
@@ -20,20 +22,16 @@ from pictures.digit import find_digits, read_picture
 from pictures.normalize import normalised
 from pictures.pieces import stroke_width
 
-SAMPLE, = load(str(ROOT / "data" / "sample"), parts=("t10k",))
+SAMPLE, = load(FOLDER, ("t10k",))
 NETWORK, SETTINGS = Network.load(ROOT / "data" / "model.npz")
 
 
 def png_file(width, height, colour, pixels, depth=8):
     """A PNG file of these bytes of pixels, unfiltered."""
-    def chunk(kind, data):
-        return (struct.pack(">I", len(data)) + kind + data
-                + struct.pack(">I", zlib.crc32(kind + data)))
     size = len(pixels) // height
     lines = b"".join(b"\0" + pixels[i:i + size] for i in range(0, len(pixels), size))
     head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head)
-            + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b""))
+    return png_of([(b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")])
 
 
 @pytest.fixture
@@ -76,13 +74,6 @@ def test_colours_become_their_luma(read, rng):
     content = png_file(len(colours), 1, 2, bytes(v for rgb in colours for v in rgb))
     for (r, g, b), grey in zip(colours, read(content)[0]):
         assert abs(grey - (0.299 * r + 0.587 * g + 0.114 * b)) < 0.502
-
-
-def test_what_is_transparent_shows_white_paper(read):
-    assert read(png_file(4, 1, 4, bytes([0, 0, 0, 255, 100, 128, 9, 64]))) == [
-        [255, 0, round((100 * 128 + 255 * 127) / 255),
-         round((9 * 64 + 255 * 191) / 255)]]
-    assert read(png_file(2, 1, 6, bytes([1, 2, 3, 0, 50, 50, 50, 255]))) == [[255, 50]]
 
 
 def test_a_damaged_png_is_never_given_to_pillow(read):
@@ -152,13 +143,7 @@ def test_a_file_that_is_too_large_is_not_read(read, monkeypatch):
 def test_no_more_memory_is_taken_than_a_file_needs(tmp_path):
     path = tmp_path / "digit.pgm"
     path.write_bytes(b"P5 3 3 255\n" + bytes(9))
-    tracemalloc = pytest.importorskip("tracemalloc", reason="PyPy cannot tell")
-    tracemalloc.start()
-    try:
-        read_picture(path)
-        assert tracemalloc.get_traced_memory()[1] < 1_000_000
-    finally:
-        tracemalloc.stop()
+    assert peak_memory(read_picture, path) < 1_000_000
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
@@ -202,17 +187,17 @@ def test_pillow_reads_the_rest(read, form, mode):
     assert rows[3][3] < 9 and rows[3][20] > 246 and rows[12][3] > 246
 
 
+def test_a_photograph_is_turned_as_its_exif_data_say(read):
+    rows = read(pillow_file("JPEG", orientation=6))         # turned by a quarter
+    assert (len(rows), len(rows[0])) == (24, 16)
+    assert rows[3][12] < 9 and rows[3][3] > 246
+
+
 def test_the_upper_bits_of_sixteen_are_taken(read):
     image_module = pytest.importorskip("PIL.Image")
     buffer = io.BytesIO()
     image_module.new("I;16", (3, 2), 32768).save(buffer, "TIFF")
     assert read(buffer.getvalue()) == [[128] * 3] * 2
-
-
-def test_a_photograph_is_turned_as_its_exif_data_say(read):
-    rows = read(pillow_file("JPEG", orientation=6))         # turned by a quarter
-    assert (len(rows), len(rows[0])) == (24, 16)
-    assert rows[3][12] < 9 and rows[3][3] > 246
 
 
 def test_what_pillow_cannot_read_is_refused(read):
@@ -259,14 +244,6 @@ def test_the_digit_fills_twenty_pixels_and_its_mass_is_in_the_middle():
             assert abs(mass / sum(image) - 14) < 0.51
 
 
-def test_scaling_takes_exact_means_of_areas():
-    rows = [bytes([0, 90, 30]), bytes([60, 0, 30]), bytes([0, 0, 255])]
-    assert [list(row) for row in normalize._fit(rows, 2)] == [
-        [round((0 + 45 + 30 + 0) / 2.25), round((45 + 30 + 0 + 15) / 2.25)],
-        [round((30 + 0 + 0 + 0) / 2.25), round((0 + 15 + 0 + 255) / 2.25)]]
-    assert normalize._fit([bytes([200]) * 7] * 7, 20) == [bytes([200]) * 20] * 20
-
-
 def canvas(width, strokes, size=200, margin=40):
     """A canvas with lines of a width: 255 where a pixel's middle is near enough."""
     side, reach = size + 2 * margin, width / 2
@@ -301,11 +278,8 @@ def test_a_hair_and_a_brush_become_a_pen(width):
     assert guesses([image]) == [7]
 
 
-def test_nothing_drawn_is_an_empty_image():
+def test_any_canvas_can_be_normalised():
     assert normalised([bytes(5)] * 4) == normalised([]) == bytes(784)
-
-
-def test_a_dot_and_a_full_canvas_are_no_trouble():
     for rows in ([[3]], [[255] * 9] * 9, [[1] * 300], [[1]] * 300):
         assert len(normalised(rows)) == 784 and any(normalised(rows))
 
@@ -370,32 +344,16 @@ def test_the_size_of_a_picture_makes_little_difference(factor):
     assert guesses(images) == guesses([SAMPLE.image(i) for i in range(6)])
 
 
-def test_a_large_picture_is_shrunk_first():
-    rows = enlarged(pasted(rows_of(SAMPLE.image(0)), 30, 20, 30, 20), 20)
-    small = enlarged(pasted(rows_of(SAMPLE.image(0)), 30, 20, 30, 20), 5)
-    table = bytes(range(255, -1, -1))
-    assert find_digits([row.translate(table) for row in rows]).digits == find_digits(
-        [row.translate(table) for row in small]).digits
-
-
-@pytest.mark.parametrize("indices", [(0, 1), (5, 5, 5), (2, 3, 4, 7, 8, 9)])
-def test_several_digits_come_from_left_to_right(indices):
-    line = [b""] * 28
-    for i in indices:
-        line = [a + b for a, b in zip(line, rows_of(SAMPLE.image(i)))]
-    digits = find_digits(on_paper(pasted(enlarged(line, 4), 20, 20, 20, 20),
-                                   grain=3.0)).digits
-    assert guesses(digits) == guesses([SAMPLE.image(i) for i in indices])
-
-
-def test_a_long_row_of_digits_is_read_as_well_as_a_short_one():
-    line = [b""] * 28
-    for i in range(40):
-        line = [a + b for a, b in zip(line, rows_of(SAMPLE.image(i)))]
-    digits = find_digits(on_paper(enlarged(line, 3))).digits
-    assert len(digits) == 40
-    before = guesses([SAMPLE.image(i) for i in range(40)])
-    assert sum(map(int.__eq__, guesses(digits), before)) >= 38
+@pytest.mark.parametrize("indices, factor", [
+    ((0, 1), 4), ((5, 5, 5), 4), ((2, 3, 4, 7, 8, 9), 4), (range(40), 3)])
+def test_several_digits_come_from_left_to_right(indices, factor):
+    images = [rows_of(SAMPLE.image(i)) for i in indices]
+    line = [b"".join(rows) for rows in zip(*images)]
+    digits = find_digits(on_paper(pasted(enlarged(line, factor), 20, 20, 20, 20),
+                                  grain=3.0)).digits
+    before = guesses([SAMPLE.image(i) for i in indices])
+    assert len(digits) == len(indices)
+    assert sum(map(int.__eq__, guesses(digits), before)) >= 0.95 * len(indices)
 
 
 @pytest.mark.parametrize("paper, pen", [(0, 255), (255, 0), (250, 60), (20, 200)])

@@ -1,8 +1,7 @@
 """Colours, transparency and size: what becomes of them in shades of grey."""
 import pytest
 
-from pictures.grey import (Picture, _on_white, shrink, shrink_factor, shrink_to,
-                           to_grey)
+from pictures.grey import Picture, shrink, shrink_factor, shrink_to, to_grey
 
 
 def picture(width, height, pixel):
@@ -51,10 +50,12 @@ def test_large_pictures_are_shrunk_while_they_are_read():
 # --- transparency
 
 def test_each_alpha_shows_as_much_paper():
-    row = bytes(range(256))
+    """The last pixel is dark ink: with light ink alone, the paper would be black."""
     for alpha in range(256):
-        assert list(_on_white(row, bytes([alpha]) * 256)) == [
-            (g * alpha + 255 * (255 - alpha) + 127) // 255 for g in row]
+        row, = to_grey(picture(257, 1, lambda x, y: (
+            x % 256, alpha if x < 256 else 255)))
+        assert list(row[:256]) == [(g * alpha + 255 * (255 - alpha) + 127) // 255
+                                   for g in range(256)]
 
 
 @pytest.mark.parametrize("ink, paper, pen", [

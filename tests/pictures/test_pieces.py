@@ -1,8 +1,8 @@
 """Pieces of ink: what belongs together, frames, and what is beside the digits."""
 import pytest
 
-from pictures.pieces import (Piece, bridge_gaps, draw_pieces, find_pieces, group_pieces,
-                             line_height, straightness)
+from pictures.pieces import (Piece, bridge_gaps, find_pieces, group_pieces,
+                             straightness)
 
 
 def box(left, top, right, bottom):
@@ -34,20 +34,6 @@ def test_pieces_are_those_of_a_flood_fill(rng):
                         for x in range(start, end))
                  for piece in find_pieces(masks)]
         assert sorted(found) == sorted(expected)
-
-
-def test_no_ink_has_no_pieces():
-    assert find_pieces([bytes(5)] * 3) == []
-
-
-def test_a_piece_knows_its_box_and_its_neighbours():
-    piece = Piece.of([(3, 5, 9), (4, 4, 6)])
-    assert piece[1:] == (4, 3, 9, 5)
-    assert (piece.width, piece.height, piece.area) == (5, 2, 6)
-    assert piece.bits == [bytes([0, 1, 1, 1, 1]), bytes([1, 1, 0, 0, 0])]
-    assert piece.overlap(box(8, 0, 20, 4)) == (1, 1)
-    assert piece.overlap(box(12, 9, 20, 12)) == (-3, -4)
-    assert piece.gap(box(12, 3, 20, 12)) == 3
 
 
 @pytest.mark.parametrize("pieces, digits", [
@@ -101,17 +87,7 @@ def test_digits_that_nearly_touch_stay_apart():
     assert bridge_gaps(thick, 100, 100) == thick
 
 
-def test_the_height_of_a_line_knows_no_dots():
-    assert line_height([box(0, 20, 10, 80), box(0, 1, 3, 3)]) == 60 - 1
-
-
 # --- outlines
-
-def test_the_hull_of_a_box_has_its_corners_and_four_sides():
-    hull = box(10, 20, 30, 60).hull()
-    assert sorted(hull) == [(10, 20), (10, 60), (30, 20), (30, 60)]
-    assert straightness(hull, 100, 100) == 1.0 and straightness(hull, 30, 60) == 1.0
-
 
 @pytest.mark.parametrize("shape, least, most", [
     (lambda x, y: (x - 50) ** 2 + (y - 50) ** 2 < 1600, 0, 0.5),
@@ -121,11 +97,3 @@ def test_the_hull_of_a_box_has_its_corners_and_four_sides():
 def test_boxes_are_straighter_than_ellipses(shape, least, most):
     piece, = find_pieces([bytes(shape(x, y) for x in range(100)) for y in range(100)])
     assert least <= straightness(piece.hull(), 100, 100) <= most
-
-
-def test_a_transposed_piece_is_the_piece_of_transposed_rows(rng):
-    masks = [bytes(rng.random() < 0.5 for _ in range(9)) for _ in range(7)]
-    for piece in find_pieces(masks):
-        rows = draw_pieces([piece], 9, 7)
-        assert draw_pieces([piece.transposed()], 7, 9) == list(map(bytes, zip(*rows)))
-        assert piece.transposed().transposed() == piece
