@@ -31,6 +31,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = {"console", "python", "output", "text"}
 LONG = 10                                           # seconds
 THIRD_PARTY = ("numpy", "torch")
-MASKS = [(r"\d+\.\d s\b", "# s"), (r"\b\d+ process(es)?\b", "# processes")]
+MASKS = [(r"\d+\.\d s\b", "# s"), (r"\b\d+ process(es)?\b", "# processes"),
+         (r"(http://127\.0\.0\.1:)\d+", r"\1#")]
 NOT_EVERYWHERE = ("math.sumprod", "NumPy", "No module", " left")
 
 
@@ -126,7 +128,7 @@ def seconds_of(text):
 
 def needs_mnist(words):
     """Return whether a command reads the data set that is found where none is named."""
-    without = {"--data", "--image", "list"}
+    without = {"--data", "--image", "--draw", "list"}
     return words[1:2] in (["train.py"], ["predict.py"]) and not without & set(words)
 
 
@@ -224,11 +226,21 @@ class Course:
 
     def run_command(self, words):
         """Return (exit code, what it printed on stdout and stderr)."""
-        done = subprocess.run(
-            [sys.executable, *words], cwd=self.folder, env=self.environment,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, encoding="utf-8", timeout=3600 if self.long else 120)
-        return done.returncode, done.stdout
+        is_page = "--draw" in words                 # runs until Ctrl-C, and says so
+        with subprocess.Popen(
+                [sys.executable, *words, *["--no-browser"] * is_page], cwd=self.folder,
+                env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True, encoding="utf-8") as process:
+            begun = ""
+            while is_page and "Ctrl-C" not in begun and process.poll() is None:
+                begun += process.stdout.readline()
+            if is_page:
+                process.send_signal(signal.SIGINT)
+            try:
+                rest, _ = process.communicate(timeout=3600 if self.long else 120)
+            finally:
+                process.kill()      # leaving "with" waits for it; if it has ended, fine
+        return process.returncode, begun + rest
 
 
 # --- comparing
