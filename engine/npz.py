@@ -150,7 +150,8 @@ def read_npz(path: str | Path) -> tuple[dict[str, Matrix], dict]:
     except OSError as error:
         nowhere = error.errno == errno.EINVAL      # an offset before the file's start
         found = "a damaged archive" if nowhere else error.strerror or str(error)
-    raise DataError(path, found, "a model: an .npz file as train.py writes it")
+    # An error may quote the file: zipfile's a name in it of up to 65,535 bytes.
+    raise DataError(path, found[:200], "a model: an .npz file as train.py writes it")
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:

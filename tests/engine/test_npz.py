@@ -168,6 +168,14 @@ def test_a_foreign_file_is_refused_in_one_line(path, content):
     assert "an .npz file" in refusal(path).expected
 
 
+def test_what_an_error_quotes_of_a_file_is_short(path):
+    content = bytearray(archive({"a.npy": npz.matrix_to_npy(Matrix([[1] * 999]))}))
+    content[26:28] = struct.pack("<H", 8000)        # bytes that its name is said to have
+    path.write_bytes(content)
+    found = refusal(path).found
+    assert "'a.npy'" in found and len(found) == 200
+
+
 def test_settings_may_be_missing_but_not_be_numbers(path):
     path.write_bytes(archive({"a.npy": npz.matrix_to_npy(Matrix([[1]]))}))
     assert npz.read_npz(path) == ({"a": Matrix([[1]])}, {})
