@@ -63,16 +63,13 @@ def pca(samples: Matrix, components: int) -> Components:
         scores = (X - mean) V[:, :k]              (n x d)(d x k)
 
     (Pearson 1901; Hotelling 1933.)  The largest number of each axis is above 0, for v
-    and -v are equally good.  Needs two samples, and 1 <= components <= d: ValueError.
+    and -v are equally good.  Needs two samples, and 1 <= components <= d.
 
     >>> found = pca(Matrix([[0, 0], [3, 4], [6, 8]]), 1)
     >>> [round(x, 9) for x, in found.axes], [round(x, 9) for x in found.variances]
     ([0.6, 0.8], [25.0])
     """
     n, d = samples.shape
-    if n < 2 or not 1 <= components <= d:
-        raise ValueError(f"{components} components of {n} samples of {d} numbers: "
-                         f"expected 1 to {d}, of 2 samples or more")
     centred = samples - samples.mean(axis=0)
     covariance = centred.T @ centred / (n - 1)
     values, vectors = _leading_eigenvectors(covariance, components)
@@ -154,13 +151,9 @@ def affinities(samples: Matrix, perplexity: float,
     """Return p_ij = (p_{j|i} + p_{i|j}) / 2n for j < i: row i has i numbers.
 
     p_ij = p_ji, so half of them are all of them; with both halves their sum is 1.
-    Raises ValueError where the perplexity is not from 1 to below n - 1, the number of
-    neighbours there are.
+    1 <= perplexity < n - 1, the number of neighbours there are.
     """
     rows, n = list(samples), len(samples)
-    if not 1 <= perplexity < n - 1:
-        raise ValueError(f"perplexity {perplexity} of {n} samples: expected at least "
-                         f"1, and less than {n - 1}, the number of neighbours")
     squares = _mirrored([[math.dist(x, other) ** 2 for other in rows[:i]]
                          for i, x in enumerate(rows)])
     near = []
@@ -292,9 +285,8 @@ def principal_components(found: Components, labels: Sequence[int],
     page, shares = figure.subplots(1, 2, width_ratios=[1.9, 1])
     percents = [100 * part for part in found.explained]
     _draw_points(page, [(row + [0.0])[:2] for row in found.scores], labels, names)
-    for set_label, number, percent in zip((page.set_xlabel, page.set_ylabel), (1, 2),
-                                          percents):
-        set_label(f"component {number} ({percent:.1f} % of the variance)")
+    for axis, number, percent in zip((page.xaxis, page.yaxis), (1, 2), percents):
+        axis.set_label_text(f"component {number} ({percent:.1f} % of the variance)")
     numbers, together = range(1, len(percents) + 1), list(accumulate(percents))
     shares.bar(numbers, percents, color=GREY, label="each component")
     shares.plot(numbers, together, "o--", color="black", markersize=4,

@@ -162,14 +162,15 @@ def confusion_matrix(evaluation: Evaluation, test: Dataset, foot: str) -> Figure
     axes.imshow(errors, cmap=colour_map(WHITE, ORANGE, blank=PALE_BLUE), vmin=0,
                 vmax=most)
     heads = [side + 0.4 + 1.4 * j for j in range(3)]
+    places = [*range(side), *heads]
     for i, (row, scores) in enumerate(zip(counts, class_scores(counts))):
         texts = [*(str(n or "") for n in row),
                  *(f"{score:.1%}" for score in scores.values())]
-        for j, (x, text) in enumerate(zip([*range(side), *heads], texts)):
+        for j, (x, text) in enumerate(zip(places, texts)):
             axes.text(x, i, text, ha="center", va="center", fontsize=9,
                       fontweight="bold" if i == j else "normal")
     slanted = {"rotation": 45, "ha": "left", "rotation_mode": "anchor"}
-    axes.set_xticks([*range(side), *heads], [*names, "precision", "recall", "F1"],
+    axes.set_xticks(places, [*names, "precision", "recall", "F1"],
                     **slanted if max(map(len, names)) > 3 else {})
     axes.set_yticks(range(side), names)
     axes.set_ylabel("label")
@@ -184,10 +185,9 @@ def confusion_matrix(evaluation: Evaluation, test: Dataset, foot: str) -> Figure
     return figure
 
 
-def worst_errors(evaluation: Evaluation, test: Dataset, foot: str, rows: int = 4,
-                 columns: int = 3) -> Figure:
+def worst_errors(evaluation: Evaluation, test: Dataset, foot: str) -> Figure:
     """Draw the wrong predictions of the highest probability, with all probabilities."""
-    chosen = evaluation.worst_errors(rows * columns)
+    chosen, columns = evaluation.worst_errors(12), 3
     rows = max(1, math.ceil(len(chosen) / columns))
     title = ("The most confident errors: probability of the predicted class (orange) "
              "and of the label (blue)" + ", ten classes" * (test.class_count > 10))
@@ -225,9 +225,9 @@ def _draw_error(image: Axes, bars: Axes, evaluation: Evaluation, test: Dataset,
     bars.invert_yaxis()
 
 
-def right_and_wrong(evaluation: Evaluation, test: Dataset, foot: str, rows: int = 5,
-                    columns: int = 4) -> Figure:
+def right_and_wrong(evaluation: Evaluation, test: Dataset, foot: str) -> Figure:
     """Draw images classified correctly beside images that were not, classes in turn."""
+    rows, columns = 5, 4
     figure = new_figure("Test images, all classes in turn", foot, 2.6 * columns,
                         1.45 * rows + 1.1)
     names, labels, guesses = test.class_names, evaluation.labels, evaluation.predictions
@@ -241,8 +241,7 @@ def right_and_wrong(evaluation: Evaluation, test: Dataset, foot: str, rows: int 
         chosen = [i for turn in turns for i in turn if i is not None][:rows * columns]
         texts = [names[labels[i]] if correct else
                  f"{i}: {names[labels[i]]} → {names[guesses[i]]}" for i in chosen]
-        texts = [text if len(text) < 16 else text.replace(" →", "\n→")
-                 for text in texts]
+        texts = [text.replace(" →", "\n→" if len(text) > 15 else " →") for text in texts]
         axes.set_axis_off()
         if chosen:
             draw_tiles(axes, [rows_of(test.image(i), test.width) for i in chosen],
@@ -353,5 +352,5 @@ def draw_model(folder: Path, model: Model, test: Dataset, evaluation: Evaluation
 
 def draw_search(folder: Path, found: Survey) -> list[str]:
     """Draw the heat map of a search into its folder; returns the file's name."""
-    return draw_all(folder, {
-        "heatmap.png": lambda: search_map(found, f"Search {shown_path(folder)}")})
+    title = f"Search {shown_path(folder)}"
+    return draw_all(folder, {"heatmap.png": lambda: search_map(found, title)})

@@ -94,7 +94,7 @@ class _Incoming(io.RawIOBase):
         self.deadline: float | None = None      # None: no byte has come yet
 
     def readable(self) -> bool:
-        """Return True, as io.BufferedReader wants to know."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -133,38 +133,35 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a GET."""
-        self._respond(self._get)
+        self._respond(posted=False)
 
     def do_POST(self) -> None:
         """Answer a POST."""
-        self._respond(self._post)
+        self._respond(posted=True)
 
-    def _respond(self, find: Callable[[], tuple[str, bytes]]) -> None:
-        """Send what `find` returns, a content type and bytes, or the refusal."""
+    def _respond(self, posted: bool) -> None:
+        """Send a content type and bytes, or the refusal."""
         try:
             self._check_host()
-            content_type, content = find()
+            found = self._answer(posted)
         except Refusal as refusal:
             self.send_error(*refusal.args)
         else:
-            self._send(200, content_type, content)
+            self._send(200, *found)
 
     # --- what is asked
 
-    def _get(self) -> tuple[str, bytes]:
+    def _answer(self, posted: bool) -> tuple[str, bytes]:
         """The page, or an object that it asks for."""
-        if (self.headers.get("Content-Length", "0") != "0"
-                or "Transfer-Encoding" in self.headers):
+        if not posted and (self.headers.get("Content-Length", "0") != "0"
+                           or "Transfer-Encoding" in self.headers):
             raise Refusal(400, "a GET has no content")
         page = self.server.pages.get(self.path.partition("?")[0])
-        if page is not None:
+        if page is not None and not posted:
             return "text/html; charset=utf-8", page
-        question, fields = self._question(posted=False)
-        return _as_json(question.answer(**fields))
-
-    def _post(self) -> tuple[str, bytes]:
-        """The object that is asked for with some content."""
-        question, fields = self._question(posted=True)
+        question, fields = self._question(posted)
+        if not posted:
+            return _as_json(question.answer(**fields))
         self._check_origin()
         return _as_json(question.answer(self._body(question.length), **fields))
 

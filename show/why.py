@@ -69,10 +69,9 @@ def slopes(network: Network, trace: Trace, c: int, r: int) -> tuple[list[float],
 
 
 def fewest_changes(network: Network, image: bytes, goal: int | None = None,
-                   masks: Sequence[Matrix] = (), most: int = MOST_CHANGES
-                   ) -> list[tuple[int, int]]:
+                   masks: Sequence[Matrix] = ()) -> list[tuple[int, int]]:
     """Return the (pixel, new grey) that make another class of an image, or class
-    `goal`; [] where no more than `most` changes were found to do it.
+    `goal`; [] where no more than MOST_CHANGES were found to do it.
 
     One pixel at a time is inked or wiped, the one that takes most off the lead of the
     class on top; at the end those that turned out needless are put back.  So the
@@ -80,7 +79,7 @@ def fewest_changes(network: Network, image: bytes, goal: int | None = None,
     """
     logits = _forward(network, image, masks)[0].logits[0]
     order = sorted(range(len(logits)), key=lambda k: -logits[k])
-    found: list[tuple[int, int]] = []
+    found, most = [], MOST_CHANGES
     for rival in order[1:_RIVALS + 1] if goal is None else [goal]:
         changes = _changes_towards(network, image, order[0], rival, goal, masks, most)
         if changes:

@@ -71,13 +71,6 @@ def test_equal_samples_have_nothing_to_explain():
     assert found.explained == [0, 0] and found.scores == Matrix.zeros(4, 2)
 
 
-@pytest.mark.parametrize("samples, components", [
-    ([[1, 2]], 1), ([[1, 2], [3, 4]], 0), ([[1, 2], [3, 4]], 3)])
-def test_what_cannot_be_split_into_components_is_refused(samples, components):
-    with pytest.raises(ValueError, match="components of .* samples"):
-        pca(Matrix(samples), components)
-
-
 # --- t-SNE: how near
 
 def perplexity_of(weights):
@@ -118,12 +111,6 @@ def test_affinities_are_the_mean_of_both_sides(rng):
     for i, j in ((3, 1), (11, 0), (7, 6)):
         assert near[i][j] == pytest.approx(
             (one_sided(i, j) + one_sided(j, i)) / 24, rel=1e-4)
-
-
-@pytest.mark.parametrize("perplexity", [0.5, 9, 10, math.nan])
-def test_more_neighbours_than_there_are_is_refused(perplexity, rng):
-    with pytest.raises(ValueError, match="perplexity .* of 10 samples"):
-        affinities(normal(rng, 10, 2), perplexity)
 
 
 # --- t-SNE: the points

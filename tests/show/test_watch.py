@@ -85,7 +85,7 @@ def test_the_page_is_one_file_that_needs_nothing_from_elsewhere(server):
 
 
 def test_it_shares_parts_with_the_drawing_page_and_no_part_is_left_over():
-    page, watch, *others = [set(re.findall("([a-z]+[.](?:css|js|html))(?:\"| -->)",
+    watch, page, *others = [set(re.findall("([a-z]+[.](?:css|js|html))(?:\"| -->)",
                                            path.read_text(encoding="utf-8")))
                             for path in sorted(WEB.glob("*.html"), reverse=True)]
     assert page & watch == {"base.js", "colours.js", "paper.js", "head.html",
