@@ -69,10 +69,11 @@ def test_one_hot_marks_the_label_of_each_row():
     assert y.sum(axis=1) == Matrix([[1]] * 4)
 
 
-@pytest.mark.parametrize("label", [-1, 4])
-def test_one_hot_refuses_a_label_without_a_class(label):
-    with pytest.raises(ValueError, match=rf"label {label} is not in 0\.\.3"):
-        Matrix.one_hot([0, label], 4)
+@pytest.mark.parametrize("labels, message", [
+    ([0, -1], r"label -1 is not in 0\.\.3"), ([4, 0], r"label 4"), ([], "no label")])
+def test_one_hot_refuses_a_label_without_a_class(labels, message):
+    with pytest.raises(ValueError, match=message):
+        Matrix.one_hot(labels, 4)
 
 
 def test_random_normal_has_the_mean_and_deviation_asked_for(rng):
@@ -90,17 +91,6 @@ def test_random_normal_repeats_itself_in_every_version_of_python():
     # 2, and four more.  With fractions the second ends in 4.
     normal = Matrix.random_normal(1, 2, random.Random(5))
     assert normal[0] == [1.9092959548463055, 0.271674687685217]
-
-
-@pytest.mark.parametrize("even, roots", [(0.0, -2), (0.25, -1), (0.5, 0), (1.0, 2)])
-def test_random_normal_draws_from_random_alone_and_never_far_out(even, roots):
-    """No number is beyond 2 sqrt(3) deviations, or 3.46."""
-    class Generator:
-        """Only this method is promised to be stable across versions."""
-        def random(self):
-            return even
-    expected = Matrix([[0.5 * roots * math.sqrt(3)] * 2])
-    assert close(Matrix.random_normal(1, 2, Generator(), 0.5), expected)
 
 
 # --- nothing is shared
@@ -130,30 +120,13 @@ def test_results_share_no_numbers_with_their_operand(make):
     assert made == kept
 
 
-@pytest.mark.parametrize("change", [
-    lambda a: a.__setitem__((0, 0), 77), lambda a: a.add_column_sums(a),
-    lambda a: a.add_matmul(Matrix([[2]]), a)], ids=["M[i, j]", "sums", "product"])
-def test_changes_in_place_do_not_reach_a_copy(change):
-    a = Matrix([[1, 2, 3]])
-    twin = a.copy()
-    change(a)
-    assert list(twin) == [[1, 2, 3]] != list(a)
-
-
-def test_the_constructor_copies_the_lists_it_is_given():
+def test_neither_the_lists_given_nor_the_rows_handed_out_are_its_own():
     rows = [[1, 2], [3, 4]]
     a = Matrix(rows)
-    rows[0][0] = 99
+    for row in (rows[0], a[0], next(iter(a))):
+        row[0] = 99
     a[1, 1] = -5
     assert (a[0, 0], rows[1][1]) == (1, 4)
-
-
-@pytest.mark.parametrize("row", [lambda a: a[0], lambda a: next(iter(a))],
-                         ids=["M[i]", "iteration"])
-def test_a_row_is_handed_out_as_a_new_list(row):
-    a = Matrix([[1, 2], [3, 4]])
-    row(a)[0] = 99
-    assert a[0, 0] == 1
 
 
 # --- looking at it
@@ -167,23 +140,20 @@ def test_numbers_rows_and_slices_are_found_by_index():
     assert (len(a), a.shape, a[:2].shape) == (3, (3, 3), (2, 3))
 
 
-@pytest.mark.parametrize("key, error", [
-    ((0, 2), IndexError), ((2, 0), IndexError), (5, IndexError), ("a", TypeError),
-    ((slice(0, 2), 0), TypeError), ((0, slice(0, 1)), TypeError), (1.0, TypeError),
-    ((0, 0, 0), ValueError), (slice(2, 2), ShapeError)], ids=str)
-def test_an_index_that_names_nothing_is_refused(key, error):
-    with pytest.raises(error):
-        Matrix([[1, 2], [3, 4]])[key]
-
-
-@pytest.mark.parametrize("key, value, error", [
-    ((0, 0), "5", TypeError), ((0, 0), None, TypeError), ((0, 2), 5, IndexError),
-    ((slice(0, 1), 0), 5, TypeError), ((0, slice(0, 1)), 5, TypeError),
-    (0, 5, TypeError)], ids=str)
-def test_only_a_number_can_be_stored_and_only_in_one_place(key, value, error):
+@pytest.mark.parametrize("key, read, write", [
+    ((0, 2), IndexError, IndexError), ((2, 0), IndexError, IndexError),
+    (5, IndexError, TypeError), ("a", TypeError, TypeError), (1., TypeError, TypeError),
+    ((slice(0, 2), 0), TypeError, TypeError), ((0, slice(0, 1)), TypeError, TypeError),
+    ((0, 0, 0), ValueError, ValueError), (slice(2, 2), ShapeError, TypeError)], ids=str)
+def test_an_index_that_names_no_number_is_refused(key, read, write):
     a = Matrix([[1, 2], [3, 4]])
-    with pytest.raises(error):
-        a[key] = value
+    with pytest.raises(read):
+        a[key]
+    with pytest.raises(write):
+        a[key] = 5
+    for value in ("5", None):
+        with pytest.raises(TypeError):
+            a[0, 0] = value
     assert a == Matrix([[1, 2], [3, 4]])
 
 
@@ -197,16 +167,12 @@ def test_equal_means_same_shape_and_same_numbers():
         hash(a)
 
 
-def test_a_short_repr_can_be_evaluated(random_matrix):
+def test_a_short_repr_can_be_evaluated_and_a_long_one_is_one_line(random_matrix):
     for kind in KINDS:
         a = random_matrix(2, 3, kind)
         assert eval(repr(a)) == a
-
-
-def test_a_long_repr_is_one_short_line_with_the_shape():
     text = repr(Matrix.zeros(784, 128))
-    assert "784 x 128" in text
-    assert "\n" not in text and len(text) < 80
+    assert "784 x 128" in text and "\n" not in text and len(text) < 80
 
 
 # --- elementwise arithmetic
@@ -258,18 +224,11 @@ class Foreign:
 def test_foreign_types_are_left_to_answer_for_themselves(function):
     a = Matrix([[1, 2], [3, 4]])
     assert function(a, Foreign()) == function(Foreign(), a) == "answered"
-    for other in ("ab", None, 1j, {}, object(), b"ab", {1, 2}):
+    for other in ("ab", None, 1j, [[1, 2], [3, 4]], *[2, 0.5] * (
+            function is operator.matmul)):
         for operands in ((a, other), (other, a)):
             with pytest.raises(TypeError):
                 function(*operands)
-
-
-@pytest.mark.parametrize("other", [2, 2.5, Fraction(1, 2), [[1, 2], [3, 4]]], ids=str)
-def test_a_matrix_product_needs_two_matrices(other):
-    a = Matrix([[1, 2], [3, 4]])
-    for operands in ((a, other), (other, a)):
-        with pytest.raises(TypeError):
-            operator.matmul(*operands)
 
 
 def test_exact_numbers_stay_exact():
@@ -277,11 +236,12 @@ def test_exact_numbers_stay_exact():
     for result in (a + 1, 1 - a, a * 3, a / 3, 1 / a, -a, a @ a.T, a.mean(axis=0)):
         assert {type(x) for row in result for x in row} == {Fraction}
     assert {type(x) for x in (Matrix([[1, 2]]) * 3 - 1)[0]} == {int}
+    assert list(-a) == list(a * -1)
 
 
 def test_a_function_is_mapped_over_numbers_or_over_rows(random_rows):
     a, b, c = (Matrix(random_rows(3, 4)) for _ in range(3))
-    assert a.map(lambda x: x * x) == a * a and -a == a * -1
+    assert a.map(lambda x: x * x) == a * a
     assert a.map_rows(lambda x: [sum(x)]) == a.sum(axis=1)
     found = a.map_rows(lambda x, y, z: [u * v - w for u, v, w in zip(x, y, z)], b, c)
     assert found == a * b - c
@@ -462,12 +422,9 @@ def test_images_multiply_as_their_dense_twin_does(random_matrix):
     w, grad = random_matrix(4, 3, float), random_matrix(3, 2, float)
     assert close(s @ w, s.to_matrix() @ w)
     assert close(s.T @ grad, s.to_matrix().T @ grad)
-
-
-def test_an_empty_row_of_a_sparse_product_belongs_to_itself(random_matrix):
-    c = SparseMatrix.from_images([bytes(2), bytes(2)]) @ random_matrix(2, 2)
-    c[0, 0] = 99
-    assert c == Matrix([[99, 0], [0, 0]])
+    c = s @ w
+    c[1, 0] = 99                                           # of the image without ink
+    assert (s @ w)[1] == [0, 0, 0]
 
 
 def test_a_sparse_product_refuses_what_does_not_fit():

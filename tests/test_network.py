@@ -109,12 +109,12 @@ def test_losses_of_huge_logits_are_finite_and_right(loss, right, wrong):
     assert LOSSES[loss].of_sample(row, answers, [0, 1]) == pytest.approx(wrong)
 
 
-@every_activation
-def test_activations_are_the_functions_of_their_names(activation):
+@pytest.mark.parametrize("activation, function", [
+    ("relu", lambda x: max(x, 0.0)), ("tanh", math.tanh),
+    ("sigmoid", lambda x: 1 / (1 + math.exp(-x)))])
+def test_activations_are_the_functions_of_their_names(activation, function):
     z = Matrix([[-2.0, -0.5, 0.0, 0.5, 2.0]])
-    expected = {"relu": lambda x: max(x, 0.0), "tanh": math.tanh,
-                "sigmoid": lambda x: 1 / (1 + math.exp(-x))}[activation]
-    assert close(ACTIVATIONS[activation].forward(z), z.map(expected))
+    assert close(ACTIVATIONS[activation].forward(z), z.map(function))
 
 
 @pytest.mark.parametrize("activation, variance", [
@@ -150,7 +150,6 @@ def test_parameters_are_counted_for_any_list_of_layers(sizes, count):
 
 @pytest.mark.parametrize("sizes, options, message", [
     ([784], {}, "784"), ([], {}, "sizes"), ([4, 0, 2], {}, "4, 0, 2"),
-    ([4, -1], {}, "-1"),
     ([4, 2], {"activation": "softmax"}, "relu, sigmoid, tanh"),
     ([4, 2], {"loss": "mae"}, "'mae' is none of cross-entropy, bce, mse")], ids=str)
 def test_a_network_that_cannot_be_is_refused(sizes, options, message):
@@ -234,21 +233,6 @@ def test_the_check_notices_a_wrong_gradient(fault, monkeypatch, rng):
             return matrix
         monkeypatch.setattr(network.Gradient, kind, property(wrong))
     assert gradient_check(net, x, [2, 0, 1]) > 1e-3
-
-
-@every_loss
-def test_the_gradient_of_a_batch_is_the_mean_over_its_samples(loss, rng):
-    net = random_network([5, 4, 3], rng, loss=loss)
-    x, labels = Matrix.random_normal(4, 5, rng), [2, 0, 1, 2]
-    whole_loss, whole = net.loss_and_gradients(x, labels)
-    single = [net.loss_and_gradients(x[i:i + 1], labels[i:i + 1]) for i in range(4)]
-    assert whole_loss == pytest.approx(sum(loss for loss, _ in single) / 4)
-    for layer in range(2):
-        for part in ("weights", "bias"):
-            total = getattr(single[0][1][layer], part)
-            for _, gradients in single[1:]:
-                total = total + getattr(gradients[layer], part)
-            assert close(getattr(whole[layer], part), total / 4)
 
 
 # --- learning
@@ -428,7 +412,6 @@ def test_other_matrices_are_saved_beside_the_network(tmp_path, rng):
     net.save(path, {"seed": 3}, others)
     loaded, settings, matrices = Network.load_all(path)
     assert parameters(loaded) == parameters(net) and settings["seed"] == 3
-    assert {name: matrices[name] for name in others} == others
-    assert set(matrices) == {*others, "layer1.weights", "layer1.bias",
-                             "layer2.weights", "layer2.bias"}
-    assert Network.load(path)[1] == settings
+    assert matrices == {**others, **{
+        f"layer{number}.{kind}": getattr(layer, kind)
+        for number, layer in enumerate(net.layers, 1) for kind in ("weights", "bias")}}

@@ -207,14 +207,12 @@ def test_as_many_workers_are_started_as_are_worth_it(cores, quota, workers,
 
 @pytest.mark.parametrize("count, pixels, allowed, found", [
     (33, 784, 10 ** 6, "33 worker processes: each talks to all others, and 32 are"),
-    (20000, 784, 10 ** 6, "20,000 worker processes"),
     (5, 4, 10 ** 6, "5 worker processes share 4 pixels"),
     (16, 784, 256, "16 worker processes need 304 open files")])
 def test_what_cannot_work_is_refused_before_it_starts(count, pixels, allowed, found,
                                                       monkeypatch):
-    limits = SimpleNamespace(RLIMIT_NOFILE=0,
-                             getrlimit=lambda which: (allowed, allowed))
-    monkeypatch.setattr(parallel, "resource", limits)
+    monkeypatch.setattr(parallel, "resource", SimpleNamespace(
+        RLIMIT_NOFILE=0, getrlimit=lambda which: (allowed, allowed)))
     with pytest.raises(WorkerError, match=found):
         parallel.check_workers(count, pixels)
     parallel.check_workers(2, 784)
