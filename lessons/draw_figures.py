@@ -22,7 +22,7 @@ FIGURES = [schemes.product, schemes.broadcasting, schemes.neuron, schemes.layer,
            runs.idx, fast.zeros, fast.ladder, fast.lanes, fast.dither, fast.packed,
            fast.exchange, better.bending, better.schedules, better.valley, better.adam,
            better.optimizers, better.dropout, better.units, better.techniques,
-           better.normalised, better.fooling]
+           better.mistakes, better.normalised, better.fooling]
 
 
 # Drawn only by name: they need a trained network, or depend on the Python version.

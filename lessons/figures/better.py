@@ -303,6 +303,32 @@ def techniques():
     draw.save("techniques.svg")
 
 
+def answers(images):
+    """Yield the probabilities that the shipped network gives to each image."""
+    W1, b1, W2, b2 = shipped(MODEL)
+    for image in images:
+        z = b1[0]
+        for x, row in zip(image, W1):
+            if x:                                       # lesson 14
+                z = [total + x * w for total, w in zip(z, row)]
+        yield my_network.softmax(my_network.dense(my_network.relu([z]), W2, b2))[0]
+
+
+def mistakes():
+    """The first twelve test images of the sample that the shipped network gets wrong."""
+    draw = Drawing(740, 340, "Twelve images that the shipped network takes for others")
+    images = first_images(300)
+    labels = my_network.read_labels(SAMPLE / "t10k-labels-idx1-ubyte.gz")
+    wrong = [case for case in zip(images, labels, answers(images))
+             if case[2].index(max(case[2])) != case[1]]
+    for place, (image, label, P) in enumerate(wrong[:12]):
+        x, y = 16 + 120 * (place % 6), 16 + 164 * (place // 6)
+        picture(draw, x, y, image)
+        draw.text(x + 56, y + 130, f"{label} taken for {P.index(max(P))}", 14)
+        draw.text(x + 56, y + 147, f"{max(P):.0%}", 13, fill=QUIET)
+    draw.save("mistakes.svg")
+
+
 # --- 26. Your own digit
 
 
