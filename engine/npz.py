@@ -141,9 +141,9 @@ def read_npz(path: str | Path) -> tuple[dict[str, Matrix], dict]:
         settings = parse_json(arrays.pop("settings", "{}"))
         if not isinstance(settings, dict):
             raise ValueError(f"settings that are {settings!r:.40}")
-        return {name: a for name, a in arrays.items() if isinstance(a, Matrix)}, settings
-    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError
-            ) as error:
+        matrices = {name: a for name, a in arrays.items() if isinstance(a, Matrix)}
+        return matrices, settings
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         found = f"a damaged file or no zip archive ({error})"
     except (ValueError, TypeError, struct.error) as error:
         found = str(error)

@@ -127,8 +127,9 @@ class Adam(SGD):
 
     def __init__(self, layers: Sequence[Any], l2: float = 0.0) -> None:
         super().__init__(layers, l2)
-        self.state = {kind: [[Matrix.zeros(*m.shape) for m in (layer.weights, layer.bias)]
-                             for layer in layers] for kind in ("mean", "square")}
+        self.state = {
+            kind: [[Matrix.zeros(*m.shape) for m in (layer.weights, layer.bias)]
+                   for layer in layers] for kind in ("mean", "square")}
         self._clear()
 
     def _clear(self) -> None:

@@ -8,11 +8,10 @@ from functools import lru_cache
 
 import pytest
 
-from engine.sparse import SparseMatrix
 from engine.team import Team
 from learning.dropout import MASKS, Dropout
 from my_math import Matrix
-from network import ACTIVATIONS, LOSSES, Network, gradient_check
+from network import ACTIVATIONS, Network
 
 every_rate = pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.9])
 
@@ -90,39 +89,14 @@ def test_the_mean_over_many_masks_is_the_matrix_without_dropout(rate, rng):
         assert abs(found - x) <= 4 * error + 1e-9
 
 
-# --- networks
-
-X = SparseMatrix.from_images([bytes([0, 85, 255, 170]), bytes([170, 255, 85, 85]),
-                              bytes([255, 85, 0, 85])], 4)
-LABELS = [2, 0, 2]
-
-
-def some_masks(rate, hidden, rng):
-    return list(map(Matrix, Dropout(rate, hidden, rng).draw(3, rng)))
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("hidden", [[6], [6, 5]], ids=str)
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_every_gradient_is_the_measured_slope_with_masks(activation, loss, hidden,
-                                                         smoothing, rng):
-    net = Network([4, *hidden, 3], activation, loss, rng)
-    for layer in net.layers:
-        layer.bias = Matrix.random_normal(*layer.bias.shape, rng, deviation=0.5)
-    masks = some_masks(0.4, hidden, rng)
-    assert gradient_check(net, X, LABELS, smoothing=smoothing, masks=masks) < 1e-6
-    with_masks = net.mean_loss(X, LABELS, smoothing, masks)
-    assert with_masks != net.mean_loss(X, LABELS, smoothing)
-    assert with_masks == net.loss_and_gradients(X, LABELS, smoothing, masks)[0]
-
+# --- networks (test_network.py checks gradients with masks)
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_unit_left_out_has_no_part_and_learns_nothing(activation, rng):
-    net = Network([4, 6, 3], activation, rng=rng)
-    masks, = some_masks(0.5, [6], rng)
-    _, (first, second) = net.loss_and_gradients(X, LABELS, masks=[masks])
-    assert second.inputs == net.forward(X).active[0] * masks
+    net, x = Network([4, 6, 3], activation, rng=rng), Matrix.random_normal(3, 4, rng)
+    masks = Matrix(Dropout(0.5, [6], rng).draw(3, rng)[0])
+    _, (first, second) = net.loss_and_gradients(x, [2, 0, 2], masks=[masks])
+    assert second.inputs == net.forward(x).active[0] * masks
     for row, kept in zip(first.delta, masks):
         assert all(d == 0 for d, k in zip(row, kept) if k == 0)
     assert any(k == 0 for row in masks for k in row)

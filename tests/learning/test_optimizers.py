@@ -11,7 +11,7 @@ from engine.sparse import SparseMatrix
 from learning.engines import ListEngine
 from learning.optimizers import OPTIMIZERS, SGD, Adam, Momentum
 from my_math import Matrix
-from network import ACTIVATIONS, LOSSES, Dense, Gradient, Network
+from network import ACTIVATIONS, LOSSES, Dense, Network
 
 
 def parameters(net):
@@ -218,60 +218,6 @@ def test_a_step_with_l2_is_down_the_slope_of_the_loss_and_half_the_squares(
     ListEngine(net, SGD(net.layers, l2)).train_batch(x, LABELS, rate)
     for now, was, slope in zip(parameters(net), before, slopes):
         assert close(now, was - rate * slope, 1e-6)
-
-
-# --- momentum
-
-def test_without_momentum_this_is_plain_descent():
-    x = SparseMatrix.from_images(IMAGES)
-    plain, other = small_network(), small_network()
-    engine = ListEngine(other, Momentum(other.layers, momentum=0.0))
-    for _ in range(3):
-        plain.train_batch(x, LABELS, 0.2)
-        engine.train_batch(x, LABELS, 0.2)
-    assert all(map(close, parameters(other), parameters(plain)))
-
-
-def test_one_push_is_felt_for_long():
-    """After one gradient and none more W goes on by half of each move before it."""
-    layer = Dense(Matrix([[5.0]]), Matrix([[0.0]]))
-    optimizer = Momentum([layer], momentum=0.5)
-    layer.take(Gradient(Matrix([[1.0]]), Matrix([[optimizer.scale(1.0)]])))
-    for distance in (1, 1.5, 1.75, 1.875):
-        optimizer.apply(1.0)
-        assert layer.weights == Matrix([[5.0 - distance]])
-        assert layer.bias == Matrix([[-distance]])
-
-
-# --- Adam
-
-def adam_by_hand(slopes, rate, b1=0.9, b2=0.999, epsilon=1e-8):
-    """The way of one parameter, by the formulas of the paper."""
-    mean = square = way = 0.0
-    for t, slope in enumerate(slopes, 1):
-        mean = b1 * mean + (1 - b1) * slope
-        square = b2 * square + (1 - b2) * slope * slope
-        way -= rate * (mean / (1 - b1 ** t)) / ((square / (1 - b2 ** t)) ** 0.5
-                                                + epsilon)
-    return way
-
-
-def descend(layer, optimizer, slopes, rate):
-    """Steps of a layer of one weight down these slopes."""
-    for slope in slopes:
-        layer.take(Gradient(Matrix([[1.0]]), Matrix([[slope * optimizer.scale(rate)]])))
-        optimizer.apply(rate)
-
-
-@pytest.mark.parametrize("slopes", [[1.0], [1e-8, -3e-8], [0.0, 0.0], [2.0, -1.0, 0.5],
-                                    [1e-5] * 20], ids=str)
-def test_adam_is_that_of_the_paper(slopes):
-    layer = Dense(Matrix([[0.0]]), Matrix([[0.0]]))
-    optimizer = Adam([layer])
-    descend(layer, optimizer, slopes, 0.3)
-    expected = pytest.approx(adam_by_hand(slopes, 0.3), rel=1e-12, abs=1e-300)
-    assert layer.weights[0, 0] == expected and layer.bias[0, 0] == expected
-    assert optimizer.step_count == len(slopes)
 
 
 # --- what a resumed run needs
