@@ -87,6 +87,21 @@ def sample():
     return load(SAMPLE, ("t10k",))[0]
 
 
+@pytest.fixture(scope="session")
+def tiny():
+    """60 images of 6 x 6 pixels, of three classes in turn."""
+    from data_loader import Dataset
+    pixels = random.Random(1)
+    return Dataset("tiny", bytes(int(256 * pixels.random()) for _ in range(60 * 36)),
+                   bytes(i % 3 for i in range(60)), 6, 6, ["no", "yes", "T-shirt/top"])
+
+
+@pytest.fixture
+def drawn():
+    """Skips a test that looks at pictures where none can be drawn."""
+    pytest.importorskip("matplotlib")
+
+
 def pytest_addoption(parser):
     """pytest --fuzz 50000: look longer for inputs that do harm; --long: do it all."""
     parser.addoption("--fuzz", type=int, default=2000, metavar="N",

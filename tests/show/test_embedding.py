@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from data_loader import Dataset
 from engine.sparse import SparseMatrix
 from learning.models import Model
 from my_math import Matrix
@@ -178,33 +177,20 @@ def test_equal_samples_end_at_equal_points():
 NAMES = ["no", "yes", "T-shirt/top"]
 
 
-@pytest.fixture(scope="module")
-def test_set():
-    rng = random.Random(1)
-    return Dataset("tiny", bytes(int(256 * rng.random()) for _ in range(60 * 36)),
-                   bytes(i % 3 for i in range(60)), 6, 6, NAMES)
-
-
 def a_model(sizes):
     return Model(Path("model.npz"), Network(sizes, rng=random.Random(1)), 4, NAMES)
 
 
-@pytest.fixture
-def drawn():
-    """Skips a test that looks at pictures where none can be drawn."""
-    pytest.importorskip("matplotlib")
-
-
-def test_the_hidden_layer_of_images_from_everywhere(test_set, monkeypatch):
+def test_the_hidden_layer_of_images_from_everywhere(tiny, monkeypatch):
     monkeypatch.setattr(embedding, "MAPPED", 20)
     model = a_model([36, 5, 3])
-    hidden, labels = hidden_activations(model, test_set)
+    hidden, labels = hidden_activations(model, tiny)
     assert hidden.shape == (20, 5)
-    assert labels == [test_set.label(3 * i) for i in range(20)]
-    x = SparseMatrix.from_images([test_set.image(57)], 4)
+    assert labels == [tiny.label(3 * i) for i in range(20)]
+    x = SparseMatrix.from_images([tiny.image(57)], 4)
     assert hidden[19] == model.network.forward(x).inputs[1].to_matrix()[0]
     monkeypatch.setattr(embedding, "MAPPED", 1000)
-    assert hidden_activations(model, test_set)[0].shape == (60, 5)
+    assert hidden_activations(model, tiny)[0].shape == (60, 5)
 
 
 @pytest.mark.parametrize("names", [list("012"), NAMES])
@@ -242,11 +228,11 @@ def test_components_are_drawn_with_their_share(drawn, columns, rng, tmp_path):
     figure.savefig(tmp_path / "pca.png")
 
 
-def test_pages_are_drawn_and_say_how_far_they_are(drawn, tmp_path, test_set,
+def test_pages_are_drawn_and_say_how_far_they_are(drawn, tmp_path, tiny,
                                                   monkeypatch):
     monkeypatch.setattr(embedding, "MAPPED", 24)
     said = []
-    names = embedding.draw_hidden_layer(tmp_path, a_model([36, 5, 1, 3]), test_set,
+    names = embedding.draw_hidden_layer(tmp_path, a_model([36, 5, 1, 3]), tiny,
                                         "foot", said.append)
     assert names == ["pca.png", "tsne.png"]
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in names)
@@ -255,9 +241,9 @@ def test_pages_are_drawn_and_say_how_far_they_are(drawn, tmp_path, test_set,
 
 @pytest.mark.parametrize("sizes, count, pages", [
     ([36, 4, 3], 9, 0), ([36, 4, 3], 10, 2), ([36, 3], 60, 0)])
-def test_no_hidden_layer_and_few_images_have_no_pages(test_set, sizes, count, pages,
+def test_no_hidden_layer_and_few_images_have_no_pages(tiny, sizes, count, pages,
                                                       monkeypatch):
     monkeypatch.setattr(embedding, "draw_all", lambda folder, pictures, _: pictures)
-    found = embedding.draw_hidden_layer(Path(), a_model(sizes), test_set.head(count),
+    found = embedding.draw_hidden_layer(Path(), a_model(sizes), tiny.head(count),
                                         "foot", lambda text: None)
     assert len(found) == pages

@@ -14,41 +14,29 @@ from data_loader import Dataset
 from learning.models import Model
 from learning.survey import survey
 from my_math import Matrix
-from network import Dense, Network, Evaluation
+from network import Dense, Evaluation, Network
 from show import figures
 
 NAMES = ["no", "yes", "T-shirt/top"]
 FOOT = "Model runs/x-1/model.npz: 98.00% of the 60 test images of tiny"
 
 
-@pytest.fixture(scope="module")
-def test_set():
-    rng = random.Random(1)
-    labels = bytes(i % 3 for i in range(60))
-    return Dataset("tiny", bytes(int(256 * rng.random()) for _ in range(60 * 36)),
-                   labels, 6, 6, NAMES)
+def evaluation(tiny, wrong):
+    """One that predicts these images as the class after their own."""
+    return Evaluation([[0.7 - i / 1000 if j == (label + (i in wrong)) % 3 else 0.15
+                        for j in range(3)] for i, label in enumerate(tiny.labels)],
+                      tiny.labels)
 
 
 @pytest.fixture(scope="module")
-def report(test_set):
-    """Every fourth image is predicted as the class after its own."""
-    answers = [[0.7 - i / 1000 if j == (label + (i % 4 == 0)) % 3 else 0.15
-                for j in range(3)] for i, label in enumerate(test_set.labels)]
-    return Evaluation(answers, test_set.labels)
+def report(tiny):
+    return evaluation(tiny, range(0, 60, 4))
 
 
 @pytest.fixture(scope="module")
-def good_report(test_set):
+def good_report(tiny):
     """Two errors alone: each that is drawn takes its time."""
-    answers = [[0.7 if j == (label + (i < 2)) % 3 else 0.15 for j in range(3)]
-               for i, label in enumerate(test_set.labels)]
-    return Evaluation(answers, test_set.labels)
-
-
-@pytest.fixture
-def drawn():
-    """Skips a test that looks at pictures where none can be drawn."""
-    pytest.importorskip("matplotlib")
+    return evaluation(tiny, (0, 1))
 
 
 def a_model(sizes):
@@ -56,12 +44,11 @@ def a_model(sizes):
     return Model(Path("runs/x-1/model.npz"), network, 256, NAMES)
 
 
-def history(epochs, judged="validation", losses=False):
+def history(epochs, part="validation", losses=False):
     rows = [{"epoch": i, "loss": 1 / i, "train_accuracy": 1 - 0.1 / i, "images": 60,
-             "seconds": 1.0, f"{judged}_accuracy": 0.9 - 0.01 * (i - 3) ** 2}
+             "seconds": 1.0, f"{part}_accuracy": 0.9 - 0.01 * (i - 3) ** 2}
             for i in range(1, epochs + 1)]
-    return [dict(row, **{f"{judged}_loss": 2 / row["epoch"]}) if losses else row
-            for row in rows]
+    return [{**row, f"{part}_loss": 2 / row["epoch"]} if losses else row for row in rows]
 
 
 def texts(axes):
@@ -110,7 +97,7 @@ def test_curves_show_the_gap_and_the_best_epoch(drawn):
 
 
 def test_nothing_of_the_curves_is_cut_off(drawn):
-    rows = [dict(row, test_accuracy=0.9, test_loss=0.1)
+    rows = [{**row, "test_accuracy": 0.9, "test_loss": 0.1}
             for row in history(6, losses=True)]
     figure = figures.training_curves(rows, FOOT)
     for axes in figure.axes:
@@ -120,53 +107,41 @@ def test_nothing_of_the_curves_is_cut_off(drawn):
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 160])
-@pytest.mark.parametrize("judged", ["validation", "test"])
-def test_runs_of_any_length_and_kind_are_drawn(drawn, epochs, judged):
-    losses, accuracies = figures.training_curves(history(epochs, judged), FOOT).axes
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_runs_of_any_length_and_kind_are_drawn(drawn, epochs, part):
+    losses, accuracies = figures.training_curves(history(epochs, part), FOOT).axes
     words = labels_of(accuracies.get_legend().texts)
-    assert any("best epoch" in word for word in words) == (judged == "validation")
-    assert len(losses.lines) == 1 + (judged == "validation")     # and the best epoch
-    bottom, top = losses.get_ylim()
-    assert bottom == 0 and top > 1
+    assert any("best epoch" in word for word in words) == (part == "validation")
+    assert losses.get_ylim()[0] == 0 < 1 < losses.get_ylim()[1]
 
 
 # --- predictions
 
 def test_the_confusion_matrix_has_the_scores_of_a_class_beside_its_row(
-        drawn, report, test_set):
-    axes, = figures.confusion_matrix(report, test_set, FOOT).axes
+        drawn, report, tiny):
+    axes, = figures.confusion_matrix(report, tiny, FOOT).axes
     assert texts(axes) == ["15", "5", "", *["75.0%"] * 3, "", "15", "5", *["75.0%"] * 3,
                            "5", "", "15", *["75.0%"] * 3]
     assert labels_of(axes.get_xticklabels()) == [*NAMES, "precision", "recall", "F1"]
     assert labels_of(axes.get_yticklabels()) == NAMES
-    rows = [text.get_position()[1] for text in axes.texts]
-    assert rows == [0] * 6 + [1] * 6 + [2] * 6
+    assert [text.get_position()[1] for text in axes.texts] == [0] * 6 + [1] * 6 + [2] * 6
+    image, = axes.images
+    (blue, orange, white), *_ = image.to_rgba(image.get_array()).tolist()
+    assert orange[:3] == pytest.approx(parts_of(figures.ORANGE))        # 5 errors
+    assert white[:3] == [1, 1, 1] and blue[2] > blue[0]     # none; what is correct
 
 
-def test_errors_are_orange_on_white_and_what_is_correct_is_blue(
-        drawn, report, test_set):
-    image, = figures.confusion_matrix(report, test_set, FOOT).axes[0].images
-    colours = image.to_rgba(image.get_array()).tolist()
-    assert colours[0][1][:3] == pytest.approx(parts_of(figures.ORANGE))   # 5 errors
-    assert colours[0][2][:3] == [1, 1, 1]                                 # none
-    red, _, blue, _ = colours[0][0]
-    assert blue > red
-
-
-def test_the_worst_error_comes_first_with_its_probabilities(drawn, report, test_set):
-    figure = figures.worst_errors(report, test_set, FOOT)
+def test_the_worst_error_comes_first_with_its_probabilities(drawn, report, tiny):
+    figure = figures.worst_errors(report, tiny, FOOT)
     image, bars = figure.axes[:2]
     assert image.get_title(loc="left") == "image 0: no\npredicted yes, 70.0%"
     assert [bar.get_width() for bar in bars.patches] == pytest.approx([15, 70, 15])
     assert bars.patches[0].get_hatch() and not bars.patches[1].get_hatch()
-    assert bytes(image.images[0].get_array().ravel().tolist()) == test_set.image(0)
+    assert bytes(image.images[0].get_array().ravel().tolist()) == tiny.image(0)
     assert len(figure.axes) == 2 * 12
-
-
-def test_long_names_of_classes_are_not_cut_off(drawn, report, test_set):
-    names = [f"the class number {i}" for i in range(3)]
-    long = Dataset("tiny", test_set.images, test_set.labels, 6, 6, names)
-    figure = figures.worst_errors(report, long, FOOT)
+    names = [f"the class number {i}" for i in range(3)]         # long, but not cut off
+    figure = figures.worst_errors(
+        report, Dataset("tiny", tiny.images, tiny.labels, 6, 6, names), FOOT)
     lies_inside(figure, *(axes._left_title for axes in figure.axes[::2]))
 
 
@@ -179,39 +154,29 @@ def test_of_many_classes_the_label_is_among_the_ten_shown(drawn):
     assert "ten classes" in figure.get_suptitle()
 
 
-def test_right_and_wrong_are_side_by_side(drawn, report, test_set):
-    right, wrong = figures.right_and_wrong(report, test_set, FOOT).axes
+def test_right_and_wrong_are_side_by_side(drawn, report, tiny):
+    right, wrong = figures.right_and_wrong(report, tiny, FOOT).axes
     assert right.get_title() == "45 classified correctly"
     assert wrong.get_title() == "15 errors (image: label → prediction)"
     assert texts(right)[:6] == NAMES * 2        # the classes in turn
     assert texts(wrong)[:2] == ["0: no → yes", "4: yes\n→ T-shirt/top"]
-    assert bytes(wrong.images[1].get_array().ravel().tolist()) == test_set.image(4)
+    assert bytes(wrong.images[1].get_array().ravel().tolist()) == tiny.image(4)
 
 
-def test_where_nothing_is_wrong_it_is_said(drawn, test_set):
-    labels = test_set.labels
-    perfect = Evaluation([[float(j == label) for j in range(3)] for label in labels],
-                     labels)
-    figure = figures.worst_errors(perfect, test_set, FOOT)
-    assert figure.get_suptitle() == "No errors"
-    _, wrong = figures.right_and_wrong(perfect, test_set, FOOT).axes
+def test_where_nothing_is_wrong_it_is_said(drawn, tiny):
+    perfect = evaluation(tiny, ())
+    assert figures.worst_errors(perfect, tiny, FOOT).get_suptitle() == "No errors"
+    _, wrong = figures.right_and_wrong(perfect, tiny, FOOT).axes
     assert wrong.get_title().startswith("0 errors")
 
 
 # --- weights
 
-def model_of(columns):
-    """A model without a hidden layer whose units have these weights."""
-    weights = Matrix(columns).T
-    network = Network.of_layers([Dense(weights, Matrix.zeros(1, 3))], "relu",
-                                "cross-entropy")
-    return Model(Path("x.npz"), network, 256, NAMES)
-
-
 def test_tiles_are_named_and_white_is_zero(drawn):
     columns = [1, 2, 0, 0, 0, 1], [0, 0, 3, 0, 0, 0], [-4, 4, 4, 4, 4, 4]
-    figure = figures.weight_tiles(model_of(columns), 3, FOOT)
-    axes = figure.axes[0]
+    network = Network.of_layers([Dense(Matrix(columns).T, Matrix.zeros(1, 3))], "relu",
+                                "cross-entropy")
+    axes = figures.weight_tiles(Model(Path("x"), network, 256, NAMES), 3, FOOT).axes[0]
     assert texts(axes) == NAMES
     assert [image.get_array().tolist() for image in axes.images] == [
         [list(column[:3]), list(column[3:])] for column in columns]
@@ -220,10 +185,7 @@ def test_tiles_are_named_and_white_is_zero(drawn):
     assert [scale(x)[:3] for x in (0.0, 0.5, 1.0)] == [
         pytest.approx(parts_of(colour), abs=0.01)
         for colour in (figures.ORANGE, "#ffffff", figures.BLUE)]
-
-
-def test_hidden_units_have_their_numbers_longest_weights_first(drawn):
-    network = Network([6, 3, 3])
+    network = Network([6, 3, 3])        # hidden units: numbers, longest weights first
     network.layers[0].weights = Matrix([[0, 1, 0], [2, 0, 0], [0, 0, 3],
                                         *[[0] * 3] * 3])
     axes = figures.weight_tiles(Model(Path("x"), network, 256, NAMES), 3, FOOT).axes[0]
@@ -279,7 +241,7 @@ def test_a_search_over_one_setting_is_a_map_of_one_row(drawn, hidden):
 # --- whole sets
 
 def test_each_sheet_of_a_model_names_it_and_its_accuracy(
-        drawn, tmp_path, good_report, test_set, monkeypatch):
+        drawn, tmp_path, good_report, tiny, monkeypatch):
     sheets, said, draw = [], [], figures.new_figure
 
     def spy(*arguments):
@@ -287,7 +249,7 @@ def test_each_sheet_of_a_model_names_it_and_its_accuracy(
         return sheets[-1]
 
     monkeypatch.setattr(figures, "new_figure", spy)
-    names = figures.draw_model(tmp_path / "new", a_model([36, 4, 3]), test_set,
+    names = figures.draw_model(tmp_path / "new", a_model([36, 4, 3]), tiny,
                                good_report, history(2), said.append)
     assert names == ["curves.png", "confusion.png", "errors.png", "right_and_wrong.png",
                      "weights.png"]
@@ -298,18 +260,13 @@ def test_each_sheet_of_a_model_names_it_and_its_accuracy(
         "correctly"]
 
 
-def test_without_a_history_there_are_no_curves(tmp_path, good_report, test_set,
-                                               monkeypatch):
-    monkeypatch.setattr(figures, "draw_all", lambda folder, pictures, _: list(pictures))
-    names = figures.draw_model(tmp_path, a_model([36, 4, 3]), test_set, good_report)
-    assert names == ["confusion.png", "errors.png", "right_and_wrong.png",
-                     "weights.png"]
-
-
-def test_a_search_is_drawn_into_its_folder(drawn, tmp_path):
-    found = survey(rows_of_search((64, 1), (32, 1)), ["hidden"])
-    assert figures.draw_search(tmp_path, found) == ["heatmap.png"]
-    assert min(size_of(tmp_path / "heatmap.png")) > 200
+def test_without_a_history_there_are_no_curves_and_a_search_has_one_map(
+        good_report, tiny, monkeypatch):
+    monkeypatch.setattr(figures, "draw_all",
+                        lambda folder, pictures, *_: list(pictures))
+    assert figures.draw_model(Path(), a_model([36, 4, 3]), tiny, good_report) == [
+        "confusion.png", "errors.png", "right_and_wrong.png", "weights.png"]
+    assert figures.draw_search(Path(), None) == ["heatmap.png"]
 
 
 # --- a matplotlib that will not do
@@ -331,11 +288,11 @@ def instead(monkeypatch):
     ("3.5.3", "found matplotlib 3.5.3, expected matplotlib 3.6 or later: python -m "),
     ("2.2.5rc1", "found matplotlib 2.2.5rc1, expected")])
 def test_a_matplotlib_that_is_missing_or_old_is_named_in_one_line(
-        instead, tmp_path, good_report, test_set, version, words):
+        instead, tmp_path, good_report, tiny, version, words):
     instead(version and types.SimpleNamespace(
         __version__=version, Figure=None, FigureCanvasAgg=None))
     with pytest.raises(ImportError, match=words) as stop:
-        figures.draw_model(tmp_path / "new", a_model([36, 4, 3]), test_set, good_report)
+        figures.draw_model(tmp_path / "new", a_model([36, 4, 3]), tiny, good_report)
     assert "\n" not in str(stop.value) and list(tmp_path.iterdir()) == []
 
 
