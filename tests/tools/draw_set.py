@@ -1,6 +1,6 @@
 """Draw a set of digits in the page, save each as a picture, count what is read right.
 
-    python tests/tools/draw_set.py FOLDER [--model FILE] [--quick | --random N]
+    python tests/tools/draw_set.py FOLDER [--model FILE] [--random N]
 
 A Chromium draws every digit in several styles with thin, middle and thick lines, at
 several sizes, places and slants, by a hand that is not quite steady.  FOLDER gets a
@@ -15,6 +15,7 @@ import random
 import sys
 import tempfile
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -110,13 +111,12 @@ def dense(points, count=3):
         for (x0, y0), (x1, y1) in zip(points, points[1:]) for k in range(1, count + 1)]
 
 
-def drawings(quick=False):
+def drawings():
     """(file name, digit, brush, strokes) of each drawing of the set."""
     rng = random.Random(10)
     for digit, styles in STYLES.items():
         for brush, width in BRUSHES.items():
-            places = [(style, place) for style in styles
-                      for place in (PLACES[:1] if quick else PLACES)]
+            places = [(style, place) for style in styles for place in PLACES]
             for number, (style, place) in enumerate(places, 1):
                 yield (f"{digit}-{brush}-{number}.png", digit, width,
                        strokes(style, place, rng))
@@ -144,8 +144,11 @@ const delays = [];
   for (const kind of ["pointerdown", "pointermove"]) {
     paper.addEventListener(kind, (event) => { drawn = drawn || event.timeStamp; });
   }
-  const [realBody, realShow] = [body, show];
-  body = (deeds) => { [asked, drawn] = [drawn, null]; return realBody(deeds); };
+  const [realFetch, realShow] = [window.fetch, show];
+  window.fetch = (path, ...others) => {
+    if (path.startsWith("/ink")) { [asked, drawn] = [drawn, null]; }
+    return realFetch(path, ...others);
+  };
   show = () => {
     const since = asked;
     asked = null;
@@ -161,24 +164,41 @@ const answer = () => found.remark || found.digits.map((steps) => named(steps[0])
 """
 
 
-def draw_all(browser, url, folder, wanted):
+@contextmanager
+def page_of(model, width=1280, height=800):
+    """A browser with the page to draw on; ends both."""
+    chromium = find_chromium()
+    if not chromium:
+        sys.exit(f"no browser: none of {', '.join(NAMES)} is installed")
+    with page.make_server(model.network, model.levels, model.names) as server, \
+            tempfile.TemporaryDirectory() as profile:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser = Browser(chromium, profile)
+        try:
+            browser.look(width, height)
+            browser.open(server.url, "about")
+            yield browser
+        finally:
+            browser.close()
+            server.shutdown()
+
+
+def draw_all(browser, folder, wanted):
     """Draw all; yield (file name, digit, what the page answers).
 
     The folder gets a screenshot of each, and in saved/ what the page itself saves.
     """
     (folder / "saved").mkdir(parents=True, exist_ok=True)
-    browser.look(1280, 800)
-    browser.open(url, "about")
     browser.ask(SETUP)
     for name, digit, width, lines in wanted:
         browser.ask(f"(clearPaper(), $('brush').value = {width})")
-        browser.wait("!jobs")
+        browser.settle()
         browser.draw("#paper", lines, pause=0.008)      # as a mouse does, 125 a second
         browser.wait("!jobs && found")
         browser.screenshot(folder / name, "#paper")
         saved = base64.b64decode(browser.ask("png()").partition(",")[2])
         (folder / "saved" / name).write_bytes(saved)
-        yield name, digit, browser.ask("answer()")
+        yield name, str(digit), browser.ask("answer()")
 
 
 def answer_to_file(model, path):
@@ -198,7 +218,7 @@ def report(found):
         if set(answers) != {digit}:
             print(f"{name}: " + ", ".join(f"{source} {answer}" for source, answer
                                           in zip(SOURCES, answers)))
-    brushes = {name.split("-")[1]: None for name, *_ in found}
+    brushes = sorted({name.split("-")[1] for name, *_ in found})
     for brush in [*brushes, ""] if len(brushes) > 1 else [""]:
         some = [row for row in found if brush in row[0]]
         print(f"{brush or 'all'}, {len(some)} drawings:")
@@ -214,31 +234,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", help="model.npz of a run (default: as predict.py)")
-    parser.add_argument("--quick", action="store_true", help="only one place and size")
     parser.add_argument("--random", type=int, metavar="N", help="N drawings of any size "
                         "from 0.15 to 0.92 and any brush instead of the set")
     options = parser.parse_args()
-    chromium = find_chromium()
-    if not chromium:
-        parser.exit(2, f"no browser: none of {', '.join(NAMES)} is installed\n")
     model = Model.load(options.model) if options.model else find_model()[0]
-    wanted = (random_drawings(options.random) if options.random
-              else drawings(options.quick))
-    found = []
-    with page.make_server(model.network, model.levels, model.names) as server, \
-            tempfile.TemporaryDirectory() as profile:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = Browser(chromium, profile)
-        try:
-            for name, digit, answer in draw_all(browser, server.url, options.folder,
-                                                wanted):
-                found.append((name, str(digit), answer, *(
-                    answer_to_file(model, options.folder / part / name)
-                    for part in ("saved", "."))))
-            delays = browser.ask("delays")
-        finally:
-            browser.close()
-            server.shutdown()
+    wanted = random_drawings(options.random) if options.random else drawings()
+    with page_of(model) as browser:
+        found = [(*row, *(answer_to_file(model, options.folder / part / row[0])
+                          for part in ("saved", ".")))
+                 for row in draw_all(browser, options.folder, wanted)]
+        delays = browser.ask("delays")
     report(found)
     print(f"{len(delays)} answers shown, in the median {median(delays):.1f} ms after the "
           "first movement of the pen that they are about")
