@@ -2,9 +2,7 @@
 import random
 
 import pytest
-from conftest import ROOT
 
-import data_loader
 from engine.sparse import SparseMatrix
 from my_math import Matrix, dot
 from network import Network
@@ -13,13 +11,12 @@ from show.why import compare, fewest_changes
 
 
 @pytest.fixture(scope="module")
-def network():
-    return Network.load(ROOT / "data" / "model.npz")[0]
+def network(shipped):
+    return shipped.network
 
 
 @pytest.fixture(scope="module")
-def images():
-    sample, = data_loader.load(data_loader.SAMPLE_FOLDER, ("t10k",))
+def images(sample):
     return [sample.image(index) for index in range(12)]
 
 

@@ -104,6 +104,7 @@ class Browser:
     def look(self, width, height, dark=False, phone=False, forced=False):
         """Set the size of the window and the theme; `forced` are Windows's contrast
         colours."""
+        self._width = width
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=2 if phone else 1, mobile=phone)
         self.send("Emulation.setTouchEmulationEnabled", enabled=phone)
@@ -161,6 +162,10 @@ class Browser:
     def shows(self, selector):
         """Whether an element can be seen."""
         return self.ask(f"document.querySelector('{selector}').checkVisibility()")
+
+    def scrolls_sideways(self):
+        """Whether the page is wider than the window."""
+        return self.ask("document.documentElement.scrollWidth") > self._width
 
     def names_of_controls(self):
         """The names that a screen reader tells, of all that can be used or looked at.
