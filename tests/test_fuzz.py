@@ -33,7 +33,7 @@ try:
 except ImportError:     # PyPy has none; memory is then measured on CPython alone
     tracemalloc = None
 
-SECONDS = 2.0       # an input takes about a millisecond; the machine may be busy
+SECONDS = 2.0       # of this process; an input takes about a millisecond
 MEGABYTES = 40      # at most, for files of a few kilobytes
 LONGEST = 1000      # characters of an error, without the path
 
@@ -87,9 +87,8 @@ def npz_seeds(tmp_path):
                     for name, matrix in arrays.items()]]
 
 
-# ---------------------------------------------------------------------------
-# Every format: how a damaged file of it is made and read
-# ---------------------------------------------------------------------------
+# --- Every format: how a damaged file of it is made and read
+
 
 def idx_reader(tmp_path):
     """read(content, rng): a file, now and then as one of the four in a folder."""
@@ -187,9 +186,8 @@ def formats(tmp_path, npz_seeds):
     }
 
 
-# ---------------------------------------------------------------------------
-# What has to hold for each input
-# ---------------------------------------------------------------------------
+# --- What has to hold for each input
+
 
 def check_one_line(error):
     """A DataError is one printable line of bounded length."""
@@ -203,11 +201,11 @@ def within_limits(weighed=True, most=MEGABYTES):
     """Whatever is done takes little time and, where it is weighed, little memory."""
     if weighed and tracemalloc:
         tracemalloc.start()
-    start, peak = time.perf_counter(), 0
+    start, peak = time.process_time(), 0
     try:
         yield
     finally:
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         if weighed and tracemalloc:
             peak = tracemalloc.get_traced_memory()[1] / 1e6
             tracemalloc.stop()
@@ -260,9 +258,8 @@ def test_damaged_files_are_read_or_refused_in_one_line(name, formats, inputs):
     assert len(reasons) >= min(8, count)
 
 
-# ---------------------------------------------------------------------------
-# Files made to fill the memory
-# ---------------------------------------------------------------------------
+# --- Files made to fill the memory
+
 
 def lying_zip():
     """An archive whose only member claims 100 bytes and unpacks to 100 million."""
@@ -350,9 +347,8 @@ def test_long_pictures_take_no_longer_than_others(width, height, tmp_path):
             digit.read_picture(path), path))
 
 
-# ---------------------------------------------------------------------------
-# The page's server
-# ---------------------------------------------------------------------------
+# --- The page's server
+
 
 @pytest.fixture
 def port():

@@ -22,100 +22,55 @@ def rng_for(purpose: str, number: int) -> random.Random:
     return random.Random(f"{purpose} {number}")
 
 
-# ---------------------------------------------------------------------------
-# Blind damage: each takes (rng, data) and returns other bytes
-# ---------------------------------------------------------------------------
+# --- Blind damage
 
-def _two_places(rng, data: bytes, longest: int = 64) -> tuple:
+
+def write_an_extreme(rng, data: bytes, places) -> bytes:
+    """A number at the edge of some range written over what was at one of the places."""
+    width, place = rng.choice([1, 2, 4, 8]), rng.choice(places)
+    number = rng.choice(EXTREMES) % 256**width
+    return (data[:place] + number.to_bytes(width, rng.choice(["big", "little"]))
+            + data[place + width:])
+
+
+def damage_once(rng, data: bytes, tokens: tuple) -> bytes:
+    """A byte, a bit, a number, a piece or the end changed, lost, repeated or put in.
+    """
+    if rng.random() < 0.2:          # half of them in the first bytes, where headers are
+        return write_an_extreme(rng, data, range(rng.choice([20, len(data) + 1])))
     start = rng.randrange(len(data) + 1)
-    return start, min(len(data), start + rng.randrange(1, longest))
-
-
-def flip_a_bit(rng, data: bytes) -> bytes:
-    """One bit turned over."""
-    return change_a_byte(rng, data, lambda old: old ^ 1 << rng.randrange(8))
-
-
-def change_a_byte(rng, data: bytes, change=None) -> bytes:
-    """One byte replaced by any other."""
-    if not data:
-        return data
-    place, changed = rng.randrange(len(data)), bytearray(data)
-    changed[place] = change(data[place]) if change else rng.randrange(256)
-    return bytes(changed)
-
-
-def cut(rng, data: bytes) -> bytes:
-    """The end lost."""
-    return data[:rng.randrange(len(data) + 1)]
-
-
-def lose_a_piece(rng, data: bytes) -> bytes:
-    """Some bytes out of the middle lost."""
-    start, stop = _two_places(rng, data)
-    return data[:start] + data[stop:]
-
-
-def repeat_a_piece(rng, data: bytes) -> bytes:
-    """Some bytes there twice, or many times."""
-    start, stop = _two_places(rng, data)
-    return data[:start] + data[start:stop] * rng.choice([2, 3, 100]) + data[stop:]
-
-
-def insert(rng, data: bytes) -> bytes:
-    """Random bytes put in."""
-    place = rng.randrange(len(data) + 1)
-    new = rng.randbytes(rng.randrange(1, 16))
-    return data[:place] + new + data[place:]
-
-
-def write_an_extreme(rng, data: bytes, places=None) -> bytes:
-    """A number at the edge of some range written over what was there."""
-    width, value = rng.choice([1, 2, 4, 8]), rng.choice(EXTREMES)
-    if len(data) < width:
-        return data
-    place = rng.choice(places) if places else rng.randrange(len(data) - width + 1)
-    number = (value % 256**width).to_bytes(width, rng.choice(["big", "little"]))
-    return data[:place] + number + data[place + width:]
-
-
-def write_an_extreme_early(rng, data: bytes) -> bytes:
-    """The same in the first bytes, where headers are."""
-    return write_an_extreme(rng, data, range(20))
-
-
-BLIND = [flip_a_bit, change_a_byte, cut, lose_a_piece, repeat_a_piece, insert,
-         write_an_extreme, write_an_extreme_early]
-
-
-def splice(rng, one: bytes, other: bytes) -> bytes:
-    """The head of one file and the tail of another."""
-    return (one[:rng.randrange(len(one) + 1)] + other[rng.randrange(len(other) + 1):])
+    stop, near = (min(len(data), start + rng.randrange(1, reach)) for reach in (64, 8))
+    byte = (data[start:] or b"?")[0]
+    stop, new = rng.choice([
+        (start + 1, bytes([byte ^ 1 << rng.randrange(8)])),
+        (start + 1, bytes([rng.randrange(256)])),
+        (len(data), b""), (stop, b""),
+        (stop, data[start:stop] * rng.choice([2, 3, 100])),
+        (start, rng.randbytes(rng.randrange(1, 16))),
+        *[(rng.choice([start, near]), rng.choice(tokens))
+          for _ in range(6 if tokens else 0)]])
+    return data[:start] + new + data[stop:]
 
 
 def damage(rng, seeds: list, tokens: tuple = ()) -> bytes:
     """A seed damaged once to four times; now and then spliced, empty or unharmed.
 
-    `tokens` are pieces that mean something in the format, put in among the rest.
+    `tokens` are pieces that mean something in the format, put in half the time.
     """
     data, kind = rng.choice(seeds), rng.random()
     if kind < 0.01:
         return b"" if kind < 0.005 else data
-    if kind < 0.15:
-        data = splice(rng, data, rng.choice(seeds))
+    if kind < 0.15:                 # the head of one file and the tail of another
+        other = rng.choice(seeds)
+        data = (data[:rng.randrange(len(data) + 1)]
+                + other[rng.randrange(len(other) + 1):])
     for _ in range(rng.randrange(1, 5)):
-        if tokens and rng.random() < 0.5:
-            start, stop = _two_places(rng, data, 8)
-            stop = rng.choice([start, stop])
-            data = data[:start] + rng.choice(tokens) + data[stop:]
-        else:
-            data = rng.choice(BLIND)(rng, data)
+        data = damage_once(rng, data, tokens)
     return data
 
 
-# ---------------------------------------------------------------------------
-# gzip
-# ---------------------------------------------------------------------------
+# --- gzip
+
 
 def damaged_gzip(rng, contents: list) -> bytes:
     """A .gz file: what is inside damaged under a right checksum, or the file itself."""
@@ -138,9 +93,8 @@ def damaged_gzip(rng, contents: list) -> bytes:
     return damage(rng, packed)
 
 
-# ---------------------------------------------------------------------------
-# zip and .npy
-# ---------------------------------------------------------------------------
+# --- zip and .npy
+
 
 NPY_TOKENS = (b"(", b")", b"'", b"{", b"}", b",", b"<U4", b"|O", b">f2", b"<f8", b"u1",
               b"True", b"(784, 128)", b"(99999999999, 2)", b"(-1,)", b"()", b"9" * 400,
@@ -196,9 +150,8 @@ def damaged_npz(rng, seeds: list) -> bytes:
     return damage(rng, [data]) if kind == 3 else data
 
 
-# ---------------------------------------------------------------------------
-# PNG
-# ---------------------------------------------------------------------------
+# --- PNG
+
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -256,9 +209,8 @@ def damaged_png(rng, seeds: list) -> bytes:
     return damage(rng, [data]) if kind == 4 else data
 
 
-# ---------------------------------------------------------------------------
-# Requests to the page
-# ---------------------------------------------------------------------------
+# --- Requests to the page
+
 
 HTTP_TOKENS = (b"\r\n", b"\r\n\r\n", b"\n", b" ", b":", b"%", b"?damage=", b"/unit?number=",
                b"99999999", b"-1", b"../", b"%2e%2e/", b"\0", b"\xff", b"HTTP/9.9",
