@@ -10,10 +10,12 @@ from tools.asking import ask, is_short_refusal
 from engine.sparse import SparseMatrix
 from errors import DataError
 from learning import models
-from network import Network
+from my_math import Matrix
+from network import LOSSES, Network
 from pictures.digit import Found
 from show import page
 from show.server import Refusal, assemble
+from show.why import compare
 
 DIGITS = list("0123456789")
 WEB = ROOT / "show" / "web"
@@ -110,32 +112,23 @@ def test_start_tells_the_network_and_a_sample_of_each_class(reader, network, sam
                     "bias": layer.bias[0, 17]}
 
 
-def test_a_picture_is_answered_as_predict_answers_it(reader, network, sample):
-    for index in range(5):
+@pytest.mark.parametrize("off, units", [("", []), ("0-3,0-39", [3, 39])])
+def test_answers_are_those_of_the_network(reader, network, sample, off, units):
+    masks = [Matrix([[float(k not in units) for k in range(128)]])]
+    for index in range(3):
         image = sample.image(index)
-        reading = reading_of(reader, image)
         x = SparseMatrix.from_images([image], 4)
-        trace, seen = network.forward(x), base64.b64decode(reading.pop("picture"))
-        assert seen == bytes(round(grey / 85) * 85 for grey in image)
-        assert reading == {"outputs": network.predict(x)[0], "perhaps": None,
-                           "logits": trace.logits[0], "sums": trace.sums[0][0],
-                           "hidden": [trace.inputs[1][0]]}
-
-
-def test_units_that_are_switched_off_add_nothing(reader, network, sample):
-    image, last = sample.image(0), network.layers[1]
-    whole = reading_of(reader, image)
-    top = whole["hidden"][0].index(max(whole["hidden"][0]))
-    rest = reading_of(reader, image, off=f"0-{top},0-39")
-    assert rest["hidden"][0][top] == rest["hidden"][0][39] == 0
-    lost = [sum(whole["hidden"][0][k] * last.weights[k, j] for k in (top, 39))
-            for j in range(10)]
-    assert any(lost)
-    assert rest["logits"] == pytest.approx(
-        [z - x for z, x in zip(whole["logits"], lost)])
-    damaged, = reader.picture(image, "turn", f"0-{top},0-39")["digits"]
-    assert damaged[0] == rest
-    assert all(reading["hidden"][0][top] == 0 for reading in damaged)
+        trace = network.forward(x, masks)
+        (reading,), = reader.picture(image, "", off)["digits"]
+        assert reading == {
+            "picture": page.as_text(bytes(round(grey / 85) * 85 for grey in image)),
+            "outputs": LOSSES["cross-entropy"].outputs(trace.logits)[0], "perhaps": None,
+            "logits": trace.logits[0], "sums": trace.sums[0][0],
+            "hidden": [trace.inputs[1][0]]}
+        assert all(reading["hidden"][0][k] == 0 for k in units)
+        assert reader.why(image, "3", "2", off) == {
+            "digit": 3, "rival": 2, "logits": trace.logits[0],
+            **compare(network, x, 3, 2, masks)._asdict()}
 
 
 def test_lines_are_read_as_1_wherever_they_are(reader):
@@ -176,22 +169,8 @@ def test_a_drawing_is_found_and_refused_as_in_a_picture_file(reader, monkeypatch
     assert reader.ink(with_line(), "", "")["remark"] == "a tangle of lines"
     # Rules about digits are none about other classes: a garment may well be a blot.
     others = page.Reader(Network([784, 10]), 4, garments)
+    assert others.start()["samples"] == []
     assert others.ink(with_line(), "", "")["remark"] == "" and len(given) == 2
-
-
-def test_why_has_the_logits_and_the_sum_of_its_parts(reader, sample):
-    image = sample.image(3)
-    reading = reading_of(reader, image)
-    why = reader.why(image, "3", "2", "")
-    assert why["logits"] == reading["logits"] and (why["digit"], why["rival"]) == (3, 2)
-    difference = reading["logits"][3] - reading["logits"][2]
-    assert why["difference"] == difference
-    assert sum(why["units"]) + why["bias"] == pytest.approx(difference)
-    ink = sum(grey / 255 * slope for grey, slope in
-              zip(base64.b64decode(reading["picture"]), why["slope"]))
-    assert ink + why["offset"] == pytest.approx(difference)
-    unit = max(range(128), key=lambda k: abs(why["units"][k]))
-    assert reader.why(image, "3", "2", f"0-{unit}")["units"][unit] == 0
 
 
 def test_changed_pixels_change_the_answer(reader, sample):
@@ -221,35 +200,30 @@ def test_the_largest_weights_that_are_loaded_give_numbers(sample):
 @pytest.mark.parametrize("name", list(page.DAMAGES))
 def test_a_damage_makes_a_picture_worse_step_by_step(reader, sample, name):
     image, damage = sample.image(0), page.DAMAGES[name]
-    readings, = reader.picture(image, name, "")["digits"]
-    assert len(readings) == 7 and readings[0] == reading_of(reader, image)
+    readings, = reader.picture(image, name, "0-3")["digits"]
+    assert len(readings) == 7 and readings[0] == reading_of(reader, image, "0-3")
+    assert all(reading["hidden"][0][3] == 0 for reading in readings)
     assert len({reading["picture"] for reading in readings}) == 7
     picture = bytes(random.Random(1).randrange(256) for _ in range(784))
     assert damage(picture, 0) == picture and len(damage(picture, 6)) == 784
     assert name == "noise" or damage(bytes(784), 6) == bytes(784)   # paper stays paper
 
 
-def test_shift_moves_to_the_right_and_turn_clockwise():
+def test_shift_noise_thin_and_turn_are_what_they_say():
     dot = bytearray(784)
     dot[4 * 28 + 14] = 200                  # above the middle
     moved, turned = page.shifted(dot, 3), page.turned(dot, 6)
     assert moved.index(200) == 4 * 28 + 17 and moved.count(200) == 1
     row, column = divmod(turned.index(200), 28)
-    assert 7 <= row <= 11 and 21 <= column <= 24        # 60 degrees to the right of it
-
-
-def test_noise_is_as_much_as_it_says_and_the_same_in_every_picture():
+    assert 7 <= row <= 11 and 21 <= column <= 24        # 60 degrees clockwise
     grains = [page.noisy(bytes(784), step) for step in range(7)]
     assert [g.count(255) for g in grains] == [step * 784 // 50 for step in range(7)]
     for less, more in zip(grains, grains[1:]):
         assert all(b or not a for a, b in zip(less, more))
-
-
-def test_thinner_takes_a_line_of_five_pixels_down_to_three_and_one():
     line = bytes([0] * 10 + [240] * 5 + [0] * 13) * 28
-    assert page.thinned(line, 3)[28 * 14:28 * 15].count(240) == 3
-    assert page.thinned(line, 6)[28 * 14:28 * 15].count(240) == 1
-    assert list(page.thinned(line, 1)[28 * 14 + 10:28 * 14 + 12]) == [160, 240]
+    for step, ends, width in ((1, [160, 240], 3), (3, [0, 240], 3), (6, [0, 0], 1)):
+        thin = page.thinned(line, step)[28 * 14:28 * 15]
+        assert list(thin[10:12]) == ends and thin.count(240) == width
 
 
 @pytest.mark.parametrize("sizes, activation, units", [
@@ -267,8 +241,3 @@ def test_networks_of_other_shapes_are_shown(sizes, activation, units):
     with pytest.raises(Refusal, match=f"0 to {units - 1}"):
         reader.unit(str(units))
     assert len(reader.why(image, "1", "2", "")["units"]) == len(onward)
-
-
-def test_other_classes_have_no_samples(network):
-    clothes = [f"garment {number}" for number in range(10)]
-    assert page.Reader(network, 4, clothes).start()["samples"] == []
