@@ -315,7 +315,7 @@ def answers(images):
 
 
 def mistakes():
-    """The first twelve test images of the sample that the shipped network gets wrong."""
+    """The first twelve test images of the sample that the network gets wrong."""
     draw = Drawing(740, 340, "Twelve images that the shipped network takes for others")
     images = first_images(300)
     labels = my_network.read_labels(SAMPLE / "t10k-labels-idx1-ubyte.gz")

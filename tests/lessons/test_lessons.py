@@ -26,14 +26,15 @@ def result(request, tmp_path_factory):
 
     Lessons 20 to 27 take as long as all before: they run beside them in a second copy.
     """
-    folder, long = tmp_path_factory.mktemp("lessons"), request.config.getoption("--long")
+    long, folder = request.config.getoption("--long"), tmp_path_factory.mktemp("two")
     first, second = (Course(folder / name, long, ITEMS) for name in ("first", "second"))
     chosen = [test.callspec.params["item"] for test in request.session.items
-              if getattr(test, "originalname", "") == "test_it_does_what_the_lesson_says"]
+              if getattr(test, "function", None) is test_it_does_what_the_lesson_says]
     with ThreadPoolExecutor(1) as thread:
         beside = {item: thread.submit(second.result, item) for item in chosen
                   if item.page > "lessons/20" and not obstacle(item, long)}
-        yield lambda item: beside[item].result() if item in beside else first.result(item)
+        yield lambda item: (beside[item].result() if item in beside
+                            else first.result(item))
         thread.shutdown(cancel_futures=True)
 
 
