@@ -360,10 +360,8 @@ class Matrix:
         return self._reduce(max, axis)
 
     def argmax(self, axis: int | None = None) -> Any:
-        """Where the largest number is, the first of equals.
-
-        axis None: its place when the rows are read one after another; 0: the row
-        in each column, as a list; 1: the column in each row, as a list.
+        """Where the largest number is, the first of equals: axis None counts row after
+        row, 0 gives a list of the row in each column, 1 one of the column in each row.
 
         >>> Matrix([[1, 9], [7, 3]]).argmax(axis=1)
         [1, 0]
@@ -408,10 +406,8 @@ class Matrix:
                     rows[i], [alpha * x for x in values], [b_rows[k] for k in places])
 
     def add_column_sums(self, b: Matrix, alpha: Any = 1) -> None:
-        """C <- C + alpha (sum of the rows of B) in place, for C of one row.
-
-        This is add_matmul with a row of ones for A: a bias is the weight of an input
-        that is always 1.
+        """C <- C + alpha (sum of the rows of B) in place, for C of one row: add_matmul
+        with a row of ones for A, as a bias is the weight of an input that is always 1.
         """
         check_equal("+=", self.shape, (1, b.shape[1]))
         self._rows = [[x + alpha * sum(column)

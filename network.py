@@ -144,7 +144,7 @@ class Gradient(NamedTuple):
     build it for those who want to see it.
     """
 
-    inputs: Inputs   # (m x k) what went into the layer
+    inputs: Inputs                  # (m x k) what went into the layer
     delta: Matrix                   # (m x n) dL/dZ
 
     @property
@@ -208,8 +208,8 @@ class Trace(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """The outputs of a network for a data set (n rows of c) beside the labels, and the
-    mean loss where it is known."""
+    """Outputs for a data set (n rows of c), its labels, the mean loss if it is known.
+    """
 
     outputs: list
     labels: Sequence[int]

@@ -2,20 +2,16 @@
 
 Memory is that of whole processes, as the system counts it (VmRSS in Linux's /proc).
 """
-import gzip
 import http.client
 import os
 import re
-import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-
-import data_loader
+from conftest import ROOT, SAMPLE
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(),
                                 reason="memory of a process is read from Linux's /proc")
@@ -44,29 +40,12 @@ def test_what_grows_is_not_flat():
     assert not is_flat([40] * 59 + [60])
 
 
-@pytest.fixture
-def small_data(tmp_path):
-    """100 images of the sample to train on and 20 to be tested on, in a folder."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    parts = zip(data_loader.PARTS, data_loader.load(data_loader.SAMPLE_FOLDER),
-                (100, 20))
-    for part, data, count in parts:
-        data = data.head(count)
-        shape = count, data.height, data.width
-        contents = {"images": struct.pack(">4I", 2051, *shape) + data.images,
-                    "labels": struct.pack(">2I", 2049, count) + data.labels}
-        for kind, content in contents.items():
-            name = data_loader.FILE_NAMES[f"{part}-{kind}"]
-            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
-    return folder
-
-
 @pytest.mark.parametrize("workers", [1, 2])
-def test_memory_stays_flat_over_sixty_epochs(small_data, tmp_path, workers):
-    command = [sys.executable, str(ROOT / "train.py"), "--data", str(small_data),
-               "--epochs", "60", "--hidden", "8", "--augment", "shift", "--no-plots",
-               "--workers", str(workers), "--output", str(tmp_path / "run")]
+def test_memory_stays_flat_over_sixty_epochs(tmp_path, workers):
+    command = [sys.executable, str(ROOT / "train.py"), "--data", str(SAMPLE),
+               "--limit", "100", "--epochs", "60", "--hidden", "8", "--augment", "shift",
+               "--no-plots", "--workers", str(workers),
+               "--output", str(tmp_path / "run")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True) as process:
         lines, samples = [], []
