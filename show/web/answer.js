@@ -4,11 +4,9 @@
 function makeOutputs() {
   const list = $("outputs");
   for (const [k, name] of about.class_names.entries()) {
-    const row = make("li", list, {id: `output-${k}`, tabIndex: -1}, {role: "option"});
-    make("span", row, {className: "node", textContent: name});
-    make("span", row, {className: "logit"});
-    make("span", make("span", row, {className: "track"}));
-    make("span", row, {className: "percent"});
+    const row = makeBar(list, name, {id: `output-${k}`, tabIndex: -1},
+                        {role: "option"});
+    row.firstChild.after(make("span", row, {className: "logit"}));
     points(row, {digit: k});
   }
   roving(list);
@@ -21,15 +19,13 @@ function showAnswer() {
   const now = current();
   showResult(now);
   [...$("outputs").children].forEach((row, k) => {
-    const [, logit, track, portion] = row.children;
-    const output = now ? now.outputs[k] : 0;
+    const logit = now ? fixed(now.logits[k]) : "";
+    const output = now ? percent(now.outputs[k]) : "";
     row.className = now && k === best(now) ? "best" : "";
-    logit.textContent = now ? fixed(now.logits[k]) : "";
-    track.firstChild.style.width = `${100 * output}%`;
-    portion.textContent = now ? percent(output) : "";
-    row.setAttribute("aria-label", about.class_names[k] + (now ? `: logit `
-      + `${fixed(now.logits[k])}, ${percent(output)}` : "")
-      + (row.className ? ", the answer" : ""));
+    row.children[1].textContent = logit;
+    setBar(row, now ? now.outputs[k] : 0, output);
+    row.setAttribute("aria-label", about.class_names[k] + (now ? `: logit ${logit}, `
+      + output + (row.className ? ", the answer" : "") : ""));
   });
   showNotes(now);
   const text = `${$("digit").textContent} ${$("share").textContent}`;

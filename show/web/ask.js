@@ -17,9 +17,10 @@ const share = (reading) => percent(Math.max(...reading.outputs));
 const looked = () => Math.min(which, found.digits.length - 1);
 const steps = () => (found ? found.digits[looked()] : []);
 const current = () => steps()[Math.min(step, steps().length - 1)];
+const seen = () => (current() ? bytes(current().picture) : new Uint8Array(SIDE * SIDE));
 
 // The drawing as it is sent: a picture goes as it is, strokes as their ink.
-const body = (deeds) => deeds.at(-1).picture || inkPixels();
+function body(deeds) { return deeds.at(-1).picture || inkPixels(); }
 
 // One question at a time; what is drawn meanwhile goes into the next one.
 const ask = latest(async () => {

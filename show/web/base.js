@@ -14,6 +14,20 @@ function make(tag, parent, properties = {}, attributes = {}) {
   return element;
 }
 
+// A row with a name, a bar and a text.
+function makeBar(list, name, more = {}, attributes = {}) {
+  const row = make("li", list, more, attributes);
+  make("span", row, {className: "name", textContent: name});
+  make("span", make("span", row, {className: "track"}));
+  make("span", row, {className: "percent"});
+  return row;
+}
+
+function setBar(row, part, text) {
+  row.querySelector(".track span").style.width = `${100 * part}%`;
+  row.querySelector(".percent").textContent = text;
+}
+
 // --- Numbers -------------------------------------------------------------------------
 
 // Two decimals, with a minus sign as wide as a plus; what is rounded to 0 has none.

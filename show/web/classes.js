@@ -5,20 +5,6 @@ const errorsOf = new Map();     // key of a moment -> the server's list
 
 const thousands = (count) => count.toLocaleString("en");
 
-// A row with a name, a bar and a text.
-function makeBar(list, name, more = {}, attributes = {}) {
-  const row = make("li", list, more, attributes);
-  make("span", row, {className: "name", textContent: name});
-  make("span", make("span", row, {className: "track"}));
-  make("span", row, {className: "percent"});
-  return row;
-}
-
-function setBar(row, part, text) {
-  row.querySelector(".track span").style.width = `${100 * part}%`;
-  row.querySelector(".percent").textContent = text;
-}
-
 function makeClasses() {
   for (const name of about.class_names) {
     makeBar($("bars"), name);

@@ -7,10 +7,10 @@ const cell = {x: SIDE / 2, y: SIDE / 2};    // the keyboard's place in the pictu
 let wiping = null;                          // what a drag of the mouse paints: 0 or 255
 
 function showPicture() {
-  const now = current(), deed = visible().at(-1);
-  paintGrey(picture, now ? bytes(now.picture) : new Uint8Array(SIDE * SIDE));
+  const deed = visible().at(-1);
+  paintGrey(picture, seen());
   paintMarks(deed && deed.marks ? deed.marks : new Set());
-  $("fewest").disabled = !now;
+  $("fewest").disabled = !current();
   if (!deed || !deed.marks) { $("fewest-text").textContent = ""; }
 }
 
@@ -29,9 +29,8 @@ function paintMarks(places) {
 
 // The picture as it is now, even if the server has not answered yet.
 function picturePixels() {
-  const now = current(), deed = visible().at(-1);
-  if (deed && deed.picture && !step) { return deed.picture; }
-  return now ? bytes(now.picture) : new Uint8Array(SIDE * SIDE);
+  const deed = visible().at(-1);
+  return deed && deed.picture && !step ? deed.picture : seen();
 }
 
 // A copy to be changed: damage becomes part of it.

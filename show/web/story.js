@@ -61,7 +61,7 @@ function makeStory(list) {
       stopReplay();
       choose(at);
     }}, {role: "option"});
-    row.children[0].after(make("b", row, {className: "name"}));
+    row.firstChild.after(make("b", row, {className: "name"}));
   });
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-labelledby", "answers-title");

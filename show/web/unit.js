@@ -46,7 +46,7 @@ const askUnit = latest(async () => {
 });
 
 function showProduct(now, {weights, bias}) {
-  const image = now ? bytes(now.picture) : new Uint8Array(SIDE * SIDE);
+  const image = seen();
   const products = weights.map((weight, k) => weight * image[k] / 255);
   paintGrey($("factor"), image);
   paintWeights($("weights"), weights);

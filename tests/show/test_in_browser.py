@@ -631,7 +631,7 @@ def test_the_width_of_the_window_is_used_and_not_exceeded(page, width):
 
 def test_type_follows_the_readers_size(page):
     browser = page()
-    sizes = "[...document.querySelectorAll('h1, p, button, .node')].map(element => " \
+    sizes = "[...document.querySelectorAll('h1, p, button, .name')].map(element => " \
             "parseFloat(getComputedStyle(element).fontSize))"
     before = browser.ask(sizes)
     browser.ask("document.documentElement.style.fontSize = '32px'")
