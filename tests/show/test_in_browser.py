@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 from conftest import SEVEN, serving
+from tools.draw_set import draw_all, random_drawings
 
 from engine.sparse import SparseMatrix
 from errors import DataError
@@ -508,6 +509,12 @@ def test_a_saved_drawing_is_answered_as_the_page_answers(page, shipped, tmp_path
         assert browser.text("#digit") == "".join(
             str(outputs.index(max(outputs))) for outputs in answers)
         assert paths[0].name == f"drawing-{browser.text('#digit')}.png"
+
+
+def test_the_tool_that_draws_sees_each_answer(page, tmp_path):
+    browser = page()
+    assert list(draw_all(browser, tmp_path, random_drawings(1)))[0][1:] == ("0", "0")
+    assert len(browser.ask("delays")) > 1
 
 
 def test_the_tour_lights_five_panels_one_after_the_other(page):

@@ -19,9 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from browser import NAMES, Browser, find_chromium
+from tools.browser import NAMES, Browser, find_chromium
 
 from errors import DataError
 from learning.models import Model, find_model
