@@ -19,8 +19,8 @@ function describe() {
   const title = digits ? "Draw a digit" : "Draw for the network";
   $("title").textContent = document.title = title;
   document.documentElement.classList.toggle("named", !digits);
-  $("about").textContent = `A network of ${sizes} units reads it as you draw: nothing `
-    + `leaves this computer.${known}`;
+  $("about").textContent = `A ${sizes} network reads it as you draw; nothing leaves `
+    + `this computer.${known}`;
   $("form").textContent = "784 numbers: your drawing, sized and centred"
     + (about.levels < 256 ? `, in ${about.levels} shades of grey.` : ".")
     + " Click a pixel to ink or wipe it.";

@@ -27,7 +27,7 @@ from tools.browser import NAMES, Browser, find_chromium
 from errors import DataError
 from learning.models import Model, find_model
 from pictures.digit import find_digits, read_picture
-from show import page
+from show import page, watch
 
 SOURCES = "the page", "--image, saved by the page", "--image, a screenshot"
 BRUSHES = {"thin": 6, "middle": 12, "thick": 20}
@@ -171,7 +171,8 @@ def page_of(model, width=1280, height=800):
     chromium = find_chromium()
     if not chromium:
         sys.exit(f"no browser: none of {', '.join(NAMES)} is installed")
-    with page.make_server(model.network, model.levels, model.names) as server, \
+    with page.make_server(model.network, model.levels, model.names,
+                          run=watch.page_of(model)) as server, \
             tempfile.TemporaryDirectory() as profile:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser = Browser(chromium, profile)

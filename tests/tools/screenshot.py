@@ -16,6 +16,7 @@ SIZE = 860, 1084        # as wide as it is shown: its text is not made smaller
 if __name__ == "__main__":
     path = Path(*sys.argv[1:] or [ROOT / "lessons" / "figures" / "page.png"])
     with page_of(Model.load(ROOT / "data" / "model.npz"), *SIZE) as browser:
+        browser.send("Emulation.setScrollbarsHidden", hidden=True)
         browser.draw("#paper", strokes(STYLES[3][1], (0.7, 0.05, 0.5, 0.5),
                                        random.Random(3)))
         browser.wait("!jobs && found")
