@@ -1,8 +1,10 @@
 """The lessons: every block prints what stands below it (see tools/pages.py)."""
+import builtins
 import doctest
 import gzip
 import importlib
 import json
+import math
 import re
 import subprocess
 import sys
@@ -114,6 +116,19 @@ def test_a_lesson_has_all_its_parts(path):
     exercise = text.split("\n## Exercise\n")[1]
     assert "```output" in exercise and "<summary>Hint</summary>" in exercise
     assert f"(solutions/{path.name[:2]}.py)" in exercise
+
+
+def test_names_beside_a_link_to_the_code_are_in_it():
+    cited, known = [], {*dir(builtins), *dir(math)}
+    for page in LESSONS:
+        for paragraph in page.read_text(encoding="utf-8").split("\n\n"):
+            code = "".join((FOLDER / file).read_text(encoding="utf-8") for file in
+                           re.findall(r"\]\((\.\./[\w/]+\.py)\)", paragraph))
+            cited += [(name, code) for name in re.findall(r"`([\w.]+)`", paragraph)
+                      if code and name not in known and not name.endswith(".py")]
+    assert len(cited) > 9
+    for name, code in cited:
+        assert set(name.split(".")) <= set(re.findall(r"\w+", code)), name
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)
