@@ -106,9 +106,8 @@ class Piece(NamedTuple):
     @property
     def bits(self) -> list[bytes]:
         """The box, row by row: 1 for the ink of this piece, 0 for all else."""
-        return draw_pieces([Piece.of((y - self.top, start - self.left, end - self.left)
-                                     for y, start, end in self.runs)],
-                           self.width, self.height)
+        rows = draw_pieces([self], self.right, self.bottom)
+        return [row[self.left:] for row in rows[self.top:]]
 
     def spans(self) -> dict[int, tuple[int, int]]:
         """Return the first column of ink and the one after the last, by row."""

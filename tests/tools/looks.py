@@ -23,6 +23,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER.parents[1]), str(FOLDER)]
 
 from draw_set import STYLES, strokes
+from fuzzing import png_of
 
 from errors import DataError
 from learning.models import Ensemble, find_model
@@ -273,15 +274,11 @@ def shaded(canvas, look, rng, on_paper, table):
 
 def write_png(path, rows, samples):
     """An RGB or RGBA picture of 8 bits, no filters."""
-    def chunk(kind, content):
-        """Length, kind, content, checksum."""
-        return (struct.pack(">I", len(content)) + kind + content
-                + struct.pack(">I", zlib.crc32(kind + content)))
-    size = len(rows[0]) // samples, len(rows)
-    header = struct.pack(">2I5B", *size, 8, {3: 2, 4: 6}[samples], 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(
-        b"IDAT", zlib.compress(b"".join(b"\0" + line for line in rows)))
-        + chunk(b"IEND", b""))
+    header = struct.pack(">2I5B", len(rows[0]) // samples, len(rows), 8,
+                         {3: 2, 4: 6}[samples], 0, 0, 0)
+    lines = b"".join(b"\0" + line for line in rows)
+    path.write_bytes(png_of([(b"IHDR", header), (b"IDAT", zlib.compress(lines)),
+                             (b"IEND", b"")]))
 
 
 def answer(model, path):
