@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Sequence
 
 from data_loader import Dataset
 from errors import DataError, OptionError, one_line

@@ -13,8 +13,8 @@ which neighbouring pixels differ most.
 from __future__ import annotations
 
 import struct
-from itertools import chain, islice
-from math import hypot, sqrt
+from itertools import chain
+from math import hypot
 from operator import mul, sub
 from typing import Iterable, NamedTuple, Sequence
 
@@ -124,7 +124,7 @@ def _weights(channels: Sequence[Sequence[bytes]]) -> Sequence[int]:
     """
     products = _edge_products(channels)
     length = hypot(*_LUMA)
-    start = vector = [weight / length for weight in _LUMA]
+    vector = [weight / length for weight in _LUMA]
     energies = []
     for _ in range(30):
         image = [sum(map(mul, row, vector)) for row in products]

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -158,6 +159,20 @@ def limited():
                               env={**os.environ, "MNIST_DIR": str(SAMPLE)},
                               preexec_fn=limit)
     return run
+
+
+def write_idx(folder, *sets):
+    """A new folder with these data sets, to train and to be tested on, as IDX files."""
+    from data_loader import FILE_NAMES, PARTS
+    folder.mkdir()
+    for part, data in zip(PARTS, sets):
+        shape = len(data), data.height, data.width
+        contents = {"images": struct.pack(">4I", 2051, *shape) + data.images,
+                    "labels": struct.pack(">2I", 2049, len(data)) + data.labels}
+        for kind, content in contents.items():
+            name = FILE_NAMES[f"{part}-{kind}"]
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content, 1))
+    return folder
 
 
 def peak_memory(action, *arguments):

@@ -5,7 +5,6 @@ import os
 import random
 import re
 import shlex
-import struct
 import subprocess
 import sys
 import threading
@@ -13,7 +12,7 @@ import webbrowser
 from unittest.mock import create_autospec
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, write_idx
 
 import data_loader
 import predict
@@ -44,21 +43,10 @@ def model(tmp_path_factory):
     return folder / "model.npz"
 
 
-def write_set(folder, images, labels):
-    """Write images of 28 x 28 and their labels as all four files of a data set."""
-    for part in data_loader.PARTS:
-        (folder / f"{part}-images-idx3-ubyte").write_bytes(
-            struct.pack(">4I", 2051, len(labels), 28, 28) + images)
-        (folder / f"{part}-labels-idx1-ubyte").write_bytes(
-            struct.pack(">2I", 2049, len(labels)) + labels)
-
-
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
     """A folder with 150 of the sample's test images, to save time."""
-    folder = tmp_path_factory.mktemp("few")
-    write_set(folder, TEST.head(150).images, TEST.head(150).labels)
-    return folder
+    return write_idx(tmp_path_factory.mktemp("data") / "few", *[TEST.head(150)] * 2)
 
 
 @pytest.fixture(scope="module")
@@ -323,9 +311,8 @@ def test_a_class_with_a_name_of_its_own_says_so():
 
 def test_a_part_of_a_set_may_lack_the_last_classes(ask, tmp_path, rng):
     """Twelve classes, of which only the first eleven have test images."""
-    folder = tmp_path / "emnist"
-    folder.mkdir()
-    write_set(folder, bytes(11 * 784), bytes(range(11)))
+    eleven = Dataset("", bytes(11 * 784), bytes(range(11)), 28, 28)
+    folder = write_idx(tmp_path / "emnist", eleven, eleven)
     path = tmp_path / "model.npz"
     Network([784, 12], rng=rng).save(path, {"class_names": list("abcdefghijkl")})
     code, out, _ = ask("--test", use=path, data=folder)

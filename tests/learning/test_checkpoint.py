@@ -1,20 +1,15 @@
 """checkpoint: what comes back from a file is checked before it is believed."""
 import base64
-import gzip
-import struct
 import zlib
 
 import pytest
-from conftest import ROOT, is_refusal
+from conftest import SAMPLE, is_refusal, write_idx
 
-import data_loader
 import train
 from data_loader import Dataset, load
 from engine.npz import read_npz, write_npz
 from learning import checkpoint
 from network import Network
-
-SAMPLE = ROOT / "data" / "sample"
 
 
 @pytest.fixture(scope="module")
@@ -124,21 +119,6 @@ def test_best_weights_of_another_network_are_refused(half):
 
 # --- the same data
 
-def as_idx(data):
-    images = struct.pack(">4I", 2051, len(data), data.height, data.width) + data.images
-    return images, struct.pack(">2I", 2049, len(data)) + data.labels
-
-
-def written(folder, *sets):
-    """A folder with these two data sets as IDX files."""
-    folder.mkdir()
-    for part, data in zip(data_loader.PARTS, sets):
-        for kind, content in zip(("images", "labels"), as_idx(data)):
-            name = data_loader.FILE_NAMES[f"{part}-{kind}"]
-            (folder / f"{name}.gz").write_bytes(gzip.compress(content, 1))
-    return folder
-
-
 def relabelled(data):
     labels = bytes((label + 1) % 10 for label in data.labels)
     return Dataset("", data.images, labels, data.height, data.width)
@@ -160,8 +140,8 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_run_goes_on_with_the_data_it_was_begun_on(change, half, tmp_path, capsys):
     folder = half()
-    data = written(tmp_path / "sample (synthetic digits)",
-                   *CHANGES[change](*load(SAMPLE)))
+    data = write_idx(tmp_path / "sample (synthetic digits)",
+                     *CHANGES[change](*load(SAMPLE)))
     assert train.main(["--resume", str(folder), "--data", str(data)]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "found other images or labels than those" in err
@@ -169,7 +149,7 @@ def test_a_run_goes_on_with_the_data_it_was_begun_on(change, half, tmp_path, cap
 
 
 def test_the_same_data_may_have_another_name(half, tmp_path, capsys):
-    data = written(tmp_path / "copy", *load(SAMPLE))
+    data = write_idx(tmp_path / "copy", *load(SAMPLE))
     assert train.main(["--resume", str(half()), "--data", str(data), "--workers", "1",
                        "--no-plots"]) == 0
     assert "Epoch  2/2" in capsys.readouterr().out
