@@ -7,14 +7,12 @@ Notation, used in every module of this project:
     h    hidden units (128)                 b (1 x h)   bias
     c    classes (10)                       A[i, j]     row i, column j, from 0
 
-Two floors: functions on bare lists of rows, which check nothing, and above them the
-class `Matrix`, which checks shapes, turns operators into calls of these functions and
-is what everybody uses.  The numbers may be int, float or fractions.Fraction; only a
-division or a root turns one kind into another.
+Functions on bare lists of rows check nothing; the class `Matrix` above them checks
+shapes and turns operators into calls of these functions.  The numbers may be int, float
+or fractions.Fraction; only a division or a root turns one kind into another.
 
 Times in the comments are medians on a 2-core AMD EPYC with CPython 3.11, a multiply-add
-being one `c += a * b`.  `python my_math.py` multiplies the same matrices in all ways
-that `engine.ladder` has, and prints what each step gains.
+being one `c += a * b`.  `python my_math.py` measures all ways that `engine.ladder` has.
 """
 from __future__ import annotations
 
@@ -55,11 +53,7 @@ dot = math.sumprod if HAS_SUMPROD else dot_by_map
 
 
 def argmax(numbers: Sequence) -> int:
-    """Return the place of the largest number, of equals the first.
-
-    >>> argmax([1, 9, 9])
-    1
-    """
+    """Return the place of the largest number, of equals the first."""
     return numbers.index(max(numbers))
 
 
@@ -210,30 +204,13 @@ class Matrix:
         """Return independent numbers of mean 0, all but normal.
 
         The sum of 4 numbers even in 0..1 has mean 2 and variance 4 / 12, and the shape
-        of a bell (Irwin and Hall 1927); none is beyond 3.5 deviations.  Only
-        `rng.random()` is promised to give the same numbers in every version of Python,
-        and + and * need no logarithm and no cosine, whose last digits are the C
-        library's.
+        of a bell (Irwin and Hall 1927); none is beyond 3.5 deviations.  `rng.random()`
+        alone is promised to be the same in every version of Python, and no logarithm
+        or cosine brings in the last digits of a C library.
         """
         even, scale = rng.random, deviation * math.sqrt(3)
         return cls([scale * (even() + even() + even() + even() - 2)
                     for _ in range(columns)] for _ in range(rows))
-
-    @classmethod
-    def one_hot(cls, labels: Iterable[int], classes: int) -> Matrix:
-        """Y[i, j] = 1 where labels[i] = j, else 0: a row for each label.
-
-        >>> Matrix.one_hot([2, 0], 3)
-        Matrix([[0, 0, 1], [1, 0, 0]])
-        """
-        labels = list(map(operator.index, labels))
-        if not labels:
-            raise ShapeError("a matrix needs at least one row: there is no label")
-        for label in (min(labels), max(labels)):
-            if not 0 <= label < classes:
-                raise ValueError(f"label {label} is not in 0..{classes - 1}")
-        return cls._trusted([[int(j == label) for j in range(classes)]
-                             for label in labels])
 
     # --- looking at it
 
@@ -283,7 +260,7 @@ class Matrix:
         return f"<Matrix {m} x {n}, from {self._rows[0][0]} to {self._rows[-1][-1]}>"
 
     def to_matrix(self) -> Matrix:
-        """This matrix itself: what another class turns into lists is lists already."""
+        """This matrix itself, as a packed matrix returns its numbers in one."""
         return self
 
     def copy(self) -> Matrix:

@@ -342,9 +342,15 @@ class Network:
         return trace, outputs, targets, math.fsum(losses) / len(labels)
 
     def targets(self, labels: Sequence[int], smoothing: float = 0.0) -> Matrix:
-        """Y, one-hot; with label smoothing (1 - s) Y + s / c (Szegedy et al. 2016)."""
-        classes = self.sizes[-1]
-        return Matrix.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
+        """Y (m x c), one-hot: 1 where the column is the row's label, else 0; with label
+        smoothing (1 - s) Y + s / c (Szegedy et al. 2016)."""
+        classes = range(self.sizes[-1])
+        for label in labels:
+            if label not in classes:
+                raise ValueError(f"label {label} is not in 0..{classes[-1]}")
+        off = smoothing / len(classes)
+        return Matrix([1 - smoothing + off if j == label else off for j in classes]
+                      for label in labels)
 
     def mean_loss(self, *batch: Any) -> float:
         """Return the mean loss of a batch; arguments as in `try_batch`."""

@@ -61,21 +61,6 @@ def test_zeros_are_floats():
             Matrix.zeros(*shape)
 
 
-def test_one_hot_marks_the_label_of_each_row():
-    labels = [3, 0, 3, 1]
-    y = Matrix.one_hot(labels, 4)
-    assert y.shape == (4, 4)
-    assert y.argmax(axis=1) == labels
-    assert y.sum(axis=1) == Matrix([[1]] * 4)
-
-
-@pytest.mark.parametrize("labels, message", [
-    ([0, -1], r"label -1 is not in 0\.\.3"), ([4, 0], r"label 4"), ([], "no label")])
-def test_one_hot_refuses_a_label_without_a_class(labels, message):
-    with pytest.raises(ValueError, match=message):
-        Matrix.one_hot(labels, 4)
-
-
 def test_random_normal_has_the_mean_and_deviation_asked_for(rng):
     values = Matrix.random_normal(100, 100, rng, deviation=3.0)
     mean = values.mean()

@@ -17,7 +17,7 @@ def test_an_easy_sample_takes_no_part_in_the_step_but_counts(loss, rng):
     net = Network([9, 4, 3], loss=loss, rng=random.Random(3))
     x, labels = SparseMatrix.from_images(
         [bytes(rng.randrange(256) for _ in range(9)) for _ in range(6)]), [0, 1, 2, 0, 1, 2]
-    answers, targets = net.predict(x), Matrix.one_hot(labels, 3)
+    answers, targets = net.predict(x), net.targets(labels)
     slopes = LOSSES[loss].gradient(answers, targets)
     errors = [max(map(abs, row)) for row in answers - targets]
     limit = sorted(errors)[2] + 1e-9                       # half of the samples

@@ -79,9 +79,9 @@ def timed(steps: Steps, images: int, layers: Callable[[], list] = list) -> Pass:
 
 def triple_loop(dataset: Dataset) -> Pass:
     """Every product by the index triple loop on dense rows: where everybody begins."""
-    (w1, b1), (w2, b2) = [(layer.weights, layer.bias)
-                          for layer in first_network().layers]
-    batches = [(x.to_matrix(), Matrix.one_hot(labels, SIZES[-1]))
+    network = first_network()
+    (w1, b1), (w2, b2) = [(layer.weights, layer.bias) for layer in network.layers]
+    batches = [(x.to_matrix(), network.targets(labels))
                for x, labels in dataset.batches(
                    BATCH, order_of(dataset), levels=LEVELS)]
     relu = ACTIVATIONS["relu"]
