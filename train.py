@@ -57,9 +57,7 @@ Each run has a folder of its own: model.npz (its checkpoint), history.csv, pictu
 with --watch moments.bin (its network at the start, after 100 images, ... at the end).
 """
 
-# ---------------------------------------------------------------------------
-# Options
-# ---------------------------------------------------------------------------
+# --- options
 
 def build_parser() -> Parser:
     """Return the parser; settings that are not given are None, see DEFAULTS."""
@@ -138,9 +136,7 @@ def recipe_lines(width: int = 88) -> list[str]:
     return lines
 
 
-# ---------------------------------------------------------------------------
-# The folder of a run
-# ---------------------------------------------------------------------------
+# --- the folder of a run
 
 @contextmanager
 def new_folder(output: str | None, recipe: str) -> Iterator[Path]:
@@ -178,9 +174,7 @@ def _next_free(recipe: str) -> Path:
             pass
 
 
-# ---------------------------------------------------------------------------
-# The command
-# ---------------------------------------------------------------------------
+# --- the command
 
 def load_parts(data: str | None, settings: Settings) -> Parts:
     """The data sets "train", "test" and, if asked for, "validation"."""
@@ -322,9 +316,7 @@ def _how_to_go_on(folder: Path, data: str | None = None) -> str:
             f"{data_option(data)}")
 
 
-# ---------------------------------------------------------------------------
-# Searches
-# ---------------------------------------------------------------------------
+# --- searches
 
 def plan_from(options: argparse.Namespace) -> Plan:
     """The search that the options ask for, its data unknown as yet."""

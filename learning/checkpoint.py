@@ -29,8 +29,6 @@ RUNS, MODEL = Path(__file__).resolve().parent.parent / "runs", "model.npz"
 HISTORY = "history.csv"
 BEST = "best.npz"       # the best weights so far, where a run may end early
 _PARTS = ("weights", "bias")     # of a layer, and of what an optimizer keeps for it
-_NEW_NAMES = {"resting": "skipped", "part": "epoch_state"}      # in older checkpoints
-_NEW_NAMES_IN_EPOCH = {"right": "correct", "sure": "easy"}
 _MOST_SKIPPED = 10 ** 7         # images of which a text may tell how long they are
 
 
@@ -55,17 +53,11 @@ class EpochState(NamedTuple):
 class RunState(NamedTuple):
     """The state of a run beside its network."""
 
-    history: History             # a row for each epoch done
+    history: History            # a row for each epoch done
     skipped: list[int]          # for each image the epochs for which it is left out yet
-    best: Network | None        # the best so far, where the run may end early
-    optimizer: Matrices         # its state
-    step_count: int             # its steps so far
+    optimizer: Matrices = {}    # its state
+    step_count: int = 0         # its steps so far
     epoch: EpochState = EpochState()    # the one after those of the history
-
-    @classmethod
-    def initial(cls, images: int) -> RunState:
-        """Return the state of a run that has not begun."""
-        return cls([], [0] * images, None, {}, 0)
 
 
 # What model.npz of a run has beside its matrices.
@@ -74,11 +66,11 @@ _EVALUATED = [{f"{part}_loss": NOT_NEGATIVE, f"{part}_accuracy": FRACTION}
 ROW = Record(
     {"epoch": whole(1), "loss": NOT_NEGATIVE, "train_accuracy": FRACTION,
      "images": whole(1), "seconds": NOT_NEGATIVE}, {**_EVALUATED[0], **_EVALUATED[1]})
-_EPOCH_STATE = Record(
-    {"done": whole(0), "loss_sum": whole(0), "correct": whole(0),
-     "easy": ListOf(whole(0)), "seconds": NOT_NEGATIVE})
-_STATE = {"history": ListOf(ROW), "skipped": Text(4 * _MOST_SKIPPED),
-          "epoch_state": _EPOCH_STATE, "optimizer_steps": whole(0, 2 ** 53 - 1)}
+_STATE = {
+    "history": ListOf(ROW), "skipped": Text(4 * _MOST_SKIPPED),
+    "epoch_state": Record({"done": whole(0), "loss_sum": whole(0), "correct": whole(0),
+                           "easy": ListOf(whole(0)), "seconds": NOT_NEGATIVE}),
+    "optimizer_steps": whole(0, 2 ** 53 - 1)}
 _SAVED = Record(
     {**KINDS, "data": Text(), "class_names": ListOf(Text()), "history": ListOf(ROW)},
     {**_STATE, "recipe": Text(), "best_epoch": whole(1),
@@ -104,6 +96,8 @@ def is_over(history: History, settings: Settings) -> bool:
                 and len(history) - best_row(history)["epoch"] >= patience)
 
 
+# --- writing
+
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows of settings and results as CSV; a row may lack some of the names."""
     text = io.StringIO()
@@ -117,13 +111,12 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def save_checkpoint(folder: Path, network: Network, settings: Settings, state: RunState
                     ) -> None:
-    """Write the network with its settings and state, and the history as CSV too.
-
-    The model file alone is enough to resume, and it is replaced in one step.
-    """
+    """Write the network with its settings and state, in one step, and the history as
+    CSV too; where the run may end early the best network so far as well."""
     history, there_is_one = state.history, (folder / MODEL).exists()
-    saved = {**settings, "history": history, "skipped": _packed(state.skipped),
-             "epoch_state": state.epoch._asdict(), "optimizer_steps": state.step_count}
+    saved = {**settings, "history": history, "epoch_state": state.epoch._asdict(),
+             "skipped": base64.b64encode(zlib.compress(bytes(state.skipped))).decode(),
+             "optimizer_steps": state.step_count}
     try:
         if (settings["patience"] and not state.epoch.done
                 and history[-1] is best_row(history)):
@@ -141,6 +134,15 @@ def save_checkpoint(folder: Path, network: Network, settings: Settings, state: R
                         "a folder that can be written", kept) from None
 
 
+def restore_best(folder: Path, settings: Settings, history: History) -> None:
+    """Put the network of the best epoch into the model file: its run is over."""
+    best, _ = Network.load(folder / BEST)
+    best.save(folder / MODEL, {**settings, "history": history,
+                               "best_epoch": best_row(history)["epoch"]})
+
+
+# --- reading
+
 def load_checkpoint(folder: Path, epochs: int | None = None
                     ) -> tuple[Network, Settings, RunState]:
     """Return (network, settings, state) of a run, which may go on for more epochs.
@@ -152,11 +154,14 @@ def load_checkpoint(folder: Path, epochs: int | None = None
         raise DataError(folder, "no checkpoint", "the folder of a run",
                         "begin the run again with --output")
     network, saved, matrices = Network.load_all(path)
-    saved = _with_new_names(saved)
+    saved = with_new_names(saved, {"resting": "skipped", "part": "epoch_state"})
     if not set(DEFAULTS) <= set(saved) or "history" not in saved:
         raise DataError(path, "a model without the settings of a run",
                         "a checkpoint of train.py")
     try:
+        if "epoch_state" in saved:
+            saved["epoch_state"] = with_new_names(
+                saved["epoch_state"], {"right": "correct", "sure": "easy"})
         _SAVED.check(saved)
         _check_fit(network, saved)
         if epochs:
@@ -170,19 +175,8 @@ def load_checkpoint(folder: Path, epochs: int | None = None
         best, _ = Network.load(folder / BEST)
         if best.sizes != network.sizes:
             raise DataError(folder / BEST, f"{best!r}", f"one like {network!r}")
-        state = state._replace(best=best)
     settings = {name: value for name, value in saved.items() if name not in _STATE}
     return network, settings, state
-
-
-def _with_new_names(saved: dict) -> dict:
-    """Return what was saved, with the names that settings and state have today."""
-    saved = {_NEW_NAMES.get(name, name): value
-             for name, value in with_new_names(saved).items()}
-    if isinstance(saved.get("epoch_state"), dict):
-        saved["epoch_state"] = {_NEW_NAMES_IN_EPOCH.get(name, name): value
-                                for name, value in saved["epoch_state"].items()}
-    return saved
 
 
 def _check_fit(network: Network, saved: dict) -> None:
@@ -217,23 +211,19 @@ def _state(network: Network, saved: dict, matrices: dict[str, Matrix]) -> RunSta
     """
     history, skipped = saved["history"], _unpacked(saved.get("skipped", ""))
     if is_over(history, saved):
-        return RunState(history, skipped, None, {}, 0)
+        return RunState(history, skipped)
     epoch, images = EpochState(**saved["epoch_state"]), len(skipped)
     if not (max(1, epoch.done, *(row["images"] for row in history)) <= images
             and set(epoch.easy) <= set(range(images))
             and max(epoch.correct, len(set(epoch.easy))) <= epoch.done
             and epoch.loss_sum <= epoch.done << 64):
         raise ValueError("an epoch_state that does not fit the rest")
-    return RunState(history, skipped, None, _checked_matrices(network, saved, matrices),
+    return RunState(history, skipped, _checked_matrices(network, saved, matrices),
                     saved["optimizer_steps"], epoch)
 
 
-def _packed(skipped: list[int]) -> str:
-    return base64.b64encode(zlib.compress(bytes(skipped))).decode()
-
-
 def _unpacked(text: str) -> list[int]:
-    """Return the numbers of which `_packed` made a text, up to a limit; [] for ""."""
+    """Return the skipped images of which a text was made, up to a limit; [] for ""."""
     unpack = zlib.decompressobj()
     numbers = unpack.decompress(base64.b64decode(text, validate=True), _MOST_SKIPPED)
     if text and not unpack.eof:
@@ -246,17 +236,16 @@ def _checked_matrices(network: Network, saved: dict, arrays: dict[str, Matrix]
     """Return the optimizer's matrices; ValueError where they are not those it has."""
     found: Matrices = {}
     for kind in optimizer_maker(saved)([]).state:
-        found[kind] = []
-        for number, layer in enumerate(network.layers, 1):
-            pair = [arrays.get(f"optimizer.{kind}{number}.{name}") for name in _PARTS]
-            for matrix, own in zip(pair, (layer.weights, layer.bias)):
-                if matrix is None or matrix.shape != own.shape:
+        found[kind] = [[arrays.get(f"optimizer.{kind}{number}.{name}") for name in _PARTS]
+                       for number in range(1, len(network.layers) + 1)]
+        for layer, pair in zip(network.layers, found[kind]):
+            for own, matrix in zip((layer.weights, layer.bias), pair):
+                if not (matrix and matrix.shape == own.shape and all_finite(matrix)):
                     raise ValueError("other matrices than the optimizer's")
-                if not all_finite(matrix):
-                    raise ValueError("an optimizer's numbers that are not finite")
-            found[kind].append(pair)
     return found
 
+
+# --- the same data
 
 def checksums(parts: Mapping[str, Dataset]) -> dict[str, str]:
     """Return the checksum of each of the data sets of a run."""

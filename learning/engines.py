@@ -15,7 +15,7 @@ from engine.formats import format_for
 from engine.packed_network import (LOSS_BITS, PackedNetwork, StepOptions,
                                    target_rows)
 from engine.team import Team
-from learning.optimizers import SGD, Matrices
+from learning.optimizers import Matrices
 from learning.settings import Settings, optimizer_maker
 from my_math import Matrix
 from network import LOSSES, Dense, Evaluation, Network
@@ -35,40 +35,32 @@ class ListEngine:
 
     dropout_scale = 1.0
 
-    def __init__(self, network: Network, optimizer: SGD, easy_below: float = 0.0,
-                 smoothing: float = 0.0, levels: int = 256) -> None:
-        self.network, self.optimizer, self.levels = network, optimizer, levels
-        self.easy_below, self.smoothing = easy_below, smoothing
-
-    @classmethod
-    def of(cls, network: Network, settings: Settings, team: Team, images: int
-           ) -> ListEngine:
-        """Return the engine that the settings ask for."""
-        return cls(network, optimizer_maker(settings)(network.layers),
-                   settings["skip_below"], settings["label_smoothing"],
-                   settings["grey_levels"])
+    def __init__(self, network: Network, settings: Settings, *others: Any) -> None:
+        """Take over a network; team and number of images are nothing to lists."""
+        self.network, self.settings = network, settings
+        self.optimizer = optimizer_maker(settings)(network.layers)
 
     def batches(self, dataset: Dataset, size: int, order: Sequence[int] | None = None,
                 augment: Callable[[bytes], bytes] | None = None) -> Iterator:
         """Yield (input, labels) of each batch."""
-        return dataset.batches(size, order, augment, self.levels)
+        return dataset.batches(size, order, augment, self.settings["grey_levels"])
 
     def train_batch(self, x: Any, labels: Sequence[int], learning_rate: float,
                     position: int = 0, masks: Sequence = ()
                     ) -> tuple[int, int, list[int]]:
         """Take a step; return the summed loss in units of 2^-LOSS_BITS, how many
         images were classified correctly, and the places of those too easy to take part:
-        with all outputs within `easy_below` of their targets.
+        with all outputs within `skip_below` of their targets.
 
         It is the step of `Network.train_batch`, but the scale of the optimizer goes
         into dZ, and rows of dZ are 0 where a sample takes no part; it still counts in
         m.
         """
-        network, optimizer = self.network, self.optimizer
+        network, optimizer, settings = self.network, self.optimizer, self.settings
         trace, outputs, targets, loss = network.try_batch(
-            x, labels, self.smoothing, list(map(Matrix, masks)))
+            x, labels, settings["label_smoothing"], list(map(Matrix, masks)))
         errors = (outputs - targets).map(abs).max(axis=1)               # (m x 1)
-        hard = errors.map(lambda error: float(error >= self.easy_below))
+        hard = errors.map(lambda error: float(error >= settings["skip_below"]))
         delta = LOSSES[network.loss].gradient(outputs, targets) * hard  # (m x c)
         scale = optimizer.scale(learning_rate) / len(labels)
         steps = network.backward(trace, delta * scale)
@@ -77,14 +69,14 @@ class ListEngine:
             layer.take(step)
         optimizer.apply(learning_rate)
         correct = sum(map(int.__eq__, outputs.argmax(axis=1), labels))
-        return (_units(loss * len(labels)), correct,
+        if not math.isfinite(loss):
+            raise DivergedError(f"a loss of {loss}")
+        return (round(loss * len(labels) * (1 << LOSS_BITS)), correct,
                 [place for place, (takes_part,) in enumerate(hard) if not takes_part])
 
     def evaluate(self, dataset: Dataset) -> Evaluation:
         """Return the outputs for a data set beside its labels, and the mean loss."""
-        found = self.network.evaluate(dataset, self.levels)
-        _units(found.loss)
-        return found
+        return self.network.evaluate(dataset, self.settings["grey_levels"])
 
     def whole(self) -> Network:
         """Return the network in floats."""
@@ -97,13 +89,6 @@ class ListEngine:
     def restore_optimizer(self, state: Matrices) -> None:
         """Take over what `optimizer_state` gave."""
         self.optimizer.state = state
-
-
-def _units(loss: float) -> int:
-    """Return a loss in units of 2^-LOSS_BITS; DivergedError where it is not finite."""
-    if not math.isfinite(loss):
-        raise DivergedError(f"a loss of {loss}")
-    return round(loss * (1 << LOSS_BITS))
 
 
 class PackedEngine:
@@ -191,4 +176,4 @@ class PackedEngine:
 
 
 Engine = Union[ListEngine, PackedEngine]
-ENGINES = {"packed": PackedEngine, "lists": ListEngine.of}
+ENGINES = {"packed": PackedEngine, "lists": ListEngine}

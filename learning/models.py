@@ -48,6 +48,19 @@ class PackedInput:
         return PackedMatrix(rows, self.packed.lanes, self._unit).to_matrix() + self.bias
 
 
+def evaluate(network: Network, levels: int, dataset: Dataset,
+             augment: Callable[[bytes], bytes] | None = None,
+             progress: Progress = lambda done: None) -> Evaluation:
+    """Return the outputs of a network in floats for a data set, its images sent through
+    `augment` and rounded to grey levels first, and the mean loss."""
+    first, *later = network.layers
+    packed = PackedInput(first, levels)
+    network = Network.of_layers([packed, *later], network.activation, network.loss)
+    batches = ((list(map(packed.packed.quantizer, images)), labels)
+               for images, labels in dataset.raw_batches(100, None, augment))
+    return Evaluation.of(batches, network.evaluate_batch, progress)
+
+
 _LARGEST_SUM = 1e150        # the product of two such is finite still
 
 
@@ -130,17 +143,8 @@ class Model(NamedTuple):
     def evaluate(self, dataset: Dataset,
                  augment: Callable[[bytes], bytes] | None = None,
                  progress: Progress = lambda done: None) -> Evaluation:
-        """Return the outputs for a data set, each image sent through `augment` first.
-        """
-        first, *later = self.network.layers
-        packed = PackedInput(first, self.levels)
-        network = Network.of_layers([packed, *later], self.network.activation,
-                                    self.network.loss)
-        quantize = packed.packed.quantizer
-        batches = ((list(map(quantize, images)), labels)
-                   for images, labels in dataset.raw_batches(100, None, augment))
-        return Evaluation.of(batches, lambda x, labels: (network.predict(x), math.nan),
-                             progress)
+        """Return what `evaluate` finds."""
+        return evaluate(self.network, self.levels, dataset, augment, progress)
 
     def check_form(self, form: tuple[int, int], of_what: str) -> None:
         """DataError unless the model has these inputs and classes."""
@@ -208,9 +212,7 @@ def shift_accuracies(model: Model, dataset: Dataset, reach: int,
     return accuracies
 
 
-# ---------------------------------------------------------------------------
-# Several models
-# ---------------------------------------------------------------------------
+# --- several models
 
 class Ensemble:
     """Models that answer together: the mean of their outputs, class by class.

@@ -115,9 +115,7 @@ def measured(row: Row) -> list[float]:
     return [row[name.format(evaluated_on(row))] for name in MEASURED]
 
 
-# ---------------------------------------------------------------------------
-# The numbers of a network
-# ---------------------------------------------------------------------------
+# --- the numbers of a network
 
 def pack(network: Network) -> bytes:
     """Return the numbers of a network, rounded."""
@@ -154,9 +152,7 @@ def unpack(numbers: bytes, sizes: Sequence[int], activation: str, loss: str) -> 
     return Network.of_layers(layers, activation, loss)
 
 
-# ---------------------------------------------------------------------------
-# The file
-# ---------------------------------------------------------------------------
+# --- the file
 
 def save_recording(path: Path, recording: Recording) -> None:
     """Write the moments of a run, and what belongs to them."""

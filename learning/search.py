@@ -51,9 +51,7 @@ MOST_RUNS = 10_000
 Rows = Sequence[Mapping[str, Any]]
 
 
-# ---------------------------------------------------------------------------
-# What is tried
-# ---------------------------------------------------------------------------
+# --- what is tried
 
 def parse_grid(texts: Sequence[str]) -> dict[str, list]:
     """Return the values of each setting from text such as "hidden=64,128".
@@ -194,9 +192,7 @@ _PLAN = {"settings": Record({**KINDS, "recipe": Text()}),
          "data": Text()}
 
 
-# ---------------------------------------------------------------------------
-# One run
-# ---------------------------------------------------------------------------
+# --- one run
 
 def train_trial(team: Team, trial: Trial, images: Dataset, folder: Path) -> str:
     """Do what is left of a run in its folder; return "", or why it has diverged."""
@@ -245,9 +241,7 @@ def done_before(plan: Plan, folder: Path) -> dict[str, dict]:
     return {name: result for name, result in found.items() if result}
 
 
-# ---------------------------------------------------------------------------
-# Many runs, each in a process
-# ---------------------------------------------------------------------------
+# --- many runs, each in a process
 
 def _end(*_: Any) -> NoReturn:
     """End so that a file half written is still removed, even if told to end twice:
@@ -317,9 +311,7 @@ def train_all(trials: Sequence[Trial], data: str, folder: Path, at_once: int
         pool.shutdown(cancel_futures=True)      # and wait for its threads to end
 
 
-# ---------------------------------------------------------------------------
-# What was found
-# ---------------------------------------------------------------------------
+# --- what was found
 
 def fold_rows(plan: Plan, results: Mapping[str, Row]) -> list[Row]:
     """Return a row for each fold of each combination: its settings, its result."""

@@ -12,7 +12,7 @@ from typing import Any, Callable, Collection, Mapping, NamedTuple
 
 from errors import OptionError
 from learning.kinds import (BELOW_1, FRACTION, NOT_NEGATIVE, POSITIVE, Choice, Kind,
-                            Record, Sizes, whole)
+                            Sizes, whole)
 from learning.optimizers import OPTIMIZERS
 from network import ACTIVATIONS, LOSSES
 
@@ -22,9 +22,7 @@ _MOST_EPOCHS = 50_000       # the history of so many is 12 MB of the 16 that are
 _MOST_IN_STEP, _MOST_IMAGES = 10 ** 6, 10 ** 9
 
 
-# ---------------------------------------------------------------------------
-# The table
-# ---------------------------------------------------------------------------
+# --- the table
 
 class Setting(NamedTuple):
     """A line of the table."""
@@ -105,12 +103,9 @@ GROUPS = {
 SETTINGS = {name: line for group in GROUPS.values() for name, line in group.items()}
 DEFAULTS = {name: line.default for name, line in SETTINGS.items()}
 KINDS = {name: line.kind for name, line in SETTINGS.items()}
-_NEW_NAMES = {line.old: name for name, line in SETTINGS.items() if line.old}
 
 
-# ---------------------------------------------------------------------------
-# Recipes
-# ---------------------------------------------------------------------------
+# --- recipes
 
 # Training as the textbooks have it: every image, as it is, in every epoch.
 _PLAIN = {"schedule": "constant", "augment": "none", "skip_below": 0.0,
@@ -138,9 +133,7 @@ RECIPES = {
 }
 
 
-# ---------------------------------------------------------------------------
-# What is made of the table
-# ---------------------------------------------------------------------------
+# --- what is made of the table
 
 def option(name: str) -> str:
     """Return the option that sets a setting.
@@ -208,20 +201,19 @@ def check_effects(settings: Settings, given: Collection[str],
                                   f"expected {option(other)} to be {kind.expected}")
 
 
-def with_new_names(saved: Any) -> Any:
-    """Return an object or a list of names, as read from a file, with the names that
-    settings have today."""
+def with_new_names(saved: Any, more: Mapping[str, str] = {}) -> Any:
+    """Return an object or a list of names, as read from a file, with the names of
+    today: of settings, and `more` (old name: new name)."""
+    new = {**{line.old: name for name, line in SETTINGS.items() if line.old}, **more}
     if isinstance(saved, dict):
-        return {_NEW_NAMES.get(name, name): value for name, value in saved.items()}
+        return {new.get(name, name): value for name, value in saved.items()}
     if isinstance(saved, list):
-        return [_NEW_NAMES.get(name, name) if isinstance(name, str) else name
-                for name in saved]
+        return [new.get(name, name) if isinstance(name, str) else name for name in saved]
     return saved
 
 
 def optimizer_maker(settings: Settings) -> Callable:
     """Return a function that makes the optimizer of a list of layers."""
-    kind, more = settings["optimizer"], {}
-    if kind == "momentum":
-        more = {"momentum": settings["momentum"]}
+    kind = settings["optimizer"]
+    more = {"momentum": settings["momentum"]} if kind == "momentum" else {}
     return partial(OPTIMIZERS[kind], l2=settings["l2"], **more)

@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 import random
 import time
-from functools import partial
 from itertools import chain
 from operator import add
 from pathlib import Path
-from typing import Any, Callable, Iterator, NamedTuple, Sequence
+from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
 from data_loader import Dataset
 from engine.npz import MOST_NUMBERS
@@ -23,11 +22,13 @@ from engine.portable import cos
 from engine.team import Team
 from errors import DataError, OptionError
 from learning.augment import Map, RandomGather, affine_maps, shift_maps
-from learning.checkpoint import (MODEL, EpochState, History, Row, RunState, best_row,
-                                 checksums, is_over, save_checkpoint)
+from learning.checkpoint import (MODEL, EpochState, History, Row, RunState, checksums,
+                                 is_over, restore_best, save_checkpoint)
 from learning.dropout import Dropout
 from learning.engines import ENGINES, DivergedError, Engine
+from learning.models import evaluate
 from learning.settings import Settings, optimizer_maker
+from my_math import Matrix
 from network import Evaluation, Network, all_finite
 
 Parts = dict[str, Dataset]      # train, test, validation
@@ -124,9 +125,7 @@ def advice(history: History, labels: Sequence[int]) -> str:
             "it.")
 
 
-# ---------------------------------------------------------------------------
-# Epochs
-# ---------------------------------------------------------------------------
+# --- what changes from epoch to epoch
 
 def learning_rate_at(settings: Settings, progress: float) -> float:
     """Return the learning rate after a part `progress` (0..1) of the whole run.
@@ -135,17 +134,16 @@ def learning_rate_at(settings: Settings, progress: float) -> float:
     (Loshchilov and Hutter 2017, arXiv 1608.03983).  The last two fall to 0.
     step: lr decay^k after k times `decay_every` epochs.
     """
-    rate = settings["learning_rate"]
-    if settings["schedule"] == "constant":
-        return rate
-    if settings["schedule"] == "linear":
+    rate, schedule = settings["learning_rate"], settings["schedule"]
+    if schedule == "linear":
         return rate * (1 - progress)
-    if settings["schedule"] == "step":
+    if schedule == "cosine":
+        return rate * (1 + cos(math.pi * progress)) / 2
+    if schedule == "step":
         epoch = int(progress * settings["epochs"] + 1e-9)
         # not `**`, whose last digit is the C library's
-        steps = epoch // settings["decay_every"]
-        return rate * math.prod([settings["decay"]] * steps)
-    return rate * (1 + cos(math.pi * progress)) / 2
+        return rate * math.prod([settings["decay"]] * (epoch // settings["decay_every"]))
+    return rate
 
 
 def random_for(settings: Settings, purpose: str, epoch: int = 0) -> random.Random:
@@ -178,9 +176,7 @@ def augmentation_maps(settings: Settings, strength: float, height: int, width: i
                        bend=0.6 if kind == "elastic" else 0.0)
 
 
-# ---------------------------------------------------------------------------
-# One epoch
-# ---------------------------------------------------------------------------
+# --- one epoch
 
 class Epoch:
     """One pass over the images that are not skipped, shuffled and sent through maps.
@@ -203,151 +199,153 @@ class Epoch:
         self._augment = (RandomGather(maps, self._augment_rng, team.pixels)
                          if maps else None)
 
-    def train(self, engine: Engine, report: Callable[..., None],
-              state: EpochState = EpochState(),
-              save: Callable[[EpochState], None] | None = None,
-              look: Callable[[int], None] = lambda done: None) -> dict[str, float]:
-        """Train the network; return the epoch's row of the history.
+    def train(self, engine: Engine, before: EpochState = EpochState()
+              ) -> Iterator[tuple[int, int, int]]:
+        """Train the network on what is not done before; yield after each batch of this
+        worker's share of it (images, summed loss, images classified correctly).
 
-        Begins after the part that is done already.  look(images done) is called after
-        each batch but the last, and now and then save(the part done by then) and
-        report(images done, images in all, and of this worker's images since the last
-        report their number, their loss and how many are correct).  Loss and accuracy
-        are those of the images as they came, each from just before its step.
+        Loss and accuracy are those of the images as they came, each from just before
+        its step.
         """
-        start, done, easy = time.perf_counter() - state.seconds, state.done, []
-        loss_sum, correct, recent, saved = 0, 0, (0, 0, 0), time.perf_counter()
-        batches, due = self._batches_from(done, engine), saved
-        for number, (x, labels) in enumerate(batches, 1):
+        self._start = time.perf_counter() - before.seconds
+        # All count from the start of the epoch what the leader adds up for the team.
+        self.done, *sums = before[:4] if self.team.rank == 0 else (before.done, 0, 0, [])
+        self._loss_sum, self._correct, self._easy = sums[0], sums[1], list(sums[2])
+        for x, labels in self._batches(engine):
             mine, masks = self.team.share(len(labels)), ()
             if self.dropout:
                 masks = self.dropout.draw(len(labels), self._dropout_rng, mine)
-            result = engine.train_batch(x, labels, self._rate(done, len(labels)), done,
-                                        masks)
-            loss_sum, correct = loss_sum + result[0], correct + result[1]
-            easy += [self.order[done + mine.start + place] for place in result[2]]
-            recent = tuple(map(add, recent, (mine.stop - mine.start, *result[:2])))
-            done += len(labels)
-            if (now := time.perf_counter()) >= due:
-                report(done, len(self.order), *recent)
-                due, recent = now + _BETWEEN_REPORTS, (0, 0, 0)
-            if done < len(self.order):
-                look(done)
-            if save and number % _BATCHES_BETWEEN_LOOKS == 0 and self._is_due(saved):
-                save(self._gathered(state, done, loss_sum, correct, easy, start))
-                saved = time.perf_counter()
-        whole = self._gathered(state, done, loss_sum, correct, easy, start)
-        for i in whole.easy:
-            self.skipped[i] = self.settings["skip_epochs"]
-        return {"epoch": self.number, "loss": whole.loss_sum / (1 << LOSS_BITS) / done,
-                "train_accuracy": whole.correct / done, "images": done,
-                "seconds": round(whole.seconds, 3)}
+            loss, correct, easy = engine.train_batch(
+                x, labels, self._rate(len(labels)), self.done, masks)
+            self._loss_sum, self._correct = self._loss_sum + loss, self._correct + correct
+            self._easy += [self.order[self.done + mine.start + place] for place in easy]
+            self.done += len(labels)
+            yield mine.stop - mine.start, loss, correct
 
-    def _batches_from(self, done: int, engine: Engine) -> Iterator:
-        """Return the batches that are left when `done` images have been trained."""
-        for _ in range(done):       # as if these had been drawn for
+    def _batches(self, engine: Engine) -> Iterator:
+        """Return the batches that are left."""
+        for _ in range(self.done):      # as if these had been drawn for
             self._augment_rng.random()
             for _ in self.settings["hidden"] if self.dropout else ():
                 self._dropout_rng.random()
-        return engine.batches(self._train, self.batch_size, self.order[done:],
+        return engine.batches(self._train, self.batch_size, self.order[self.done:],
                               self._augment)
 
-    def _rate(self, done: int, images: int) -> float:
-        """Return the learning rate of a batch that comes after `done` images.
+    def _rate(self, images: int) -> float:
+        """Return the learning rate of the next batch.
 
         An image of a last, smaller batch moves the weights as far as others.
         """
-        progress = (self.number - 1 + done / len(self.order)) / self.settings["epochs"]
-        return learning_rate_at(self.settings, progress) * images / self.batch_size
+        epochs = self.number - 1 + self.done / len(self.order)
+        rate = learning_rate_at(self.settings, epochs / self.settings["epochs"])
+        return rate * images / self.batch_size
 
-    def _is_due(self, saved: float) -> bool:
-        """Return True where the leader finds it time to save again."""
-        late = time.perf_counter() - saved >= self.settings["save_every"]
-        return self.team.gather(late)[0]
-
-    def _gathered(self, before: EpochState, done: int, loss_sum: int, correct: int,
-                  easy: list[int], start: float) -> EpochState:
+    def state(self) -> EpochState:
         """Return the part of the epoch that the whole team has done."""
-        losses, corrects, easies = zip(*self.team.gather((loss_sum, correct, easy)))
-        return EpochState(done, before.loss_sum + sum(losses),
-                          sum(corrects, before.correct),
-                          [*before.easy, *chain(*easies)],
-                          time.perf_counter() - start)
+        losses, corrects, easies = zip(*self.team.gather(
+            (self._loss_sum, self._correct, self._easy)))
+        return EpochState(self.done, sum(losses), sum(corrects), [*chain(*easies)],
+                          time.perf_counter() - self._start)
+
+    def end(self) -> Row:
+        """Have the easy images skipped; return the epoch's row of the history."""
+        whole = self.state()
+        for i in whole.easy:
+            self.skipped[i] = self.settings["skip_epochs"]
+        return {"epoch": self.number, "loss": _mean_loss(whole),
+                "train_accuracy": whole.correct / whole.done, "images": whole.done,
+                "seconds": round(whole.seconds, 3)}
 
 
-# ---------------------------------------------------------------------------
-# All epochs
-# ---------------------------------------------------------------------------
+def _mean_loss(state: EpochState) -> float:
+    return state.loss_sum / (1 << LOSS_BITS) / state.done
+
+
+# --- all epochs
 
 class Run:
     """All epochs of a run, together with the team; the leader tells and saves."""
 
-    def __init__(self, team: Team, network: Network, parts: Parts,
-                 settings: Settings, folder: Path, state: RunState,
-                 listener: Listener = Listener()) -> None:
+    def __init__(self, team: Team, network: Network, parts: Parts, settings: Settings,
+                 folder: Path, state: RunState, listener: Listener = Listener()) -> None:
         self.team, self.parts, self.settings = team, parts, settings
-        self.folder, self.state, self.best = folder, state, state.best
+        self.folder, self.state = folder, state
         self.listener = listener if team.rank == 0 else Listener()
         self._begun: tuple[float, float] | None = None      # time, part of the run
+        self._maps: tuple[float, list[Map]] = 0.0, []       # with their strength
         self.evaluated_on = "validation" if "validation" in parts else "test"
         self._marks = list(listener.marks)
         self._few = parts[self.evaluated_on].head(_FEW) if self._marks else None
-        self.engine = self._on_engine(network)
+        self.engine = ENGINES[settings["engine"]](network, settings, team,
+                                                  len(parts["train"]))
         if state.optimizer:
             self.engine.restore_optimizer(state.optimizer)
         self.engine.optimizer.step_count = state.step_count
-        self.dropout = None
-        if settings["dropout"]:
-            self.dropout = Dropout(settings["dropout"], settings["hidden"],
-                                   random_for(settings, "masks"),
-                                   self.engine.dropout_scale)
-
-    def _on_engine(self, network: Network) -> Engine:
-        """Return the network on its engine, with its optimizer."""
-        return ENGINES[self.settings["engine"]](network, self.settings, self.team,
-                                                len(self.parts["train"]))
+        self.dropout = Dropout(settings["dropout"], settings["hidden"],
+                               random_for(settings, "masks"), self.engine.dropout_scale
+                               ) if settings["dropout"] else None
 
     def train(self) -> Evaluation | None:
         """Train the epochs that are not in the history yet.
 
-        Returns the evaluation on the test set, if there is one, with the best weights
-        where the run may end early.
+        Returns, to the leader, the evaluation of the saved model on the test set, if
+        there is one: with the best weights where the run may end early.
         """
-        settings, history = self.settings, self.state.history
-        train = self.parts["train"]
-        maps, strength, found = [], 0.0, None
+        settings, found = self.settings, None
         self.listener.begin()
         self._look(self.state.epoch.done)
-        while not is_over(history, settings):
-            number = len(history) + 1
-            if strength != augmentation_strength(settings, number):
-                self.listener.working("Making maps ...")
-                strength = augmentation_strength(settings, number)
-                maps = augmentation_maps(settings, strength, train.height, train.width)
-            before = self.state.skipped[:]      # as an epoch that goes on needs it
-            epoch = Epoch(number, train, settings, self.team, maps, self.state.skipped,
-                          self.dropout)
-            row = epoch.train(self.engine, partial(self._report, number),
-                              self.state.epoch, partial(self._save, before),
-                              self._look)
-            self.state = self.state._replace(epoch=EpochState())
-            found = self._end_epoch(row)
+        while not is_over(self.state.history, settings):
+            found = self._end_epoch(self._train_epoch())
+        if self.team.rank or "test" not in self.parts:
+            return None
         if settings["patience"]:
-            self._restore_best()
-        if "test" in self.parts and (found is None or self.evaluated_on != "test"):
-            found = self.engine.evaluate(self.parts["test"])
+            restore_best(self.folder, settings, self.state.history)
+        if found is None or self.evaluated_on != "test":
+            saved, _ = Network.load(self.folder / MODEL)
+            found = evaluate(saved, settings["grey_levels"], self.parts["test"])
         return found
 
-    def _report(self, number: int, done: int, images: int, recent: int, loss_sum: int,
-                correct: int) -> None:
-        """Tell how far an epoch is, and the time left at the pace since the first word.
-        """
+    def _train_epoch(self) -> Row:
+        """Train what is left of the epoch that comes next; return its row."""
+        number = len(self.state.history) + 1
+        skipped = self.state.skipped[:]     # as an epoch that goes on needs it
+        epoch = Epoch(number, self.parts["train"], self.settings, self.team,
+                      self._maps_for(number), self.state.skipped, self.dropout)
+        due = saved = time.perf_counter()
+        recent = 0, 0, 0
+        for batch, found in enumerate(epoch.train(self.engine, self.state.epoch), 1):
+            recent, now = tuple(map(add, recent, found)), time.perf_counter()
+            if now >= due:
+                self._report(number, epoch.done, len(epoch.order), *recent)
+                due, recent = now + _BETWEEN_REPORTS, (0, 0, 0)
+            if epoch.done < len(epoch.order):
+                self._look(epoch.done)
+            if batch % _BATCHES_BETWEEN_LOOKS == 0 and self._is_due(now - saved):
+                _check_loss(_mean_loss(state := epoch.state()))
+                self._save(self._whole(), skipped, state)
+                saved = time.perf_counter()
+        self.state = self.state._replace(epoch=EpochState())
+        return epoch.end()
+
+    def _maps_for(self, number: int) -> list[Map]:
+        """Return the maps of an epoch, made anew where their strength changes."""
+        strength, train = augmentation_strength(self.settings, number), self.parts["train"]
+        if strength != self._maps[0]:
+            self.listener.working("Making maps ...")
+            self._maps = strength, augmentation_maps(self.settings, strength,
+                                                     train.height, train.width)
+        return self._maps[1]
+
+    def _report(self, number: int, done: int, images: int, *recent: int) -> None:
+        """Tell how far an epoch is, and the time left at the pace since the first word;
+        `recent` is what a batch yields, since the last word."""
         epochs, now, left = self.settings["epochs"], time.monotonic(), None
         part = (number - 1 + done / images) / epochs
         start, before = self._begun = self._begun or (now, part)
         if part > before:
             left = (now - start) / (part - before) * (1 - part)
-        self.listener.progress(Progress(number, epochs, done, images, left, recent,
+        count, loss_sum, correct = recent
+        self.listener.progress(Progress(number, epochs, done, images, left, count,
                                         loss_sum / (1 << LOSS_BITS), correct))
 
     def _look(self, done: int) -> None:
@@ -358,52 +356,57 @@ class Run:
         found = self.engine.evaluate(self._few)
         self.listener.moment(0, done, self.engine.whole(), found)
 
+    def _is_due(self, seconds: float) -> bool:
+        """Return True where it is time for the leader to save again."""
+        return self.team.gather(seconds >= self.settings["save_every"])[0]
+
     def _end_epoch(self, row: Row) -> Evaluation:
         """Evaluate the network, write a checkpoint, tell the epoch's results."""
-        history = self.state.history
-        self._check(row["loss"])
-        images = self.parts[self.evaluated_on]
+        history, images = self.state.history, self.parts[self.evaluated_on]
+        _check_loss(row["loss"])
         self.listener.working(f"Evaluating on {len(images):,} images ...")
-        found = self.engine.evaluate(images)
+        whole = self._whole()
+        if self.evaluated_on == "test" and row["epoch"] == self.settings["epochs"]:
+            # The accuracy that stays is that of the saved model, not of its lanes.
+            found = evaluate(whole, self.settings["grey_levels"], images)
+        else:
+            found = self.engine.evaluate(images)
+        if not math.isfinite(found.loss):
+            raise DivergedError(f"a loss of {found.loss}")
         row[f"{self.evaluated_on}_loss"] = found.loss
         row[f"{self.evaluated_on}_accuracy"] = found.accuracy
         history.append(row)
-        whole = self._save(self.state.skipped, EpochState())
-        if self.settings["patience"] and row is best_row(history):
-            self.best = whole.copy()
+        self._save(whole, self.state.skipped, EpochState())
         self.listener.epoch(row)
         self.listener.moment(len(history), 0, whole, found)
         if note := advice(history, self.parts["train"].labels):
             self.listener.note(note)
         return found
 
-    def _save(self, skipped: list[int], epoch: EpochState) -> Network:
-        """Have the leader write a checkpoint; return the network in floats."""
-        if epoch.done:
-            self._check(epoch.loss_sum / (1 << LOSS_BITS) / epoch.done)
-        whole, matrices = self.engine.whole(), self.engine.optimizer_state()
+    def _whole(self) -> Network:
+        """Return the network in floats; DivergedError where these are not finite."""
+        whole = self.engine.whole()
+        _check_finite(chain(*((layer.weights, layer.bias) for layer in whole.layers)))
+        return whole
+
+    def _save(self, whole: Network, skipped: list[int], epoch: EpochState) -> None:
+        """Have the leader write a checkpoint of the network."""
+        matrices = self.engine.optimizer_state()
         if self.team.rank == 0:
-            pairs = [(layer.weights, layer.bias) for layer in whole.layers]
-            if not all_finite(*chain(*pairs, *chain(*matrices.values()))):
-                raise DivergedError("weights that are not finite")
+            _check_finite(chain(*chain(*matrices.values())))
             save_checkpoint(self.folder, whole, self.settings, self.state._replace(
                 skipped=skipped, epoch=epoch, optimizer=matrices,
                 step_count=self.engine.optimizer.step_count))
-        return whole
 
-    def _check(self, loss: float) -> None:
-        """DivergedError, in the leader, where a mean loss is beyond all sense."""
-        if self.team.rank == 0 and not loss < ABSURD_LOSS:
-            raise DivergedError(f"a mean loss of {loss:.4g}")
 
-    def _restore_best(self) -> None:
-        """Go back to the weights of the best epoch, in the model file too."""
-        if self.team.rank == 0:
-            history = self.state.history
-            self.best.save(self.folder / MODEL, {
-                **self.settings, "history": history,
-                "best_epoch": best_row(history)["epoch"]})
-        self.engine = self._on_engine(self.best)
+def _check_loss(loss: float) -> None:
+    if not loss < ABSURD_LOSS:
+        raise DivergedError(f"a mean loss of {loss:.4g}")
+
+
+def _check_finite(matrices: Iterable[Matrix]) -> None:
+    if not all_finite(*matrices):
+        raise DivergedError("weights that are not finite")
 
 
 def check_size(settings: Settings, train: Dataset) -> list[int]:
@@ -428,7 +431,7 @@ def begin(settings: Settings, parts: Parts) -> tuple[Network, Settings, RunState
     network = Network(check_size(settings, train), settings["activation"],
                       settings["loss"], random_for(settings, "weights"))
     return (network, {**settings, "data": train.name, "class_names": train.class_names,
-                      "sha256": checksums(parts)}, RunState.initial(len(train)))
+                      "sha256": checksums(parts)}, RunState([], [0] * len(train), {}, 0))
 
 
 def train_network(team: Team, *arguments: Any) -> Evaluation:

@@ -10,10 +10,12 @@ import pytest
 
 import data_loader
 import train
+from data_loader import Dataset
 from engine import files
-from engine.packed_network import LOSS_BITS
 from learning import download, training
 from learning.checkpoint import EpochState, RunState
+from learning.engines import PackedEngine
+from learning.models import Model
 from learning.settings import DEFAULTS
 from network import Network
 from show.runs import resume_line, training_note
@@ -54,6 +56,21 @@ def test_run_prints_an_epoch_a_line_and_the_result(small_run):
 def test_the_batch_size_is_told_as_its_option_takes_it(size, small_run):
     _, out, *_ = small_run("--epochs", "1", "--batch-size", size)
     assert f"; batch {size}, seed 1, " in out
+
+
+@pytest.mark.parametrize("options", [[], ["--validation", "50"],
+                                     ["--validation", "50", "--patience", "1"]])
+def test_the_accuracy_at_the_end_is_that_of_the_saved_model(options, small_run,
+                                                            monkeypatch):
+    """Not what training counts in its lanes, which round: here they see no ink."""
+    real = PackedEngine.evaluate
+    monkeypatch.setattr(PackedEngine, "evaluate", lambda engine, images: real(
+        engine, Dataset("blank", bytes(len(images.images)), images.labels, 28, 28)))
+    _, out, _, folder = small_run("--epochs", "2", *options)
+    model, (_, test) = Model.load(folder / "model.npz"), data_loader.load(SAMPLE)
+    accuracy = model.evaluate(test).accuracy
+    assert f"\n{accuracy:.2%} of the 1,000 test images of " in out
+    assert options or model.accuracy == accuracy
 
 
 def test_run_writes_model_and_history(small_run):
@@ -139,7 +156,7 @@ def test_a_run_that_patience_has_ended_says_so_and_stays(small_run):
 
 
 def test_an_epoch_that_is_half_done_says_where_it_goes_on():
-    state = RunState([{}], [0] * 9, None, {}, 0, EpochState(done=1234))
+    state = RunState([{}], [0] * 9, epoch=EpochState(done=1234))
     assert resume_line(state, {"epochs": 3, "patience": 0}) == (
         "Going on with epoch 2 of 3, after 1,234 images.")
 
@@ -181,11 +198,17 @@ def test_interrupt_before_the_first_checkpoint_leaves_nothing(run_with_epoch):
     assert code == 130 and "nothing to keep" in err and files_in(runs) == []
 
 
-def test_interrupt_within_the_first_epoch_keeps_the_part_that_was_saved(run_with_epoch):
-    def save_and_stop(epoch, engine, report, state, save, look):
-        save(state._replace(done=8, loss_sum=20 << LOSS_BITS))
-        raise KeyboardInterrupt
-    code, err, _, folder = run_with_epoch(save_and_stop)
+def test_interrupt_within_the_first_epoch_keeps_the_part_that_was_saved(run_with_epoch,
+                                                                        monkeypatch):
+    real = training.Epoch.train
+
+    def due_at_once(epoch, *arguments):
+        for batch in real(epoch, *arguments):
+            for _ in range(training._BATCHES_BETWEEN_LOOKS):
+                yield batch
+            raise KeyboardInterrupt
+    monkeypatch.setattr(training.Run, "_is_due", lambda run, seconds: True)
+    code, err, _, folder = run_with_epoch(due_at_once)
     assert code == 130 and len(err.strip().splitlines()) == 1
     assert "a part of the first epoch is kept" in err and f"--resume {folder}" in err
     assert [path.name for path in files_in(folder)] == ["model.npz"]

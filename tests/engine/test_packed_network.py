@@ -13,6 +13,7 @@ from engine.sparse import SparseMatrix
 from learning.dropout import Dropout
 from learning.engines import ListEngine
 from learning.optimizers import SGD
+from learning.settings import DEFAULTS
 from my_math import Matrix
 from network import ACTIVATIONS, LOSSES, Dense, Network
 
@@ -142,7 +143,8 @@ def test_easy_are_those_whose_outputs_are_near_their_targets(form, loss, rng):
     images, labels = [b"\xff\0", b"\0\xff", b"\xff\0"], [0, 1, 1]
     x = SparseMatrix.from_images(images, 4)
     again = net.copy()
-    *_, easy = ListEngine(again, SGD(again.layers), 0.05).train_batch(x, labels, 0.1)
+    engine = ListEngine(again, {**DEFAULTS, "skip_below": 0.05})
+    *_, easy = engine.train_batch(x, labels, 0.1)
     mine = packed(net, 4, form)
     found = mine.train_batch(list(map(mine.first.quantizer, images)), labels, 0.1, 0,
                              StepOptions(easy_below=0.05))

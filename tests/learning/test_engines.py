@@ -6,7 +6,7 @@ import pytest
 from engine.packed_network import LOSS_BITS
 from engine.sparse import SparseMatrix
 from learning.engines import ListEngine
-from learning.optimizers import SGD
+from learning.settings import DEFAULTS
 from my_math import Matrix
 from network import LOSSES, Network
 
@@ -26,8 +26,8 @@ def test_an_easy_sample_takes_no_part_in_the_step_but_counts(loss, rng):
     expected = [matrix - 0.1 * slope for layer, gradient in zip(net.layers, gradients)
                 for matrix, slope in ((layer.weights, gradient.weights),
                                       (layer.bias, gradient.bias))]
-    total, correct, easy = ListEngine(net, SGD(net.layers), limit).train_batch(
-        x, labels, 0.1)
+    total, correct, easy = ListEngine(
+        net, {**DEFAULTS, "skip_below": limit}).train_batch(x, labels, 0.1)
     assert easy == [i for i in range(6) if errors[i] < limit] and len(easy) == 3
     last = net.layers[-1].bias
     moved = (slopes * hard).sum(axis=0) * (0.1 / 6)

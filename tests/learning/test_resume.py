@@ -106,7 +106,7 @@ def test_killed_in_the_middle_of_a_write_the_checkpoint_before_is_whole(
     row = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3,
            "seconds": 0.5, "test_loss": 2.25, "test_accuracy": 0.125}
     nets = [Network([4, 3, 2], rng=random.Random(seed)) for seed in (1, 2)]
-    state = checkpoint.RunState([row], [0, 2, 1], None, {}, 0)
+    state = checkpoint.RunState([row], [0, 2, 1])
     checkpoint.save_checkpoint(tmp_path, nets[0], settings, state)
 
     class Killed(BaseException):

@@ -89,9 +89,9 @@ def one_epoch():
                 rates.append(rate)
                 even = [place for place, label in enumerate(labels) if label % 2 == 0]
                 return len(labels) * 3 << LOSS_BITS - 1, 1, even
-        row = Epoch(number, data, settings, Team(), [], skipped, None).train(
-            Engine(), lambda *progress: None)
-        return seen, rates, row
+        epoch = Epoch(number, data, settings, Team(), [], skipped, None)
+        assert sum(images for images, *_ in epoch.train(Engine())) == len(seen)
+        return seen, rates, epoch.end()
     return run
 
 
@@ -278,7 +278,7 @@ def test_a_checkpoint_comes_back_whole(tmp_path, rng):
     matrices = {"target": [[layer.weights * 0.1, layer.bias - 0.1]
                            for layer in net.layers]}
     epoch = EpochState(2, (1 << 60) + 1, 1, [0, 2], 0.25)
-    state = RunState([ROW], skipped, None, matrices, 7, epoch)
+    state = RunState([ROW], skipped, matrices, 7, epoch)
     checkpoint.save_checkpoint(tmp_path, net, momentum, state)
     loaded, settings, found = checkpoint.load_checkpoint(tmp_path)
     assert found == state
@@ -292,7 +292,7 @@ def test_a_checkpoint_comes_back_whole(tmp_path, rng):
 
 def test_a_checkpoint_with_the_names_of_old_is_read(tmp_path, rng):
     """Of settings and of the state."""
-    state = RunState([ROW], [0, 2, 1], None, {}, 7, EpochState(2, 5, 1, [0, 2], 0.25))
+    state = RunState([ROW], [0, 2, 1], {}, 7, EpochState(2, 5, 1, [0, 2], 0.25))
     settings = {**SETTINGS, "skip_below": 0.125, "skip_epochs": 3, "cooldown": 0.25}
     checkpoint.save_checkpoint(tmp_path, Network([4, 3, 2], rng=rng), settings, state)
     matrices, saved = read_npz(tmp_path / "model.npz")
@@ -538,7 +538,7 @@ def test_only_the_process_that_leads_has_a_listener(rank, early, tmp_path):
     settings = {**DEFAULTS, "hidden": []}
     run = training.Run(Team(rank, [None, None]), Network([784, 10]),
                        {"train": load(SAMPLE_FOLDER)[0], "test": None}, settings,
-                       tmp_path, RunState.initial(9), listener := Recorder())
+                       tmp_path, RunState([], [0] * 9), listener := Recorder())
     assert (run.listener is listener) == (rank == 0)
 
 
@@ -586,7 +586,7 @@ def half_run(folder, optimizer, change=None):
     engine.train_batch(images, [0, 1, 1], 0.01, 0)
     state, step_count = engine.optimizer_state(), engine.optimizer.step_count
     SAVE(folder, engine.whole(), settings,
-         RunState([ROW], [0, 2, 1], None, state, step_count))
+         RunState([ROW], [0, 2, 1], state, step_count))
     if change:
         matrices, saved = read_npz(folder / "model.npz")
         change(matrices, saved)
