@@ -52,34 +52,15 @@ def gather(sources: Map) -> Callable[[bytes], bytes]:
 
 
 class RandomGather:
-    """Sends each image through one of several maps, chosen at random.
-
-    >>> import random
-    >>> mirrored = RandomGather([[2, 1, 0]], random.Random(1))
-    >>> list(mirrored(bytes([10, 20, 30])))
-    [30, 20, 10]
-    """
+    """Sends each image through one of several maps, chosen at random."""
 
     def __init__(self, maps: Sequence[Map], rng: Random, pixels: slice = slice(None)
                  ) -> None:
         """`pixels` are the ones of the new image that are made: all, or a worker's."""
-        maps = [sources[pixels] for sources in maps]
-        if not maps or not all(maps):
-            raise ValueError("needs at least one map, and a pixel in each")
-        self._rng = rng
-        self._gathers = [gather(sources) for sources in maps]
+        self._rng, self._gathers = rng, [gather(sources[pixels]) for sources in maps]
 
     def __call__(self, image: bytes) -> bytes:
         return self._gathers[int(self._rng.random() * len(self._gathers))](image)
-
-
-def shift_maps(height: int, width: int, reach: int = 1) -> list[Map]:
-    """Return maps that move an image by -reach..reach pixels, both down and across."""
-    if reach < 0:
-        raise ValueError(f"cannot move images by up to {reach} pixels")
-    offsets = range(-reach, reach + 1)
-    return [shift_map(height, width, down, right)
-            for down in offsets for right in offsets]
 
 
 def shift_map(height: int, width: int, down: int, right: int) -> Map:
@@ -92,21 +73,49 @@ def shift_map(height: int, width: int, down: int, right: int) -> Map:
             for y in range(-down, height - down) for x in range(-right, width - right)]
 
 
-def affine_maps(height: int, width: int, count: int, rng: Random, strength: float = 1.0,
-                bend: float = 0.0) -> list[Map]:
-    """Return random maps that rotate, scale, shear and move an image a little.
+def shift_maps(height: int, width: int) -> list[Map]:
+    """Return the maps that move an image by -1, 0 or 1 pixels down and across."""
+    return [shift_map(height, width, down, right)
+            for down in (-1, 0, 1) for right in (-1, 0, 1)]
+
+
+_SIGMA = 3.0        # pixels over which an elastic distortion is smooth
+
+
+def _smooth_field(height: int, width: int, rng: Random, size: float
+                  ) -> list[list[float]]:
+    """Return smooth normal numbers of deviation `size`.
+
+    Normal numbers on a coarse grid are blurred along both axes: G N G^T, each row of G
+    a Gaussian bell of length 1.
+    """
+    if not size:
+        return [[0.0] * width] * height
+    down, across = _bells(height), _bells(width)
+    grid = list(Matrix.random_normal(len(down[0]), len(across[0]), rng, size))
+    # This kernel adds floats one by one in the same order in every Python.
+    return matmul_by_four(matmul_by_four(down, grid), transpose(across))
+
+
+@lru_cache(maxsize=None)
+def _bells(count: int) -> list[list[float]]:
+    """G[i][k] ~ exp(-(i - x_k)^2 / 2 sigma^2) for grid points x_k sigma apart, with
+    sum_k G[i][k]^2 = 1."""
+    points = [_SIGMA * k - 2 * _SIGMA for k in range(math.ceil(count / _SIGMA) + 5)]
+    rows = [[exp(-(i - x) * (i - x) / (2 * _SIGMA * _SIGMA)) for x in points]
+            for i in range(count)]
+    return [[g / math.sqrt(math.fsum(h * h for h in row)) for g in row] for row in rows]
+
+
+def affine_map(height: int, width: int, rng: Random, strength: float = 1.0,
+               bend: float = 0.0) -> Map:
+    """Return a random map that rotates, scales, shears and moves an image a little:
+    source = A (pixel - middle) + offset + bending.
 
     By up to 12 degrees, 10 %, 0.1 and 1 pixel, all uniformly distributed, and times
     `strength`; `bend` is the root mean square, in pixels, of an elastic distortion
     (Simard, Steinkraus and Platt 2003).  A new pixel takes the nearest old one.
     """
-    return [_affine_map(height, width, rng, strength, bend * strength)
-            for _ in range(count)]
-
-
-def _affine_map(height: int, width: int, rng: Random, strength: float, bend: float
-                ) -> Map:
-    """Return one random map: source = A (pixel - middle) + offset + bending."""
     def even(reach: float) -> float:
         """Return a number uniformly distributed in -reach..reach, times strength."""
         return (2 * rng.random() - 1) * reach * strength
@@ -114,7 +123,8 @@ def _affine_map(height: int, width: int, rng: Random, strength: float, bend: flo
     angle, scale, slant = even(math.pi / 15), 1 + even(0.1), even(0.1)
     cosine, sine = scale * cos(angle), scale * cos(angle - math.pi / 2)
     to_x, to_y = width / 2 + even(1), height / 2 + even(1)
-    bend_x, bend_y = (_smooth_field(height, width, rng, bend) for _ in "xy")
+    bend_x, bend_y = (_smooth_field(height, width, rng, bend * strength)
+                      for _ in "xy")
     sources = []
     for i in range(height):
         y = i - (height - 1) / 2
@@ -125,28 +135,3 @@ def _affine_map(height: int, width: int, rng: Random, strength: float, bend: flo
             inside = 0 <= row < height and 0 <= column < width
             sources.append(row * width + column if inside else height * width)
     return sources
-
-
-def _smooth_field(height: int, width: int, rng: Random, size: float, sigma: float = 3.0
-                  ) -> list[list[float]]:
-    """Return normal numbers of deviation `size`, smooth over `sigma` pixels.
-
-    Normal numbers on a coarse grid are blurred along both axes: G N G^T, each row of G
-    a Gaussian bell of length 1.
-    """
-    if not size:
-        return [[0.0] * width] * height
-    down, across = _bells(height, sigma), _bells(width, sigma)
-    grid = list(Matrix.random_normal(len(down[0]), len(across[0]), rng, size))
-    # This kernel adds floats one by one in the same order in every Python.
-    return matmul_by_four(matmul_by_four(down, grid), transpose(across))
-
-
-@lru_cache(maxsize=None)
-def _bells(count: int, sigma: float) -> list[list[float]]:
-    """G[i][k] ~ exp(-(i - x_k)^2 / 2 sigma^2) for grid points x_k sigma apart, with
-    sum_k G[i][k]^2 = 1."""
-    points = [sigma * k - 2 * sigma for k in range(math.ceil(count / sigma) + 5)]
-    rows = [[exp(-(i - x) * (i - x) / (2 * sigma * sigma)) for x in points]
-            for i in range(count)]
-    return [[g / math.sqrt(math.fsum(h * h for h in row)) for g in row] for row in rows]

@@ -23,8 +23,6 @@ class Dropout:
     def __init__(self, rate: float, hidden: Sequence[int], rng: random.Random,
                  scale: float = 1.0) -> None:
         """`rate` is p, 0 <= p < 1."""
-        if not 0 <= rate < 1:
-            raise ValueError(f"dropout of {rate}: expected 0 up to, not including, 1")
         kept = scale / (1 - rate)
         kept = round(kept) if isinstance(scale, int) else kept
         self._masks = [[[kept * (rng.random() >= rate) for _ in range(units)]

@@ -130,11 +130,6 @@ class Model(NamedTuple):
                             f"and {count} printable names") from None
         return cls(Path(path), network, levels, names, *_training(settings))
 
-    @property
-    def form(self) -> tuple[int, int]:
-        """(inputs, classes)."""
-        return self.network.sizes[0], self.network.sizes[-1]
-
     def predict(self, image: bytes) -> list[float]:
         """Return the outputs for one image."""
         x = SparseMatrix.from_images([image], self.levels)
@@ -143,14 +138,15 @@ class Model(NamedTuple):
     def evaluate(self, dataset: Dataset,
                  augment: Callable[[bytes], bytes] | None = None,
                  progress: Progress = lambda done: None) -> Evaluation:
-        """Return what `evaluate` finds."""
+        """Return what the function `evaluate` finds."""
         return evaluate(self.network, self.levels, dataset, augment, progress)
 
     def check_form(self, form: tuple[int, int], of_what: str) -> None:
         """DataError unless the model has these inputs and classes."""
-        if self.form != form:
-            raise DataError(self.path, "a model of {} inputs and {} classes".format(
-                *self.form), f"{form[0]} and {form[1]} {of_what}")
+        inputs, *_, classes = self.network.sizes
+        if (inputs, classes) != form:
+            raise DataError(self.path, f"a model of {inputs} inputs and {classes} "
+                            "classes", f"{form[0]} and {form[1]} {of_what}")
 
 
 def find_model(data: str = "") -> tuple[Model, Model | None]:
@@ -184,28 +180,16 @@ def quantized(image: bytes, levels: int) -> bytes:
                  for level in image.translate(grey_table(levels)))
 
 
-def moves(height: int, width: int, pixels: int) -> list[Callable[[bytes], bytes]]:
-    """Return functions that move an image by some pixels left, right, up and down.
-
-    >>> [list(move(bytes([1, 2, 3, 4]))) for move in moves(2, 2, 1)[:2]]
-    [[2, 0, 4, 0], [0, 1, 0, 3]]
-    """
-    ways = (0, -pixels), (0, pixels), (-pixels, 0), (pixels, 0)     # (down, right)
-    return [gather(shift_map(height, width, *way)) for way in ways]
-
-
 def shift_accuracies(model: Model, dataset: Dataset, reach: int,
                      progress: Progress = lambda done: None) -> list[float]:
-    """Return the accuracy on images moved by 0, 1, ..., reach pixels.
-
-    It is the mean over moves left, right, up and down.
-    """
+    """Return the accuracy on images moved by 0, 1, ..., reach pixels: the mean over
+    moves left, right, up and down."""
     accuracies, done = [], 0
-    for pixels in range(reach + 1):
-        ways = moves(dataset.height, dataset.width, pixels) if pixels else [None]
-        correct = 0
+    for n in range(reach + 1):
+        ways, correct = {(0, -n), (0, n), (-n, 0), (n, 0)}, 0       # (down, right)
         for way in ways:
-            correct += model.evaluate(dataset, way,
+            move = gather(shift_map(dataset.height, dataset.width, *way))
+            correct += model.evaluate(dataset, move,
                                       lambda count: progress(done + count)).correct
             done += len(dataset)
         accuracies.append(correct / (len(ways) * len(dataset)))
@@ -215,17 +199,15 @@ def shift_accuracies(model: Model, dataset: Dataset, reach: int,
 # --- several models
 
 class Ensemble:
-    """Models that answer together: the mean of their outputs, class by class.
-
-    P[j] = 1/k sum_i P_i[j].  Networks of any sizes, each with its own grey levels, do
-    as long as they have the same inputs and classes.
-    """
+    """Models of the same inputs and classes that answer together, each with its own
+    grey levels: P[j] = 1/k sum_i P_i[j]."""
 
     def __init__(self, models: Sequence[Model]) -> None:
         """DataError where inputs or classes differ."""
         first, *others = self.models = list(models)
         for model in others:
-            model.check_form(first.form, f"like {first.path}")
+            model.check_form((first.network.sizes[0], len(first.names)),
+                             f"like {first.path}")
             if list(model.names) != list(first.names):
                 raise DataError(model.path, f"classes {', '.join(model.names)}",
                                 f"{', '.join(first.names)} like {first.path}")
@@ -242,15 +224,11 @@ class Ensemble:
 
     def check_form(self, form: tuple[int, int], of_what: str) -> None:
         """DataError unless the models have these inputs and classes."""
-        for model in self.models:
-            model.check_form(form, of_what)
+        self.models[0].check_form(form, of_what)
 
     def named(self, dataset: Dataset) -> Dataset:
-        """Return a data set with a name for each class of the models.
-
-        A part of a set may lack images of the last classes.  DataError where images or
-        labels are not those of the models.
-        """
+        """Return a data set with a name for each class of the models, of which it may
+        lack the last; DataError where images or labels are not those of the models."""
         classes, largest = len(self.names), max(dataset.labels)
         self.check_form((dataset.height * dataset.width, max(classes, largest + 1)),
                         f"for {dataset.name}")

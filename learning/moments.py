@@ -24,9 +24,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Iterator, Mapping, NamedTuple, Sequence
 
-from engine.files import write_whole
+from engine.files import parse_json, write_whole
 from errors import DataError
 from learning.checkpoint import Row, evaluated_on
+from learning.kinds import NOT_NEGATIVE, Choice, Kind, ListOf, Record, whole
 from my_math import Matrix
 from network import Dense, Evaluation, Network
 
@@ -52,11 +53,9 @@ class Moment(NamedTuple):
     @classmethod
     def of(cls, epoch: int, images: int, network: Network, found: Evaluation) -> Moment:
         """Return the moment of a network with its evaluation on test images."""
-        classes = range(network.sizes[-1])
-        hits = [label for label, prediction in zip(found.labels, found.predictions)
-                if label == prediction]
-        return cls(epoch, images, list(map(hits.count, classes)),
-                   list(map(found.labels.count, classes)), pack(network))
+        counts = found.confusion()
+        return cls(epoch, images, [row[i] for i, row in enumerate(counts)],
+                   list(map(sum, counts)), pack(network))
 
     @property
     def name(self) -> str:
@@ -175,68 +174,58 @@ def load_recording(path: Path, about: Mapping[str, Any]) -> Recording:
     the file is damaged or another run's."""
     try:
         with open(path, "rb") as file:
-            header = _checked_header(json.loads(file.readline(_LONGEST_HEADER)), about)
-            return header._replace(moments=list(_moments(header, file)))
+            header = parse_json(file.readline(_LONGEST_HEADER).decode())
+            if isinstance(header, dict) and header.pop("about", about) != about:
+                raise ValueError("of another model")
+            _check_header(header, about["sizes"][-1])
+            recording = Recording(about, **header)
+            return recording._replace(moments=list(_moments(recording, file)))
     except OSError as error:
         found = error.strerror or str(error)
-    except _Damage as error:
-        found = str(error)
-    except (ValueError, TypeError, OverflowError, RecursionError, zlib.error):
-        found = "no moments of a run, or damaged ones"
+    except (ValueError, zlib.error) as error:
+        found = f"no moments of this model ({error})"
     raise DataError(path, found, "the moments of the model beside it",
                     "without the file the model is used all the same")
 
 
-class _Damage(Exception):
-    """A file of moments is damaged; str() says in what way."""
+_COUNT = whole(0, 2 ** 53)
+_HEADER = Record({
+    "images": whole(1, 2 ** 53), "epochs": whole(1, 2 ** 53),
+    "evaluated_on": Choice("test", "validation"),
+    "history": ListOf(ListOf(NOT_NEGATIVE, len(MEASURED), len(MEASURED))),
+    "moments": ListOf(ListOf(Kind(), 4, 4), 1, _MOST)})     # without their numbers
 
 
-def _checked_header(fields: dict, about: Mapping[str, Any]) -> Recording:
-    """Return the first line of a file, whose moments lack their numbers as yet."""
-    header = Recording(**fields)
-    if header.about != about:
-        raise _Damage("moments of another model")
-    history, moments = header.history, header.moments
-    checks = (
-        isinstance(history, list) and isinstance(moments, list),
-        header.evaluated_on in ("test", "validation"),
-        type(header.images) is int and 0 < header.images < 1 << 53,
-        type(header.epochs) is int and len(history) <= header.epochs < 1 << 53,
-        all(len(row) == len(MEASURED) and all(map(math.isfinite, row))
-            for row in history),
-        0 < len(moments) <= _MOST,
-        all(_is_place(moment, len(history), about["sizes"][-1]) for moment in moments),
-        all(a[:2] < b[:2] for a, b in zip(moments, moments[1:])))
-    if not all(checks):
-        raise ValueError
-    return header
+def _check_header(header: Any, classes: int) -> None:
+    """ValueError where a header is damaged."""
+    _HEADER.check(header, "header")
+    before, epochs = (-1, 0), len(header["history"])
+    for *place, correct, counts in header["moments"]:
+        ListOf(_COUNT).check(place, "place")
+        for numbers in correct, counts:
+            ListOf(_COUNT, classes, classes).check(numbers, "counts")
+        if not (before < tuple(place) and place[0] <= epochs <= header["epochs"]
+                and all(k <= n for k, n in zip(correct, counts))):
+            raise ValueError("a moment that does not fit the rest")
+        before = tuple(place)
 
 
-def _is_place(fields: list, epochs: int, classes: int) -> bool:
-    """Return True for the fields of a moment without its numbers."""
-    epoch, images, correct, counts = fields
-    numbers = [epoch, images, *correct, *counts]
-    return (len(correct) == len(counts) == classes
-            and all(type(n) is int and 0 <= n < 1 << 53 for n in numbers)
-            and epoch <= epochs and all(k <= n for k, n in zip(correct, counts)))
-
-
-def _moments(header: Recording, file: BinaryIO) -> Iterator[Moment]:
+def _moments(run: Recording, file: BinaryIO) -> Iterator[Moment]:
     """Yield the moments of a file from what follows its header."""
-    sizes = header.about["sizes"]
+    sizes = run.about["sizes"]
     count, size = 2 * sizes[0] * sizes[1], 2 * sum(
         (k + 1) * n for k, n in zip(sizes, sizes[1:]))
-    total, unpacker = size * len(header.moments), zlib.decompressobj()
+    total, unpacker = size * len(run.moments), zlib.decompressobj()
     # Not a byte more than is wanted, however long it is and whatever it unpacks to.
     content = unpacker.decompress(file.read(2 * total), total + 1)
     if len(content) != total or not unpacker.eof or unpacker.unused_data:
-        raise ValueError
+        raise ValueError("other numbers than its network has")
     weights = bytes(count)
-    for start, place in zip(range(0, total, size), header.moments):
+    for start, place in zip(range(0, total, size), run.moments):
         weights = _changed(weights, content[start:start + count])
         others = content[start + count:start + size]
         if not all(map(math.isfinite, struct.unpack(f"<{len(others) // 2}e", others))):
-            raise ValueError
+            raise ValueError("numbers that are not finite")
         yield Moment(*place, weights + others)
 
 

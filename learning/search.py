@@ -86,14 +86,7 @@ class Trial(NamedTuple):
     settings: Settings
     fold: int = 0
     folds: int = 0
-    grid: bool = True
-
-    @property
-    def name(self) -> str:
-        """The name of its folder."""
-        parts = [f"run-{self.number}"] * self.grid + [f"fold-{self.fold}"] * bool(
-            self.folds)
-        return "-".join(parts)
+    name: str = "run-1"         # of its folder
 
     def parts(self, images: Dataset) -> dict[str, Dataset]:
         """Return the images to train on and those to evaluate on, as a run wants them.
@@ -147,9 +140,9 @@ class Plan(NamedTuple):
 
     @property
     def trials(self) -> list[Trial]:
-        """All runs, in order."""
-        return [Trial(number, {**self.settings, **chosen}, fold, self.folds,
-                      bool(self.grid))
+        """All runs, in order: the folds of the first combination, of the second ..."""
+        return [Trial(number, {**self.settings, **chosen}, fold, self.folds, "-".join(
+                    [f"run-{number}"] * bool(self.grid) + [f"fold-{fold}"] * bool(fold)))
                 for number, chosen in enumerate(self.combinations, 1)
                 for fold in (range(1, self.folds + 1) if self.folds else [0])]
 
@@ -171,25 +164,25 @@ class Plan(NamedTuple):
     @classmethod
     def load(cls, folder: Path) -> Plan:
         """Return the plan of a search begun earlier; DataError where there is none."""
-        path, expected = folder / PLAN, "the plan of a search"
+        path = folder / PLAN
         try:
             saved = read_json(path)
             if isinstance(saved, dict):
                 saved = {name: with_new_names(value) for name, value in saved.items()}
                 saved.pop("images", None)       # which older plans had for a checksum
-            Record(_PLAN, {"folder": Text(), "sha256": Text()}).check(saved, "plan")
-        except OSError as error:
-            raise DataError(path, error.strerror or str(error), expected) from None
-        except (TypeError, ValueError) as error:
-            raise DataError(path, f"damaged settings ({error})", expected) from None
+            _PLAN.check(saved, "plan")
+        except (OSError, ValueError) as error:
+            found = getattr(error, "strerror", None) or f"damaged settings ({error})"
+            raise DataError(path, found, "the plan of a search") from None
         return cls(**saved)
 
 
-_PLAN = {"settings": Record({**KINDS, "recipe": Text()}),
-         "grid": Record({}, {name: ListOf(line.kind, 1)
-                             for name, line in SETTINGS.items() if line.varies}),
-         "folds": whole(2, MOST_RUNS, none=0), "given": ListOf(Choice(*SETTINGS)),
-         "data": Text()}
+_PLAN = Record(
+    {"settings": Record({**KINDS, "recipe": Text()}),
+     "grid": Record({}, {name: ListOf(line.kind, 1)
+                         for name, line in SETTINGS.items() if line.varies}),
+     "folds": whole(2, MOST_RUNS, none=0), "given": ListOf(Choice(*SETTINGS)),
+     "data": Text()}, {"folder": Text(), "sha256": Text()})
 
 
 # --- one run
@@ -327,11 +320,9 @@ def grid_rows(plan: Plan, results: Mapping[str, Row]) -> list[Row]:
     Over folds it is the mean, with the standard `deviation` of the accuracies, and the
     sum of the seconds.
     """
-    groups: dict[int, list[dict]] = {}
-    for trial in plan.trials:
-        groups.setdefault(trial.number, []).append(results[trial.name])
-    return [{"number": number, **chosen, **_over_folds(groups[number])}
-            for number, chosen in enumerate(plan.combinations, 1)]
+    found, folds = [results[trial.name] for trial in plan.trials], max(1, plan.folds)
+    return [{"number": n + 1, **chosen, **_over_folds(found[n * folds:(n + 1) * folds])}
+            for n, chosen in enumerate(plan.combinations)]
 
 
 def _over_folds(results: list[dict]) -> dict[str, Any]:
@@ -360,8 +351,8 @@ def summed_up(plan: Plan, rows: Rows) -> tuple[Survey, dict[str, Any]] | None:
     names = [name for name in plan.grid if name != "seed"] or ["seed"]
     varied = [name for name in names if len(plan.grid[name]) > 1] or names[:1]
 
-    def key(row: Mapping[str, Any]) -> dict[str, str]:
-        """The values that are varied, as text."""
+    def key(row: Row) -> dict[str, str]:
+        """Return the values that are varied, as text."""
         return {name: value_text(name, row[name]) for name in varied}
 
     diverged = [key(row) for row in rows if row["outcome"] == "diverged"]

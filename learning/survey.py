@@ -9,12 +9,11 @@ from learning.settings import value_text
 
 
 class Survey(NamedTuple):
-    """The scores of a search on one or two settings; the best over all others."""
+    """The accuracies of a search by one or two settings; the best over all others."""
 
-    score: str                      # what was measured: "validation_accuracy"
     names: list[str]                # the one or two settings shown
     values: list[list[str]]         # of each of them, in rising order
-    cells: dict[tuple, float]       # values of these settings -> the score
+    cells: dict[tuple, float]       # values of these settings -> validation accuracy
     others: list[str]               # settings that vary too
     best: dict[str, str]            # the best value of every setting that varies
 
@@ -24,9 +23,8 @@ class Survey(NamedTuple):
         return tuple(self.best[name] for name in self.names)
 
 
-def survey(rows: Sequence[Mapping[str, Any]], names: Sequence[str],
-           score: str = "validation_accuracy") -> Survey:
-    """Sum up rows of settings and results, {"hidden": [64], ..., score: 0.97}.
+def survey(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Survey:
+    """Sum up rows of settings and results.
 
     `names` are the settings to look at, the first two to be shown.  Rows that agree in
     them, runs with other seeds, count as their mean.
@@ -34,7 +32,7 @@ def survey(rows: Sequence[Mapping[str, Any]], names: Sequence[str],
     runs: dict[tuple, list[float]] = {}
     for row in rows:
         key = tuple(value_text(name, row[name]) for name in names)
-        runs.setdefault(key, []).append(row[score])
+        runs.setdefault(key, []).append(row["validation_accuracy"])
     means = {key: fmean(found) for key, found in runs.items()}
     cells: dict[tuple, float] = {}
     for key, mean in means.items():
@@ -43,9 +41,8 @@ def survey(rows: Sequence[Mapping[str, Any]], names: Sequence[str],
                for value in sorted((row[name] for row in rows), key=_order)]
               for name in names[:2]]
     best = max(means, key=means.__getitem__)
-    return Survey(score, list(names[:2]),
-                  [list(dict.fromkeys(some)) for some in values], cells,
-                  list(names[2:]), dict(zip(names, best)))
+    return Survey(list(names[:2]), [list(dict.fromkeys(some)) for some in values],
+                  cells, list(names[2:]), dict(zip(names, best)))
 
 
 def _order(value: Any) -> tuple:

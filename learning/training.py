@@ -21,7 +21,7 @@ from engine.packed_network import LOSS_BITS
 from engine.portable import cos
 from engine.team import Team
 from errors import DataError, OptionError
-from learning.augment import Map, RandomGather, affine_maps, shift_maps
+from learning.augment import Map, RandomGather, affine_map, shift_maps
 from learning.checkpoint import (MODEL, EpochState, History, Row, RunState, checksums,
                                  is_over, restore_best, save_checkpoint)
 from learning.dropout import Dropout
@@ -172,8 +172,8 @@ def augmentation_maps(settings: Settings, strength: float, height: int, width: i
         return []
     if kind == "shift":
         return shift_maps(height, width)
-    return affine_maps(height, width, MAPS, random_for(settings, "maps"), strength,
-                       bend=0.6 if kind == "elastic" else 0.0)
+    rng, bend = random_for(settings, "maps"), 0.6 if kind == "elastic" else 0.0
+    return [affine_map(height, width, rng, strength, bend) for _ in range(MAPS)]
 
 
 # --- one epoch

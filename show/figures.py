@@ -308,7 +308,7 @@ def search_map(found: Survey, title: str) -> Figure:
     axes.set_yticks(range(len(down)) if one else [], down if one else [])
     axes.set(xlabel=plain(found.names[-1]), ylabel=plain(found.names[0]) if one else "",
              xlim=(-0.5, len(across) - 0.5), ylim=(len(down) - 0.5, -0.5))
-    score = f"{plain(found.score)} (%)"
+    score = "validation accuracy (%)"
     figure.colorbar(image, label=f"{score},\n{over(found)}" if found.others else score)
     return figure
 

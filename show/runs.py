@@ -147,13 +147,13 @@ def grid_lines(found: Survey) -> list[str]:
 
     first, *second = map(plain, found.names)
     if not second:
-        rows = [[first, plain(found.score) + ", %"],
+        rows = [[first, "validation accuracy, %"],
                 *([value, cell(value)] for value in found.values[0])]
         return [*table(rows), "", best_line(found)]
     down, across = found.values
     rows = [["", *(f"{value} " for value in across)],
             *([y, *(cell(y, x) for x in across)] for y in down)]
-    return [f"{plain(found.score)}, %; down: {first}, across: {second[0]}"
+    return [f"validation accuracy, %; down: {first}, across: {second[0]}"
             + f"; {over(found)}" * bool(found.others), "", *table(rows), "",
             best_line(found)]
 

@@ -186,7 +186,7 @@ WRONG_HEADERS = {
     "fewer epochs than there are": set_field("epochs", 1)}
 
 
-def is_refused(path, about, words="no moments of a run"):
+def is_refused(path, about, words="no moments of this model"):
     with pytest.raises(DataError) as caught:
         load_recording(path, about)
     message = str(caught.value)
@@ -205,7 +205,7 @@ def test_a_wrong_header_is_refused_in_one_line(change, recording, file):
     ("grey_levels", 5), ("class_names", ["a", "b", "c"]), ("data", "other digits")])
 def test_moments_of_another_model_are_refused(field, value, recording, file):
     rewrite(file, header=set_field("about", field, value))
-    assert is_refused(file, recording.about, "moments of another model")
+    assert is_refused(file, recording.about, "no moments of this model (of another")
 
 
 HALF_INFINITE = struct.pack("<e", float("inf"))
