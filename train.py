@@ -17,7 +17,7 @@ import textwrap
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Iterator, Mapping, Sequence
 
 from data_loader import Dataset
 from engine.files import locked
@@ -95,15 +95,15 @@ def build_parser() -> Parser:
     return parser
 
 
-def given_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that options were given for."""
+def given_settings(options: argparse.Namespace) -> Settings:
+    """Return the settings that options were given for."""
     given = {name: getattr(options, name) for name in DEFAULTS}
     return {name: value for name, value in given.items() if value is not None}
 
 
 def settings_from(options: argparse.Namespace, grid: Mapping[str, list] = {}
-                  ) -> dict[str, Any]:
-    """The settings of a new run: what was given, else the recipe's, else the defaults.
+                  ) -> Settings:
+    """Return those of a new run: what was given, else the recipe's, else the defaults.
     """
     recipe, given = options.recipe or "default", given_settings(options)
     settings = {**DEFAULTS, **RECIPES[recipe], "recipe": recipe, **given}
@@ -129,11 +129,11 @@ def recipe_lines(width: int = 88) -> list[str]:
     for name, settings in {"(defaults)": DEFAULTS, **RECIPES}.items():
         # An option and its value stay on one line.
         options = [text.replace(" ", "\xa0") for text in as_options(settings)]
-        text = " ".join(options) or "like the defaults"
-        wrapped = textwrap.wrap(text, max(40, width) - first, break_on_hyphens=False)
-        lines += [(name if i == 0 else "").ljust(first) + line.replace("\xa0", " ")
-                  for i, line in enumerate(wrapped)]
-    return lines
+        lines += textwrap.wrap(
+            " ".join(options) or "like the defaults", max(40, width),
+            initial_indent=name.ljust(first), subsequent_indent=" " * first,
+            break_on_hyphens=False)
+    return [line.replace("\xa0", " ") for line in lines]
 
 
 # --- the folder of a run
@@ -153,9 +153,8 @@ def new_folder(output: str | None, recipe: str) -> Iterator[Path]:
     try:
         with locked(folder):
             if any(folder.iterdir()):
-                raise DataError(folder, "a folder with files in it",
-                                "a new or empty one",
-                                "name another, or go on with a run by --resume")
+                raise DataError(folder, "a folder with files in it", "a new or empty "
+                                "one", "name another, or go on with a run by --resume")
             yield folder
     finally:
         if is_new and not any(folder.iterdir()):
@@ -229,24 +228,20 @@ def data_option(data: str | None) -> str:
 
 
 def worker_count(options: argparse.Namespace, settings: Settings, pixels: int) -> int:
-    """Return how many processes train: as many as there are cores, unless told
-    otherwise."""
-    if settings["engine"] == "lists":
-        if (options.workers or 1) > 1:
-            raise OptionError(f"--workers {options.workers}: expected 1 with --engine "
-                              "lists, which cannot be split")
-        return 1
-    workers = options.workers or default_workers()
+    """Return how many processes train: --workers, else as many as there are cores."""
+    is_lists = settings["engine"] == "lists"
+    workers = options.workers or (1 if is_lists else default_workers())
     try:
+        if is_lists and workers > 1:
+            raise WorkerError("expected 1 with --engine lists, which cannot be split")
         check_workers(workers, pixels)
     except WorkerError as error:
         raise OptionError(f"--workers {workers}: {error}") from None
     return workers
 
 
-def run(options: argparse.Namespace) -> int:
-    """Train as the options say, from the start or from a checkpoint; return the exit
-    code."""
+def run(options: argparse.Namespace) -> None:
+    """Train as the options say, from the start or from a checkpoint."""
     if options.resume is not None:
         refuse_beside_resume(options, "epochs")
         with locked(folder := Path(options.resume)):
@@ -254,25 +249,29 @@ def run(options: argparse.Namespace) -> int:
             parts = load_parts(options.data, settings)
             check_same_data(parts, network, settings, state)
             print(resume_line(state, settings))
-            return train_in(folder, network, parts, settings, state, options)
+            train_in(folder, network, parts, settings, state, options)
+        return
     settings = settings_from(options)
     parts = load_parts(options.data, settings)
     network, settings, state = begin(settings, parts)
     with new_folder(options.output, settings["recipe"]) as folder:
-        return train_in(folder, network, parts, settings, state, options)
+        train_in(folder, network, parts, settings, state, options)
 
 
 def train_in(folder: Path, network: Network, parts: Parts, settings: Settings,
-             state: RunState, options: argparse.Namespace) -> int:
-    """Do what is left of a run in its folder; return the exit code."""
+             state: RunState, options: argparse.Namespace) -> None:
+    """Do what is left of a run in its folder."""
     workers = worker_count(options, settings, network.sizes[0])
     batch = value_text("batch_size", settings["batch_size"])
     print(f"Network: {'-'.join(map(str, network.sizes))}, {network.activation}, "
           f"{network.loss}, {network.parameter_count:,} parameters; batch {batch}, "
           f"seed {settings['seed']}, {settings['engine']} engine, {workers} "
           f"{'process' if workers == 1 else 'processes'}")
-    history = state.history
-    printer = listener(folder, network, parts, settings, history, options)
+    history, printer = state.history, Printer(settings["epochs"])
+    if options.watch:
+        from show.watch import Watcher      # what few need would slow all starts
+        printer = Watcher(folder, network, parts, settings, history,
+                          options.port or 0, not options.no_browser)
     try:
         found = run_team(workers, train_network, network, parts, settings, folder,
                          state, printer)
@@ -289,17 +288,6 @@ def train_in(folder: Path, network: Network, parts: Parts, settings: Settings,
     finish(found, parts["test"], folder, settings, history, options)
     if options.watch:
         printer.stay()
-    return 0
-
-
-def listener(folder: Path, network: Network, parts: Parts, settings: Settings,
-             history: History, options: argparse.Namespace) -> Printer:
-    """Return the one who prints how a run goes, and shows it on a page if asked to."""
-    if not options.watch:
-        return Printer(settings["epochs"])
-    from show.watch import Watcher      # what few need would slow all starts
-    return Watcher(folder, network, parts, settings, history, options.port or 0,
-                   not options.no_browser)
 
 
 def _what_is_kept(folder: Path, history: History, data: str | None) -> str:
@@ -368,22 +356,21 @@ def with_data(plan: Plan, data: str | None) -> Plan:
                          folder=str(folder.resolve()))
 
 
-def run_search(options: argparse.Namespace) -> int:
-    """Search as the options say, from the start or where a search was stopped; return
-    the exit code."""
+def run_search(options: argparse.Namespace) -> None:
+    """Search as the options say, from the start or where a search was stopped."""
     if options.resume is not None:
         refuse_beside_resume(options)
         with locked(folder := Path(options.resume)):
-            plan = with_data(Plan.load(folder), options.data)
-            return search_in(folder, plan, options)
+            search_in(folder, with_data(Plan.load(folder), options.data), options)
+        return
     plan = with_data(plan_from(options), options.data)
     with new_folder(options.output, "grid" if plan.grid else "folds") as folder:
         plan.save(folder)
-        return search_in(folder, plan, options)
+        search_in(folder, plan, options)
 
 
-def search_in(folder: Path, plan: Plan, options: argparse.Namespace) -> int:
-    """Do what is left of a search in its folder; return the exit code."""
+def search_in(folder: Path, plan: Plan, options: argparse.Namespace) -> None:
+    """Do what is left of a search in its folder."""
     workers = options.workers or default_workers()
     results = done_before(plan, folder)
     print(plan_line(plan, workers))
@@ -405,7 +392,6 @@ def search_in(folder: Path, plan: Plan, options: argparse.Namespace) -> int:
         is_default = folder_in_use().resolve() == Path(plan.folder)
         data = options.data or (None if is_default else shown_path(plan.folder))
         print(f"Train the best: {plan.command(best)}{data_option(data)}")
-    return 0
 
 
 def train_the_rest(plan: Plan, folder: Path, workers: int, results: dict[str, dict]
@@ -428,17 +414,17 @@ def train_the_rest(plan: Plan, folder: Path, workers: int, results: dict[str, di
 
 def follow(options: argparse.Namespace) -> int:
     """Do what the options ask for: list recipes, search, or train."""
+    resumes_search = options.resume and (Path(options.resume) / PLAN).exists()
+    is_search = options.grid or options.folds or resumes_search
     if options.recipe == "list":
         print(*recipe_lines(shutil.get_terminal_size((88, 24)).columns), sep="\n")
-        return 0
-    if not options.watch and (options.port is not None or options.no_browser):
+    elif not options.watch and (options.port is not None or options.no_browser):
         raise OptionError("--port and --no-browser go with --watch only")
-    resumes_search = options.resume and (Path(options.resume) / PLAN).exists()
-    if options.grid or options.folds or resumes_search:
-        if options.watch:
-            raise OptionError("--watch goes with one run, not with a search")
-        return run_search(options)
-    return run(options)
+    elif options.watch and is_search:
+        raise OptionError("--watch goes with one run, not with a search")
+    else:
+        (run_search if is_search else run)(options)
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -73,12 +73,6 @@ def test_masks_are_drawn_from_all_that_are_made():
     assert len({id(row) for row in masks}) == MASKS
 
 
-@pytest.mark.parametrize("rate", [1, 1.0, -0.1, 1.5, math.nan, math.inf, -math.inf])
-def test_a_part_that_cannot_be_left_out_is_refused(rate):
-    with pytest.raises(ValueError, match=r"dropout of .*: expected 0 up to, not incl"):
-        Dropout(rate, [4], random.Random(1))
-
-
 @every_rate
 def test_the_mean_over_many_masks_is_the_matrix_without_dropout(rate, rng):
     a = Matrix.random_normal(1, 6, rng)
