@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 SECONDS = 5
+IMPORT = -1             # the task before the first of PARTS
 LONGEST = 1_000_000     # characters of a file; that of the solutions has 6,000
 MEMORY = 2 << 30        # bytes: an endless list ends before the machine's memory does
 REFERENCE = Path(__file__).resolve().parent / "solutions" / "my_network.py"
@@ -267,8 +268,8 @@ def limit_memory():
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
-def child(tasks, seconds, path):
-    """Import the learner's file, or try its parts; report by lines of JSON.
+def child(first, seconds, path):
+    """Import the learner's file, try its parts from `first` on; report lines of JSON.
 
     What takes longer than `seconds` ends the process, with a line "Timeout ...".
     """
@@ -279,24 +280,28 @@ def child(tasks, seconds, path):
     def report(**facts):
         print(json.dumps(facts), file=channel, flush=True)
 
-    sys.excepthook = lambda kind, error, trace: report(error=described(error, path))
-    limit_memory()
-    for task in tasks:
+    def begin(task):
         faulthandler.dump_traceback_later(seconds, exit=True, file=channel)
         report(task=task)
-        if task >= 0:
-            try_part(PARTS[task], path, report)
-        else:
-            report(names=list(vars(load(path, "my_network"))))
+
+    sys.excepthook = lambda kind, error, trace: report(error=described(error, path))
+    limit_memory()
+    begin(IMPORT)
+    names = list(vars(load(path, "my_network")))
+    report(names=names)
+    for task, part in enumerate(PARTS):
+        if task >= first and part.name in names:
+            begin(task)
+            try_part(part, path, report)
 
 
 # --- In the process that was started
 
 
-def child_reports(tasks, path):
-    """Return {task: facts} of the tasks that a child began, in this order."""
-    command = [sys.executable, "-B", __file__, str(path), "--seconds", str(SECONDS),
-               "--tasks", *map(str, tasks)]
+def child_reports(first, path):
+    """Return {task: facts} of what a child began, in this order."""
+    command = [sys.executable, "-B", __file__, str(path), "--first", str(first),
+               "--seconds", str(SECONDS)]
     output = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL).stdout
     reports, facts = {}, {}
@@ -311,15 +316,19 @@ def child_reports(tasks, path):
     return reports
 
 
-def ask(tasks, path):
+def ask(path):
     """Return {task: facts}; "error" is among these where a task breaks the child."""
-    answers = {}
-    while len(answers) < len(tasks):
-        left = tasks[len(answers):]
-        for task, facts in (child_reports(left, path) or {left[0]: {}}).items():
-            if not facts.keys() & {"correct", "found", "error", "names"}:
-                facts["error"] = "the process ended without an answer"
-            answers[task] = facts
+    answers, first = {}, 0
+    while first < len(PARTS):
+        reports = child_reports(first, path) or {IMPORT: {}}
+        answers.update(reports)
+        last = max(reports)
+        if answers[last].keys() & {"correct", "found", "names"}:
+            break
+        answers[last].setdefault("error", "the process ended without an answer")
+        if last == IMPORT:
+            break
+        first = last + 1
     return answers
 
 
@@ -356,10 +365,10 @@ def show(part, facts):
         print(f"            {facts['why']}")
 
 
-def check(path, names):
+def check(answers):
     """Print what is correct and what differs; return whether anything does."""
+    names = answers[IMPORT]["names"]
     last = max((i for i, part in enumerate(PARTS) if part.name in names), default=-1)
-    answers = ask([i for i, part in enumerate(PARTS) if part.name in names], path)
     verdicts = {}
     for task, part in enumerate(PARTS[:last + 1]):
         if verdicts.get(part.name) not in (None, "correct"):
@@ -389,28 +398,28 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         description="Compare the functions of your my_network.py with the lessons'.")
     parser.add_argument("file", type=Path, help="your my_network.py")
-    parser.add_argument("--tasks", type=int, nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--first", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     path = Path(os.path.abspath(options.file))
-    if options.tasks:
-        child(options.tasks, options.seconds, path)
+    if options.first is not None:
+        child(options.first, options.seconds, path)
         return 0
     if not REFERENCE.is_file():
         print("check.py: lessons/solutions/my_network.py, to compare yours with, "
               "is missing; your own file was not looked at: get the whole folder "
               "lessons/", file=sys.stderr)
         return 2
-    problem, facts = unreadable(path), {}
+    problem, answers = unreadable(path), {}
     if not problem:
-        facts = ask([-1], path)[-1]
-        if "error" in facts:
-            problem = f"found {facts['error']}, when it is imported"
+        answers = ask(path)
+        if "error" in answers[IMPORT]:
+            problem = f"found {answers[IMPORT]['error']}, when it is imported"
     if problem:
         print(f"check.py: {options.file}: {problem}, expected your my_network.py, "
               "as the lessons build it", file=sys.stderr)
         return 2
-    return 1 if check(path, facts["names"]) else 0
+    return 1 if check(answers) else 0
 
 
 if __name__ == "__main__":
