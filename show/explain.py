@@ -100,14 +100,13 @@ def sum_lines(run: Pass, i: int, unit: int) -> list[str]:
     layer, inputs = run.network.layers[i], run.inputs[i]
     products = {k: value * layer.weights[k, unit] for k, value in inputs.items()}
     order = sorted(products, key=lambda k: -abs(products[k]))
-    rows = [["unit" if i else "row, column", f"A{i}" if i else "X", f"W{i + 1}",
-             "product"]]
+    heads = ["unit", f"A{i}"] if i else ["row, column", "X"]
+    rows = [[*heads, f"W{i + 1}", "product"]]
     for k in order[:_TERMS]:
         place = k if i else f"{k // run.width}, {k % run.width}"
         rows.append([place, f"{inputs[k]:.4f}", f"{layer.weights[k, unit]:.4f}",
                      f"{products[k]:.4f}"])
-    others = [products[k] for k in order[_TERMS:]]
-    if others:
+    if others := [products[k] for k in order[_TERMS:]]:
         rows.append([f"{len(others)} more", "", "", f"{math.fsum(others):.4f}"])
     rows += [[f"bias b{i + 1}[{unit}]", "", "", f"{layer.bias[0, unit]:.4f}"],
              [f"Z{i + 1}[{unit}]", "", "", f"{run.sums[i][unit]:.4f}"]]
@@ -168,11 +167,10 @@ def output_lines(run: Pass) -> list[str]:
                 f"  sum of A: {math.fsum(outputs):.6f}"]
     largest = max(logits)
     powers = [math.exp(z - largest) for z in logits]
-    rows = [["", "Z", "Z - max", "e^(Z - max)", "P"]]
-    for name, z, power, p in zip(run.names, logits, powers, outputs):
-        rows.append([name, f"{z:.4f}", f"{z - largest:.4f}", _number(power),
-                     _number(p)])
-    rows.append(["sum", "", "", *(f"{math.fsum(x):.6f}" for x in (powers, outputs))])
+    rows = [["", "Z", "Z - max", "e^(Z - max)", "P"],
+            *([name, f"{z:.4f}", f"{z - largest:.4f}", _number(power), _number(p)]
+              for name, z, power, p in zip(run.names, logits, powers, outputs)),
+            ["sum", "", "", *(f"{math.fsum(x):.6f}" for x in (powers, outputs))]]
     return ["P = softmax(Z): take the largest off all logits, raise e to each, divide "
             "by the sum", "", *_indented(table(rows))]
 
@@ -188,8 +186,7 @@ def argument_lines(run: Pass) -> list[str]:
     for c in sorted(roles, key=lambda c: -run.sums[-1][c]):
         lines += _indented(_arguments(run, c, roles[c]))
     if others:
-        rival = others[0]
-        weights = run.network.layers[-1].weights
+        rival, weights = others[0], run.network.layers[-1].weights
         leads = {k: value * (weights[k, best] - weights[k, rival])
                  for k, value in run.inputs[-1].items()}
         told = _listed({k: x for k, x in leads.items() if x > 0}, "+.4f", "its bias")
@@ -248,10 +245,9 @@ def _output_gradient(run: Pass, delta: Sequence[float]) -> list[str]:
     formula = f"{a} - Y"
     if run.network.loss == "mse":
         formula = f"2 ({formula}) {a} (1 - {a})"
-    rows = [["", a, "Y", f"dZ{last}"]]
-    for j, slope in enumerate(delta):
-        rows.append([run.names[j], _number(run.outputs[j]), int(j == run.label),
-                     _number(slope)])
+    rows = [["", a, "Y", f"dZ{last}"],
+            *([run.names[j], _number(run.outputs[j]), int(j == run.label), _number(x)]
+              for j, x in enumerate(delta))]
     return [f"dZ{last} = {formula}   (1 x {len(delta)}), the slope of L; Y is 1 at the "
             "label, else 0", "", *_indented(table(rows))]
 
@@ -263,10 +259,10 @@ def _through_activation(run: Pass, i: int, delta: Sequence[float]) -> list[str]:
     slope = {"relu": f"(Z{i + 1} > 0)", "sigmoid": f"{a} (1 - {a})",
              "tanh": f"(1 - {a}^2)"}[run.network.activation]
     moved = {j: x for j, x in enumerate(delta) if x}
-    verb = "gets" if len(moved) == 1 else "get"
     return [f"d{a} = dZ{i + 2} W{i + 2}^T   (1 x {n})({n} x {k}) -> (1 x {k});   "
             f"dZ{i + 1} = d{a} * {slope}",
-            f"  {len(moved)} of {counted(k, 'unit')} {verb} a share of the blame"
+            f"  {len(moved)} of {counted(k, 'unit')} get{'s' * (len(moved) == 1)} a share "
+            "of the blame"
             + f", above all {_listed(moved, '+.3g', '')}" * bool(moved)]
 
 
@@ -300,12 +296,11 @@ def explain(network: Network, image: bytes, width: int, levels: int,
     """
     x = SparseMatrix.from_images([image], levels)
     trace = network.forward(x)
-    inputs, sums = ([matrix.to_matrix()[0] for matrix in matrices]
-                    for matrices in (trace.inputs, trace.sums))
-    run = Pass(network, image, width, levels, names, label, sums=sums,
-               inputs=[{k: value for k, value in enumerate(row) if value}
-                       for row in inputs],
-               outputs=LOSSES[network.loss].outputs(trace.logits)[0])
+    inputs = [{k: value for k, value in enumerate(matrix.to_matrix()[0]) if value}
+              for matrix in trace.inputs]
+    run = Pass(network, image, width, levels, names, label, inputs,
+               [matrix.to_matrix()[0] for matrix in trace.sums],
+               LOSSES[network.loss].outputs(trace.logits)[0])
     units = len(run.sums[0])
     if unit is not None and not 0 <= unit < units:
         raise IndexError(f"unit {unit} of {units}, counted from 0")

@@ -210,8 +210,8 @@ def _draw_error(image: Axes, bars: Axes, evaluation: Evaluation, test: Dataset,
     image.imshow(rows_of(test.image(index), test.width), **INK)
     image.set_title(f"image {index}: {names[label]}\npredicted {names[guess]}, "
                     f"{answers[guess]:.1%}", fontsize=10, loc="left")
-    shown = sorted(sorted(range(len(names)), key=lambda j: (j != label, -answers[j])
-                          )[:10])
+    likely = sorted(range(len(names)), key=lambda j: (j != label, -answers[j]))
+    shown = sorted(likely[:10])
     bars.set_axis_on()
     found = bars.barh(range(len(shown)), [100 * answers[j] for j in shown], color=GREY)
     found[shown.index(guess)].set_color(ORANGE)

@@ -134,8 +134,7 @@ def best_line(found: Survey) -> str:
 
 def over(found: Survey) -> str:
     """Return the settings that vary unseen, a score being the best of them; or ""."""
-    others = ", ".join(map(plain, found.others))
-    return f"the best over {others}" if others else ""
+    return "the best over " * bool(found.others) + ", ".join(map(plain, found.others))
 
 
 def grid_lines(found: Survey) -> list[str]:
