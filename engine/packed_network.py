@@ -16,7 +16,6 @@ floats give other weights for every number of workers.  Here all sums are of int
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from math import floor
 from operator import sub
 from typing import Any, Callable, NamedTuple, Sequence
@@ -41,14 +40,6 @@ class ShareResult(NamedTuple):
     easy: list[int]         # places in the share of those that took no part
 
 
-class StepOptions(NamedTuple):
-    """Settings of a step beside its learning rate."""
-
-    easy_below: float = 0.0     # skip a sample with all |P - Y| below this
-    smoothing: float = 0.0      # label smoothing: Y <- (1 - s) Y + s / c
-    kept: Sequence[Sequence[Sequence[int]]] = ()    # dropout: layer, sample, unit
-
-
 class Steps(NamedTuple):
     """The changes by one worker's images, as pure data: sent to all others."""
 
@@ -57,7 +48,6 @@ class Steps(NamedTuple):
     later: list[tuple[list[Row], list[int], int]]   # columns, biases, sum of all |q|
 
 
-@lru_cache(maxsize=None)
 def target_rows(classes: int, smoothing: float = 0.0) -> list[list[float]]:
     """Return the row of Y for each label: one-hot, or smoothed."""
     off = smoothing / classes
@@ -69,12 +59,14 @@ class PackedNetwork:
     """A network in packed layers, of which this worker has its share."""
 
     def __init__(self, network: Any, loss: Any, levels: int, optimizer: Callable,
-                 form: Format = WIDE, team: Team = Team(), dropout: float = 0.0
-                 ) -> None:
+                 form: Format = WIDE, team: Team = Team(), dropout: float = 0.0,
+                 easy_below: float = 0.0, smoothing: float = 0.0) -> None:
         """Take over the layers of a `network.Network`; `levels` are the grey levels.
 
         `loss` is what `network.LOSSES` has for it, `optimizer` makes one of a list of
         layers, and `dropout` is the part of the hidden units that steps leave out.
+        Samples with all |P - Y| below `easy_below` take no part in a step; label
+        smoothing s means Y <- (1 - s) Y + s / c.
         """
         activation = network.activation
         on_lanes = activation == "relu" and not dropout     # else number by number
@@ -96,7 +88,8 @@ class PackedNetwork:
             self.later.append(LaterLayer(layer.weights, layer.bias, form, lanes,
                                          levels - 1, largest))
             lanes = lanes_of(layer.bias.shape[1], 64)
-        self.classes = network.layers[-1].bias.shape[1]
+        self.classes, self.easy_below = network.layers[-1].bias.shape[1], easy_below
+        self._targets = target_rows(self.classes, smoothing)
         self._steepest = math.ceil(1 / (1 - dropout))       # no f' is above this
         self.optimizer = optimizer([self.first, *self.later])
 
@@ -151,11 +144,13 @@ class PackedNetwork:
 
     def train_batch(self, images: Sequence[list[Group]], labels: Sequence[int],
                     learning_rate: float, position: int = 0,
-                    options: StepOptions = StepOptions()) -> ShareResult:
+                    kept: Sequence[Sequence[Sequence[int]]] = ()) -> ShareResult:
         """Take one step of the whole team; the result is from before it.
 
         `images` are this worker's pixels of all images, `position` is the number of
-        the first image in the epoch: it chooses how dZ is rounded.
+        the first image in the epoch: it chooses how dZ is rounded.  `kept` has what
+        dropout multiplies by, in units of 2^-8: for each layer, image of the share and
+        unit.
         """
         if not 0 < len(images) == len(labels):
             raise ValueError(f"{len(images)} images and {len(labels)} labels")
@@ -165,9 +160,9 @@ class PackedNetwork:
         team, own = self.team, self.team.share(len(images))
         step_size = self.optimizer.scale(learning_rate) / len(images)
         deltas = Deltas.of(step_size, self.levels, self.form)
-        logits, trace = self._forward(images, options.kept)             # exchange 1
+        logits, trace = self._forward(images, kept)                     # exchange 1
         result, qs = self._output_deltas(logits, labels[own], deltas,
-                                         position + own.start, options)
+                                         position + own.start)
         steps = self._backward(qs, trace, deltas, position + own.start)
         self.optimizer.decay(learning_rate)
         later = []
@@ -185,7 +180,7 @@ class PackedNetwork:
         return result
 
     def _output_deltas(self, logits: Sequence[Sequence[int]], labels: Sequence[int],
-                       deltas: Deltas, position: int, options: StepOptions
+                       deltas: Deltas, position: int
                        ) -> tuple[ShareResult, dict[int, list[int]]]:
         """Return the results of these images, and q = -dZ in units of `deltas` for
         each that takes a step, by its place.
@@ -194,8 +189,7 @@ class PackedNetwork:
         down or up, so that the mean over images is right.
         """
         shift, scale, gradient = self._shift, deltas.scale, self._loss.gradient
-        targets = target_rows(self.classes, options.smoothing)
-        limit, easy, qs = options.easy_below, [], {}
+        targets, limit, easy, qs = self._targets, self.easy_below, [], {}
         outputs = [self._outputs(z, shift) for z in logits]
         loss = sum([self.loss(z, p, targets[label], label)
                     for z, p, label in zip(logits, outputs, labels)])

@@ -12,8 +12,7 @@ from typing import Any, Callable, Iterator, Sequence, Union
 
 from data_loader import Dataset
 from engine.formats import format_for
-from engine.packed_network import (LOSS_BITS, PackedNetwork, StepOptions,
-                                   target_rows)
+from engine.packed_network import LOSS_BITS, PackedNetwork, target_rows
 from engine.team import Team
 from learning.optimizers import Matrices
 from learning.settings import Settings, optimizer_maker
@@ -105,9 +104,9 @@ class PackedEngine:
                           optimizer.is_plain and not settings["dropout"])
         self.names, self.team = (network.activation, network.loss), team
         self.network = PackedNetwork(network, LOSSES[network.loss], levels, make, form,
-                                     team, settings["dropout"])
+                                     team, settings["dropout"], settings["skip_below"],
+                                     settings["label_smoothing"])
         self.optimizer = self.network.optimizer
-        self.options = StepOptions(settings["skip_below"], settings["label_smoothing"])
         self._kept: dict[int, tuple[Dataset, list | None]] = {}
 
     def batches(self, dataset: Dataset, size: int, order: Sequence[int] | None = None,
@@ -142,9 +141,7 @@ class PackedEngine:
                     learning_rate: float, position: int, masks: Sequence = ()
                     ) -> tuple[int, int, list[int]]:
         """As in `ListEngine`, for this worker's share of the batch."""
-        options = self.options._replace(kept=masks) if masks else self.options
-        return self.network.train_batch(images, labels, learning_rate, position,
-                                        options)
+        return self.network.train_batch(images, labels, learning_rate, position, masks)
 
     def evaluate(self, dataset: Dataset) -> Evaluation:
         """As in `ListEngine`, in every worker."""

@@ -6,8 +6,7 @@ import pytest
 
 from data_loader import SAMPLE_FOLDER, load
 from engine.formats import NARROW, SMOOTH, WIDE
-from engine.packed_network import (LOSS_BITS, PackedNetwork, StepOptions,
-                                   target_rows)
+from engine.packed_network import LOSS_BITS, PackedNetwork, target_rows
 from engine.portable import OUTPUTS
 from engine.sparse import SparseMatrix
 from learning.dropout import Dropout
@@ -23,8 +22,8 @@ def sample():
     return load(SAMPLE_FOLDER)[0].head(64)
 
 
-def packed(net, levels, form=WIDE, dropout=0.0):
-    return PackedNetwork(net, LOSSES[net.loss], levels, SGD, form, dropout=dropout)
+def packed(net, levels, form=WIDE, **more):
+    return PackedNetwork(net, LOSSES[net.loss], levels, SGD, form, **more)
 
 
 def parameters(layers):
@@ -116,7 +115,8 @@ def test_both_engines_leave_out_the_same_units(activation, hidden, rate, part):
     rng = random.Random(3)
     net = Network([4, *hidden, 3], activation, rng=rng)
     before = lists_of(net)
-    mine = packed(net, 4, WIDE if activation == "relu" else SMOOTH, part)
+    mine = packed(net, 4, WIDE if activation == "relu" else SMOOTH, dropout=part,
+                  smoothing=0.1)
     factors = Dropout(part, hidden, random.Random(5))
     whole = Dropout(part, hidden, random.Random(5), 256)
     one, other = random.Random(7), random.Random(7)
@@ -126,8 +126,7 @@ def test_both_engines_leave_out_the_same_units(activation, hidden, rate, part):
             SparseMatrix.from_images(X, 4), LABELS, 0.1,
             list(map(Matrix, factors.draw(3, one))))
         net.step(gradients, rate)
-        mine.train_batch(images, LABELS, rate, 0,
-                         StepOptions(smoothing=0.1, kept=whole.draw(3, other)))
+        mine.train_batch(images, LABELS, rate, 0, whole.draw(3, other))
     for start, a, b in zip(before, lists_of(net), parameters(mine.layers())):
         assert (a - b).norm() <= (a - start).norm() / 50 + 1e-6
 
@@ -145,9 +144,8 @@ def test_easy_are_those_whose_outputs_are_near_their_targets(form, loss, rng):
     again = net.copy()
     engine = ListEngine(again, {**DEFAULTS, "skip_below": 0.05})
     *_, easy = engine.train_batch(x, labels, 0.1)
-    mine = packed(net, 4, form)
-    found = mine.train_batch(list(map(mine.first.quantizer, images)), labels, 0.1, 0,
-                             StepOptions(easy_below=0.05))
+    mine = packed(net, 4, form, easy_below=0.05)
+    found = mine.train_batch(list(map(mine.first.quantizer, images)), labels, 0.1)
     assert easy == found.easy == [0, 1]
 
 

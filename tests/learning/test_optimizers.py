@@ -4,7 +4,7 @@ from tools.digest import digest
 
 from data_loader import Dataset
 from engine.formats import WIDE
-from engine.packed_network import PackedNetwork, StepOptions, target_rows
+from engine.packed_network import PackedNetwork, target_rows
 from engine.portable import softmax
 from engine.sparse import SparseMatrix
 from engine.team import Team
@@ -93,7 +93,8 @@ def list_engine(changes):
 
 def packed_network(changes, levels=4):
     return PackedNetwork(small_network(), LOSSES["cross-entropy"], levels,
-                         optimizer_maker(settings_of(changes)), WIDE)
+                         optimizer_maker(settings_of(changes)), WIDE,
+                         smoothing=changes.get("label_smoothing", 0))
 
 
 @every_case
@@ -138,9 +139,8 @@ def test_five_packed_steps_are_close_to_those_of_pytorch(case, levels, times):
     changes, rate, (losses, *rows) = case
     net, labels = packed_network(changes, levels), LABELS * times
     images = [net.first.quantizer(image) for image in IMAGES * times]
-    options = StepOptions(smoothing=changes.get("label_smoothing", 0))
-    found = [net.train_batch(images, labels, rate, 0, options) for _ in range(STEPS)]
-    targets = target_rows(2, options.smoothing)
+    found = [net.train_batch(images, labels, rate) for _ in range(STEPS)]
+    targets = target_rows(2, changes.get("label_smoothing", 0))
     last = sum(net.loss(z, softmax(z, net._shift), targets[label], label)
                for z, label in zip(net.predict(images)[1], labels))
     assert [total / len(labels) / (1 << 32) for total in (found[0].loss, last)] == (
