@@ -56,12 +56,11 @@ def top_of(reading):
 
 # --- The page itself
 
-def test_the_page_is_one_file_that_needs_nothing_from_elsewhere(server):
-    content = ask(server, "GET", "/")[2].decode()
-    assert content == assemble(WEB / "page.html")
-    names = [path.name for path in WEB.iterdir()]
-    assert len(names) > 10 and not any(f'"{name}"' in content for name in names)
-    for text in "https://", "src=", "@import", "url(", "href=\"http":
+@pytest.mark.parametrize("name", ["page.html", "watch.html"])
+def test_a_page_is_one_file_that_needs_nothing_from_elsewhere(name):
+    content = assemble(WEB / name)
+    assert not any(f'"{path.name}"' in content for path in WEB.iterdir())
+    for text in "https://", "src=", "@import", "url(", "href=\"http", "<link rel=\"style":
         assert text not in content
     # The one address is the name of a set of elements, which nothing is fetched from.
     assert content.count("http://") == content.count("http://www.w3.org/2000/svg") == 1
@@ -74,6 +73,7 @@ def test_the_parts_of_the_page_are_short_enough_to_be_read(path):
 
 
 def test_the_server_answers_what_the_page_asks(server, sample):
+    assert ask(server, "GET", "/")[2].decode() == assemble(WEB / "page.html")
     assert json.loads(ask(server, "GET", "/start")[2])["sizes"] == [784, 128, 10]
     assert len(json.loads(ask(server, "GET", "/unit?number=17")[2])["weights"]) == 784
     image = sample.image(0)
