@@ -230,7 +230,7 @@ def data_option(data: str | None) -> str:
 def worker_count(options: argparse.Namespace, settings: Settings, pixels: int) -> int:
     """Return how many processes train: --workers, else as many as there are cores."""
     is_lists = settings["engine"] == "lists"
-    workers = options.workers or (1 if is_lists else default_workers())
+    workers = options.workers or (1 if is_lists else min(default_workers(), pixels))
     try:
         if is_lists and workers > 1:
             raise WorkerError("expected 1 with --engine lists, which cannot be split")

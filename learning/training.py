@@ -21,7 +21,8 @@ from engine.packed_network import LOSS_BITS
 from engine.portable import cos
 from engine.team import Team
 from errors import DataError, OptionError
-from learning.augment import Map, RandomGather, affine_map, shift_maps
+from learning.augment import (Map, RandomGather, affine_map, shift_maps,
+                              work_of_a_map)
 from learning.checkpoint import (MODEL, EpochState, History, Row, RunState, checksums,
                                  is_over, restore_best, save_checkpoint)
 from learning.dropout import Dropout
@@ -34,7 +35,9 @@ from network import Evaluation, Network, all_finite
 Parts = dict[str, Dataset]      # train, test, validation
 
 ABSURD_LOSS = 100.0     # guessing among ten classes has 2.3
-MAPS = 500      # random maps that images are sent through, made once a run
+MAPS = 500      # random maps that images are sent through, made once a run; fewer ...
+_MOST_WORK = 100_000_000    # ... where they took more multiplications than these: 5 s
+_FEWEST_MAPS = 5
 _BATCHES_BETWEEN_LOOKS = 50     # at the clock, whether to save
 _BETWEEN_REPORTS = 0.2          # seconds from one word to the listener to the next
 _FEW = 500      # images to evaluate on within an epoch: 20 ms, and 2 points of error
@@ -173,7 +176,14 @@ def augmentation_maps(settings: Settings, strength: float, height: int, width: i
     if kind == "shift":
         return shift_maps(height, width)
     rng, bend = random_for(settings, "maps"), 0.6 if kind == "elastic" else 0.0
-    return [affine_map(height, width, rng, strength, bend) for _ in range(MAPS)]
+    return [affine_map(height, width, rng, strength, bend)
+            for _ in range(_map_count(settings, height, width))]
+
+
+def _map_count(settings: Settings, height: int, width: int) -> int:
+    """Return how many maps are made of images of this size."""
+    work = work_of_a_map(height, width, settings["augment"] == "elastic")
+    return min(MAPS, _MOST_WORK // work)
 
 
 # --- one epoch
@@ -410,7 +420,8 @@ def _check_finite(matrices: Iterable[Matrix]) -> None:
 
 
 def check_size(settings: Settings, train: Dataset) -> list[int]:
-    """Return the sizes of a run's network; OptionError where it would be too large.
+    """Return the sizes of a run's network; OptionError where it, or an image, would be
+    too large.
 
     A checkpoint holds the parameters, and as many numbers again for each kind of matrix
     that the optimizer keeps.
@@ -421,6 +432,11 @@ def check_size(settings: Settings, train: Dataset) -> list[int]:
     if count > most:
         raise OptionError(f"--hidden {'-'.join(map(str, settings['hidden']))}: found "
                           f"{count:,} parameters, expected at most {most:,}")
+    if (settings["augment"] in ("affine", "elastic")
+            and _map_count(settings, train.height, train.width) < _FEWEST_MAPS):
+        raise OptionError(f"--augment {settings['augment']}: found images of "
+                          f"{train.height} x {train.width} pixels, expected smaller "
+                          "ones; give --augment shift or none")
     return sizes
 
 

@@ -170,7 +170,7 @@ def test_a_foreign_file_is_refused_in_one_line(path, content):
 
 def test_what_an_error_quotes_of_a_file_is_short(path):
     content = bytearray(archive({"a.npy": npz.matrix_to_npy(Matrix([[1] * 999]))}))
-    content[26:28] = struct.pack("<H", 8000)        # bytes that its name is said to have
+    content[26:28] = struct.pack("<H", 8000)    # of its name, it says
     path.write_bytes(content)
     found = refusal(path).found
     assert "'a.npy'" in found and len(found) == 200
