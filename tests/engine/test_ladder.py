@@ -62,30 +62,6 @@ def test_the_product_is_made_of_new_lists(kernel, random_rows):
     assert (a, b) == before
 
 
-# --- steps
-
-@pytest.mark.parametrize("step", [my_math.combine_rows, my_math.add_rows_by_four])
-@pytest.mark.parametrize("columns", [1, 3, 31, 32, 33])
-def test_combining_rows_adds_each_as_often_as_its_factor_says(
-        step, columns, either_python, random_rows):
-    for count in range(15):
-        total, = random_rows(1, columns)
-        factors = random_rows(1, count)[0]
-        rows = random_rows(count, columns)
-        expected = [t + sum(f * row[j] for f, row in zip(factors, rows))
-                    for j, t in enumerate(total)]
-        before = list(total)
-        assert step(total, factors, rows) == expected
-        assert total == before
-
-
-def test_a_dot_product_is_the_sum_of_products(random_rows):
-    for kind in (int, Fraction):
-        x, y = random_rows(2, 9, kind)
-        expected = sum(x[k] * y[k] for k in range(9))
-        assert my_math.dot(x, y) == my_math.dot_by_map(x, y) == expected
-
-
 # --- the ladder
 
 @pytest.mark.parametrize("clock, seconds, found", [
