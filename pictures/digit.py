@@ -129,8 +129,8 @@ def _with_pillow(content: bytes, path: object) -> Picture:
                         _EXPECTED) from None
     width, planes = image.width, [band.tobytes() for band in image.split()]
     starts = range(0, len(planes[0]), width)
-    return Picture(width, image.height, ([plane[start:start + width] for plane in planes]
-                                         for start in starts))
+    return Picture(width, image.height, (
+        [plane[start:start + width] for plane in planes] for start in starts))
 
 
 def _upright(image: Any, operations: Any) -> Any:

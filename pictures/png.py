@@ -297,48 +297,36 @@ def _lines(header: Header, inflater: _Inflater, columns: int, rows: int
 # --- Pixels ---------------------------------------------------------------------------
 
 
-def _by_tables(header: Header, extras: dict[str, bytes]
-               ) -> Callable[[bytes, int], Planes]:
-    """Return what paints grey up to 8 bits, and palettes, by looking a table up."""
+def _painter(header: Header, extras: dict[str, bytes]
+             ) -> Callable[[bytes, int], Planes]:
+    """Return what makes the planes of a row of pixels out of its bytes.
+
+    Each channel is a strided slice, of 16 bits the upper 8; the colours of a palette
+    are looked up in tables, and so is grey of fewer than 8 bits.
+    """
     depth, top = header.depth, (1 << header.depth) - 1
+    size, step = (depth + 7) // 8, (header.bits + 7) // 8       # of a sample, a pixel
+    key, known, tables = extras.get("tRNS", b""), b"", []
     if header.colour == _PALETTE:
-        palette, opaque = extras["PLTE"], extras.get("tRNS", b"")
-        tables = [palette[channel::3].ljust(256, b"\0") for channel in range(3)]
-        if opaque:
-            tables.append(opaque.ljust(256, b"\xff"))
+        palette, opaque, key = extras["PLTE"], key, b""
         known = bytes(range(len(palette) // 3))
-    else:
-        tables, known = [bytes(255 * (b & top) // top for b in range(256))], b""
-        if "tRNS" in extras:
-            gone = extras["tRNS"][1] & top
-            tables.append(bytes(255 * (b != gone) for b in range(256)))
-    samples = [bytes(b >> shift & top for shift in range(8 - depth, -1, -depth))
-               for b in range(256)]
+        tables = [palette[channel::3].ljust(256, b"\0") for channel in range(3)]
+        tables += [opaque.ljust(256, b"\xff")] if opaque else []
+    if depth < 8:
+        tables = tables or [bytes(255 * (b & top) // top for b in range(256))]
+        samples = [bytes(b >> shift & top for shift in range(8 - depth, -1, -depth))
+                   for b in range(256)]
+    if depth <= 8:
+        key = bytes(b & top for b in key[1::2])
 
     def paint(line: bytes, width: int) -> Planes:
-        """Look the samples up in the tables."""
+        """Take the planes apart; alpha from the colour that is not there."""
         if depth < 8:
             line = b"".join(map(samples.__getitem__, line))[:width]
         if known and line.translate(None, known):
             raise PngError(f"colour {max(line)} of a palette of {len(known)}")
-        return tuple(map(line.translate, tables))
-    return paint
-
-
-def _by_slices(header: Header, extras: dict[str, bytes]
-               ) -> Callable[[bytes, int], Planes]:
-    """Return what paints samples of 8 or 16 bits: each channel is a strided slice.
-
-    Of 16 bits the upper 8 are taken, but for transparency all are compared.
-    """
-    size, step = header.depth // 8, header.bits // 8
-    key = extras.get("tRNS", b"")
-    if size == 1:
-        key = key[1::2]
-
-    def paint(line: bytes, width: int) -> Planes:
-        """Take the planes apart; alpha from the colour that is not there."""
-        planes = tuple(line[start::step] for start in range(0, step, size))
+        planes = tuple(map(line.translate, tables) if tables else
+                       (line[start::step] for start in range(0, step, size)))
         if not key:
             return planes
         if key not in line:
@@ -351,8 +339,7 @@ def _by_slices(header: Header, extras: dict[str, bytes]
 def _rows(content: bytes) -> Iterator[Planes]:
     """The planes of each row; PngError or zlib.error where the bytes are wrong."""
     header, extras, chunks = _parse(content)
-    tabled = header.colour == _PALETTE or header.colour == 0 and header.depth <= 8
-    paint = (_by_tables if tabled else _by_slices)(header, extras)
+    paint = _painter(header, extras)
     inflater, (width, height) = _Inflater(chunks), header[:2]
     picture: dict[int, list[bytearray]] = {}    # of an interlaced one, the rows so far
     for left, top, across, down in _ADAM7 if header.interlaced else _ONE_PASS:

@@ -280,13 +280,16 @@ def test_no_second_transparency(colour):
     assert "transparency" in refusal(content)
 
 
-@pytest.mark.parametrize("depth, colour, methods, interlaced", [
-    (3, 0, (0, 0), 0), (16, 3, (0, 0), 0), (4, 2, (0, 0), 0), (8, 1, (0, 0), 0),
-    (8, 7, (0, 0), 0), (0, 0, (0, 0), 0), (8, 0, (1, 0), 0), (8, 0, (0, 1), 0),
-    (8, 0, (0, 0), 2)])
-def test_headers_that_mean_nothing(depth, colour, methods, interlaced):
-    head = header(2, 2, depth, colour, interlaced, methods)
-    refusal(png.SIGNATURE + head + PLTE * (colour == 3) + DATA + END)
+@pytest.mark.parametrize("head, word", [
+    *[(header(2, 2, *fields), "colour type") for fields in (
+        (3, 0), (16, 3), (4, 2), (8, 1), (8, 7), (0, 0))],
+    *[(header(2, 2, 8, 0, *fields), "methods") for fields in (
+        (0, (1, 0)), (0, (0, 1)), (2, (0, 0)))],
+    *[(header(*size), "a header that claims") for size in (
+        (65536, 65536), (2 ** 31 - 1, 2 ** 31 - 1), (0, 5), (5, 0), (50_000_001, 1),
+        (1, 65_537), (65_537, 1), (10_000, 5001))]])
+def test_headers_that_mean_nothing_or_too_much(head, word):
+    assert word in refusal(png.SIGNATURE + head + PLTE + DATA + END)
 
 
 # --- what is made to do harm
@@ -310,14 +313,6 @@ def test_no_filter_takes_longer_than_a_step_of_python_for_each_byte(kinds):
                + chunk(b"IDAT", zlib.compress(lines, 1)) + chunk(b"IEND", b""))
     loop = least_time(lambda: [byte + 1 & 255 for byte in lines])
     assert least_time(lambda: list(png.rows(content))) < 2.5 * loop
-
-
-@pytest.mark.parametrize("width, height", [
-    (65536, 65536), (2 ** 31 - 1, 2 ** 31 - 1), (0, 5), (5, 0), (50_000_001, 1),
-    (1, 65_537), (65_537, 1), (10_000, 5001)])
-def test_a_header_cannot_ask_for_more_than_the_limit(width, height):
-    content = png.SIGNATURE + header(width, height) + DATA + END
-    assert "a header that claims" in refusal(content)
 
 
 @pytest.mark.parametrize("interlaced", [0, 1])
