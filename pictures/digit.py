@@ -14,7 +14,7 @@ import warnings
 import zlib
 from array import array
 from collections import Counter
-from itertools import accumulate, chain
+from itertools import chain
 from operator import mul
 from pathlib import Path
 from typing import Any, NamedTuple, Sequence
@@ -26,7 +26,7 @@ from pictures.frames import drop_frames
 from pictures.ink import cut_out_sheet, find_faint_ink, find_ink
 from pictures.normalize import normalised
 from pictures.pieces import (Piece, bridge_gaps, draw_pieces, find_pieces,
-                             group_pieces, line_height, stroke_width)
+                             group_pieces, line_height, ranked, stroke_width)
 
 _LARGEST_FILE = 1 << 26     # bytes: 22 million pixels of RGB that do not pack at all
 _EXPECTED = "a picture of handwritten digits"
@@ -187,10 +187,8 @@ def _levels(ink: Sequence[bytes], noise: float) -> tuple[int, float]:
     where no pen stands out.
     """
     counts = Counter(chain.from_iterable(ink))
-    shades = sorted(counts, reverse=True)
-    wanted = max(8, sum(counts.values()) // 2000)
-    sums = accumulate(map(counts.__getitem__, shades))
-    peak = next((shade for shade, seen in zip(shades, sums) if seen >= wanted), 0)
+    total = sum(counts.values())
+    peak = ranked(counts, total + 1 - max(8, total // 2000))
     level = max(0.4 * peak, 4 * noise)
     return (peak, level) if peak >= 16 and level <= 0.7 * peak else (0, 0)
 

@@ -6,6 +6,7 @@ its outline is cut off.
 from __future__ import annotations
 
 from math import ceil, floor, hypot
+from statistics import median_high
 from typing import Iterable, Sequence
 
 from pictures.pieces import (Piece, Point, Run, area_of, components_of, edges_of, merge,
@@ -87,7 +88,7 @@ def _peeled(frame: Piece, width: int, height: int) -> list[Piece]:
             < 0.92 * area_of(hull) for piece in (frame, frame.transposed())):
         return []
     firsts = {y: end - start for y, start, end in reversed(frame.runs)}
-    depth = (1.5 * sorted(firsts.values())[len(firsts) // 2] + 2
+    depth = (1.5 * median_high(firsts.values()) + 2
              + 0.03 * min(frame.width, frame.height))
     kept = []
     for piece in components_of(_inside(frame.runs, hull, depth)):

@@ -13,13 +13,13 @@ Pictures are lists of rows, a byte a pixel.
 from __future__ import annotations
 
 from collections import Counter
-from itertools import accumulate, chain
+from itertools import chain
 from operator import sub
 from statistics import median_high
 from typing import Callable, Sequence
 
 from pictures.grey import INVERT, shrink_to, to_lanes
-from pictures.pieces import Piece, area_of, find_pieces, grow, straightness
+from pictures.pieces import Piece, area_of, find_pieces, grow, ranked, straightness
 
 _EVEN = 16      # by how much the shades of a drawing on even paper may differ
 _DARKEST = 32   # paper in deeper shade is taken for so bright, or its grain were ink
@@ -28,10 +28,7 @@ _CUBES = [difference ** 3 for difference in range(-255, 256)]
 
 def _quantile(counts: Counter, share: float) -> int:
     """Return the least value that is not below this share of the counted ones."""
-    values = sorted(counts)
-    sums = accumulate(map(counts.__getitem__, values))
-    wanted = share * sum(counts.values())
-    return next((value for value, seen in zip(values, sums) if seen >= wanted), 0)
+    return ranked(counts, share * sum(counts.values()))
 
 
 # --- A sheet on a table ---------------------------------------------------------------

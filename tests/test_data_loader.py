@@ -98,12 +98,9 @@ def test_every_spelling_loads(tmp_path, names, packed):
     found = data_loader.find_files(folder)
     assert list(found) == PARTS
     assert all(path.name.startswith(names[part]) for part, path in found.items())
-
-
-def test_where_a_file_is_there_twice_the_unpacked_one_is_taken(tmp_path):
-    folder = write_set(tmp_path / "set", packed=[])
-    write_set(folder, DOTTED, train_images=GOOD)
-    check_little_set(*data_loader.load(folder))
+    write_set(folder, names, train_images=GOOD)     # there twice: the unpacked is taken
+    if "train-images" not in packed:
+        check_little_set(*data_loader.load(folder))
 
 
 def test_content_decides_about_gzip_not_the_name(tmp_path):
@@ -193,34 +190,31 @@ def test_a_file_that_cannot_be_opened(tmp_path):
 # --- Sets -----------------------------------------------------------------------------
 
 
-def test_counts_that_differ(tmp_path):
-    folder = write_set(tmp_path / "set", train_labels=idx_labels([3, 1, 4]))
+SET_FAULTS = [     # what is changed, and path (or none: the folder), found and expected
+    ({"train_labels": idx_labels([3, 1, 4])}, PLAIN["train-labels"], "3 labels",
+     f"5, one for each image in {PLAIN['train-images']}.gz"),
+    ({"train_labels": idx_labels([0, 26, 4, 1, 5])}, PLAIN["train-labels"],
+     "label 26 for image 1", "labels from 0 to 9"),
+    ({"t10k_images": idx_images(2, 3, 3)}, "", "test images of 3 x 3",
+     "2 x 3, like those to train on")]
+
+
+@pytest.mark.parametrize("changes, name, found, expected", SET_FAULTS)
+def test_files_that_do_not_go_together(tmp_path, changes, name, found, expected):
+    folder = write_set(tmp_path / "set", **changes)
     error = error_of(data_loader.load, folder)
-    assert error.path == folder / "train-labels-idx1-ubyte.gz"
-    assert error.found == "3 labels"
-    assert error.expected == "5, one for each image in train-images-idx3-ubyte.gz"
+    assert error.path == (folder / f"{name}.gz" if name else folder)
+    assert (error.found, error.expected) == (found, expected)
 
 
 def test_labels_over_nine_need_emnist_in_the_name(tmp_path):
     labels = idx_labels([0, 26, 4, 1, 5])
-    error = error_of(data_loader.load, write_set(tmp_path / "set", train_labels=labels))
-    assert error.path.name == "train-labels-idx1-ubyte.gz"
-    assert error.found == "label 26 for image 1"
-    assert error.expected == "labels from 0 to 9"
     train, test = data_loader.load(write_set(tmp_path / "EMNIST", train_labels=labels))
     assert train.class_count == test.class_count == 27
     assert train.class_names[26] == "26" and train.name == "EMNIST"
-    labels = idx_labels([0, 62, 4, 1, 5])
-    write_set(tmp_path / "EMNIST", train_labels=labels)
+    write_set(tmp_path / "EMNIST", train_labels=idx_labels([0, 62, 4, 1, 5]))
     error = error_of(data_loader.load, tmp_path / "EMNIST")
     assert error.expected == "labels from 0 to 61"
-
-
-def test_image_sizes_that_differ(tmp_path):
-    folder = write_set(tmp_path / "set", t10k_images=idx_images(2, 3, 3))
-    error = error_of(data_loader.load, folder)
-    assert error.path == folder and error.found == "test images of 3 x 3"
-    assert error.expected == "2 x 3, like those to train on"
 
 
 @pytest.mark.parametrize("left_out", [PARTS, PARTS[:1], PARTS[2:]])
@@ -233,9 +227,6 @@ def test_a_folder_without_the_files(tmp_path, left_out):
     missing = " and ".join(f"no {PLAIN[part]}" for part in left_out)
     assert error.found == ("no data set" if left_out == PARTS else missing)
     assert all(name in error.expected for name in PLAIN.values())
-
-
-def test_a_folder_that_is_not_there_or_is_a_file(tmp_path):
     error = error_of(data_loader.load, tmp_path / "none")
     assert error.found == "no such folder" and PLAIN["t10k-labels"] in error.expected
     (tmp_path / "none").write_bytes(b"x")
@@ -251,7 +242,6 @@ def test_search_order(tmp_path, monkeypatch, known):
     monkeypatch.setenv("MNIST_DIR", str(other))
     assert data_loader.load()[0].name == "other"
     third = write_set(tmp_path / "third", train_labels=idx_labels([1] * 5))
-    assert data_loader.load(third)[0].name == "third"
     assert data_loader.load(third)[0].labels == bytes([1] * 5)
     monkeypatch.setenv("MNIST_DIR", "")
     assert data_loader.load()[0].name == "MNIST"
@@ -309,7 +299,7 @@ def csv_text(labels, pixels=4, heading=True):
 @pytest.mark.parametrize("heading", [True, False])
 @pytest.mark.parametrize("as_folder", [True, False])
 def test_csv_with_and_without_heading(tmp_path, heading, as_folder):
-    path = tmp_path / "train.csv"
+    path = tmp_path / ("train.csv" if as_folder else "digits.CSV")
     labels = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4]
     path.write_text(csv_text(labels, 784, heading))
     (tmp_path / "test.csv").write_text(csv_text([7, 7], 783, heading))    # no labels
@@ -319,7 +309,7 @@ def test_csv_with_and_without_heading(tmp_path, heading, as_folder):
     assert (train.height, train.width, train.class_count) == (28, 28, 10)
     assert train.image(1) == bytes(j % 256 for j in range(1, 785))
     assert test.image(0) == bytes(j % 256 for j in range(17, 801))
-    assert train.name == test.name == "train.csv (last sixth held out)"
+    assert train.name == test.name == f"{path.name} (last sixth held out)"
 
 
 def test_csv_with_a_labelled_test_file(tmp_path):

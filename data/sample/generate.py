@@ -301,37 +301,29 @@ def draw_form(text: str, slant: float, dice: Dice) -> List[List[int]]:
     return render(fit(lines, radius + (SOFT_EDGE - 1.0) / 2), radius, dice)
 
 
-def draw_digit(digit: int, dice: Dice) -> bytes:
-    """An image of the digit, SIZE * SIZE bytes."""
-    slant, forms = SKELETONS[digit]
-    return centre(draw_form(choose(forms, dice), slant, dice))
-
-
 def make_set(count: int, seed: int) -> Tuple[List[bytes], bytes]:
     """`count` images of SIZE * SIZE bytes each, and their labels, all equally often."""
     dice = Random(seed).random
     labels = [i % 10 for i in range(count)]
     shuffle(labels, dice)
-    return [draw_digit(digit, dice) for digit in labels], bytes(labels)
-
-
-def idx_files(name: str) -> List[Tuple[str, bytes]]:
-    """(file name, IDX bytes) of the images and of the labels of the set `name`."""
-    images, labels = make_set(*SETS[name])
-    head = struct.pack(">4B3I", 0, 0, 8, 3, len(images), SIZE, SIZE)
-    return [(name + "-images-idx3-ubyte", head + b"".join(images)),
-            (name + "-labels-idx1-ubyte",
-             struct.pack(">4BI", 0, 0, 8, 1, len(labels)) + labels)]
+    images = []
+    for slant, forms in map(SKELETONS.__getitem__, labels):
+        images.append(centre(draw_form(choose(forms, dice), slant, dice)))
+    return images, bytes(labels)
 
 
 def write_sets(folder: Path) -> None:
-    """Draw both sets and write their four .gz files into the folder."""
+    """Draw both sets and write their four IDX files, as .gz, into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in SETS:
-        for file_name, data in idx_files(name):
+    for name, (count, seed) in SETS.items():
+        images, labels = make_set(count, seed)
+        heads = (struct.pack(">4B3I", 0, 0, 8, 3, count, SIZE, SIZE),
+                 struct.pack(">4BI", 0, 0, 8, 1, count))
+        for kind, head, data in zip(("images-idx3", "labels-idx1"), heads,
+                                    (b"".join(images), labels)):
             # No time and no name in the header, so that the same bytes come out again.
-            packed = gzip.compress(data, compresslevel=9, mtime=0)
-            (folder / (file_name + ".gz")).write_bytes(packed)
+            packed = gzip.compress(head + data, compresslevel=9, mtime=0)
+            (folder / f"{name}-{kind}-ubyte.gz").write_bytes(packed)
 
 
 def main(argv: Optional[List[str]] = None) -> int:
