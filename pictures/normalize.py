@@ -8,7 +8,8 @@ or drawn with a hair is none to it, so all of that is undone first.
 from __future__ import annotations
 
 import struct
-from operator import mul
+from itertools import accumulate
+from operator import mul, sub
 from typing import Sequence
 
 from pictures.grey import to_lanes
@@ -54,41 +55,35 @@ def _crop(rows: Sequence[bytes]) -> list[bytes]:
     return [row[left:right] for row in rows]
 
 
-def _shares(count: int, parts: int) -> list[tuple[int, list[int]]]:
-    """Cut a line of `count` cells into equal parts: (first cell, weights) of each.
+def _parts(values: Sequence[int], parts: int) -> list[int]:
+    """Return the sums of a line of numbers cut into equal parts, in 1 / parts.
 
-    A weight says how much of a cell lies in the part, in units of 1 / parts.
+    A cut through a number divides it.  They are the differences of the sums up to each
+    cut, here 0, 1.5 and 3 numbers from the start:
 
-    >>> _shares(3, 2)
-    [(0, [2, 1]), (1, [1, 2])]
+    >>> _parts([1, 2, 3], 2)            # (1 + 2 / 2, 2 / 2 + 3) times 2
+    [4, 8]
     """
-    result = []
-    for start in range(0, count * parts, count):
-        first, last = start // parts, (start + count - 1) // parts
-        weights = [parts] * (last - first + 1)
-        weights[0] -= start - first * parts
-        weights[-1] -= (last + 1) * parts - start - count
-        result.append((first, weights))
-    return result
+    before = [0, *accumulate(values)]
+    cuts = [divmod(part * len(values), parts) for part in range(parts)]
+    sums = [before[whole] * parts + values[whole] * rest for whole, rest in cuts]
+    return list(map(sub, [*sums[1:], before[-1] * parts], sums))
 
 
 def _fit(rows: Sequence[bytes], side: int) -> list[bytes]:
     """The rows scaled so that the longer side has `side` pixels, by exact area means.
 
-    Down the columns first: a row has 32 bits a pixel in an integer, so that a weighted
-    sum of rows is one of integers.  Then across, number by number.
+    Down the columns first: a row has 32 bits a pixel in an integer, so that adding
+    integers adds rows.  Then across, number by number.
     """
     height, width = len(rows), len(rows[0])
     longest, area = max(height, width), height * width
     tall, wide = (max(1, (2 * n * side + longest) // (2 * longest))
                   for n in (height, width))
-    lanes, columns = [to_lanes(row, 4) for row in rows], _shares(width, wide)
     result = []
-    for top, weights in _shares(height, tall):
-        total = sum(map(mul, lanes[top:top + len(weights)], weights))
+    for total in _parts([to_lanes(row, 4) for row in rows], tall):
         sums = struct.unpack(f"<{width}I", total.to_bytes(4 * width, "little"))
-        result.append(bytes([(sum(map(mul, sums[left:left + len(shares)], shares))
-                              + area // 2) // area for left, shares in columns]))
+        result.append(bytes([(s + area // 2) // area for s in _parts(sums, wide)]))
     return result
 
 

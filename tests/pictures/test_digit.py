@@ -136,11 +136,6 @@ def test_missing_files_and_folders_are_data_errors(tmp_path):
         assert str(caught.value).startswith(f"{path}: found ")
 
 
-def test_a_file_that_is_too_large_is_not_read(read, monkeypatch):
-    monkeypatch.setattr(digit, "_LARGEST_FILE", 20)
-    assert "more than " in refusal(read, b"P5 3 3 255\n" + bytes(30))
-
-
 def test_no_more_memory_is_taken_than_a_file_needs(tmp_path):
     path = tmp_path / "digit.pgm"
     path.write_bytes(b"P5 3 3 255\n" + bytes(9))
