@@ -5,8 +5,7 @@ from typing import BinaryIO
 
 
 def one_line(text: str) -> str:
-    """Text without line ends and what else a file or a server might do to a terminal.
-    """
+    """Text without line ends and what else might change the state of a terminal."""
     return "".join(c if c.isprintable() else repr(c)[1:-1]
                    for c in " ".join(text.splitlines()))
 

@@ -208,8 +208,7 @@ class Trace(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """Outputs for a data set (n rows of c), its labels, the mean loss if it is known.
-    """
+    """Outputs for a data set (n rows of c), its labels, the mean loss if known."""
 
     outputs: list
     labels: Sequence[int]
@@ -362,8 +361,7 @@ class Network:
         return outputs, loss * len(labels)
 
     def evaluate(self, dataset: Dataset, levels: int = 256) -> Evaluation:
-        """Return the outputs for a whole data set, its pixels rounded to grey levels.
-        """
+        """Return the outputs for a data set, its pixels rounded to grey levels."""
         return Evaluation.of(dataset.batches(100, levels=levels), self.evaluate_batch)
 
     # --- backward

@@ -36,13 +36,8 @@ def write_whole(path: str | Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: str | Path) -> None:
-    """Force the names in a folder onto the disk, which fsync of a file does not do."""
-    if os.name == "posix":      # Windows opens no folders
-        handle = os.open(folder, os.O_RDONLY)
+    if os.name == "posix":      # the name as well; Windows opens no folders
+        handle = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

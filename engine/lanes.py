@@ -125,8 +125,7 @@ class Lanes:
 
     @lru_cache(maxsize=256)
     def _after_shift(self, by: int) -> tuple[Row, Row]:
-        """Return the mask of the bits that a shift leaves in each lane, and the bias.
-        """
+        """Return the mask of the bits that a shift leaves in a lane, and the bias."""
         left = self.bits - by
         return (self.ones << left) - self.ones, self.ones << left - 1
 

@@ -145,8 +145,7 @@ class FirstLayer:
         return joined
 
     def check(self, seen: Row) -> None:
-        """Raise LaneOverflowError unless all v + reach in `seen` are in 0..2 reach - 1.
-        """
+        """Raise LaneOverflowError where `seen` has v + reach beyond 0..2 reach - 1."""
         if seen & self.lanes.bias:
             raise LaneOverflowError("a sum of the first layer beyond its lane")
 
@@ -254,8 +253,7 @@ class LaterLayer:
         self._surplus = (1 << 15) + (1 << 15 + 32)
 
     def forward(self, activations: Sequence[bytes]) -> list[Row]:
-        """Return rows of Z^T: a lane of 64 bits for each image, with one output or two.
-        """
+        """Return rows of Z^T: 64 bits for each image, with one output or two."""
         units = transpose(activations, self.form.activation_bytes)
         ones = lanes_of(len(activations), 64).ones
         surplus = self._surplus * sum(units) if self._surplus else 0
@@ -263,8 +261,7 @@ class LaterLayer:
                 for factors, bias in self._factors]
 
     def transposed(self, columns: Sequence[Row], count: int) -> list[Row]:
-        """Return Z of each of `count` images, a row of 64-bit lanes, from rows of Z^T.
-        """
+        """Return Z of each of `count` images in 64-bit lanes, from rows of Z^T."""
         images, bias = lanes_of(count, 64), lanes_of(len(columns), 64).bias
         rows = transpose([images.to_bytes(column) for column in columns], 8)
         return [row - bias for row in rows]

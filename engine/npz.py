@@ -90,8 +90,7 @@ def parse_npy(content: bytes) -> Matrix | str:
 
 def _parse_numbers(order: str, kind: str, lines: int, size: int, data: memoryview
                    ) -> Iterator[tuple]:
-    """Return the numbers in `lines` tuples of `size`; ValueError where they are others.
-    """
+    """Return numbers in `lines` tuples of `size`; ValueError if they are others."""
     if kind not in _CODES:
         raise ValueError(f"numbers of type {kind:.40}")
     line = f"{'>' if order == '>' else '<'}{size}{_CODES[kind]}"

@@ -97,8 +97,7 @@ class PackedNetwork:
 
     def _forward(self, images: Sequence[list[Group]], kept: Sequence = ()
                  ) -> tuple[list, list]:
-        """Return the logits of this worker's share, and A and f' of each hidden layer.
-        """
+        """Return the logits of this worker's share, and each hidden layer's A, f'."""
         sums = self.team.exchange(                                      # exchange 1
             lambda rank: self.first.sums(images[self.team.share(len(images), rank)]))
         z = self.first.joined(sums)

@@ -64,8 +64,7 @@ def softmax(logits: Sequence[int], shift: int) -> list[float]:
 
 
 def sigmoid(z: int, shift: int) -> float:
-    """Return 1 / (1 + e^-z) for a whole z in units of 2^-(STEP_BITS + shift).
-    """
+    """Return 1 / (1 + e^-z) for a whole z in units of 2^-(STEP_BITS + shift)."""
     fall, = exp_falls([abs(z) + (1 << shift >> 1) >> shift])
     return 1 / (1 + fall) if z >= 0 else fall / (1 + fall)
 

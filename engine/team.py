@@ -50,8 +50,7 @@ class Team:
         return slice(self.rank, None, self.size)
 
     def share(self, count: int, rank: int | None = None) -> slice:
-        """Return which of `count` images a worker finishes: this one, or the one named.
-        """
+        """Return which of `count` images a worker finishes: the one named, or this."""
         rank = self.rank if rank is None else rank
         return slice(count * rank // self.size, count * (rank + 1) // self.size)
 
@@ -134,8 +133,7 @@ def default_workers() -> int:
 
 
 def check_workers(count: int, pixels: int) -> None:
-    """Raise WorkerError where `count` processes cannot share images of `pixels` pixels.
-    """
+    """Raise WorkerError if `count` processes cannot share this number of pixels."""
     if count > MOST:
         raise WorkerError(f"{count:,} worker processes: each talks to all others, and "
                           f"{MOST} are the most")

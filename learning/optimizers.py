@@ -66,8 +66,7 @@ class Momentum(SGD):
     gradient stays in its factors, and rounding cannot make W drift away from T.
     """
 
-    def __init__(self, layers: Sequence[Any], l2: float = 0.0, momentum: float = 0.9
-                 ) -> None:
+    def __init__(self, layers: Sequence[Any], l2: float, momentum: float) -> None:
         """`momentum` is mu, in 0..1; 0.9 is usual."""
         super().__init__(layers, l2)
         self.follow = 1 - momentum
@@ -125,7 +124,7 @@ class Adam(SGD):
 
     B1, B2, EPSILON = 0.9, 0.999, 1e-8
 
-    def __init__(self, layers: Sequence[Any], l2: float = 0.0) -> None:
+    def __init__(self, layers: Sequence[Any], l2: float) -> None:
         super().__init__(layers, l2)
         self.state = {
             kind: [[Matrix.zeros(*m.shape) for m in (layer.weights, layer.bias)]
