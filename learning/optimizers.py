@@ -53,7 +53,6 @@ class SGD:
         """Finish the batch, when all steps have arrived."""
 
 
-
 class Momentum(SGD):
     """Momentum (Polyak 1964): V <- mu V + lr dL/dW, W <- W - V.
 
@@ -129,19 +128,15 @@ class Adam(SGD):
         self.state = {
             kind: [[Matrix.zeros(*m.shape) for m in (layer.weights, layer.bias)]
                    for layer in layers] for kind in ("mean", "square")}
-        self._clear()
-
-    def _clear(self) -> None:
-        """Set the targets to 0, for the steps of the next batch."""
-        for layer in self.layers:
-            layer.target = (layer.weights * 0, layer.bias * 0)
 
     def scale(self, learning_rate: float) -> float:
         """Return 1: the learning rate comes in later."""
         return 1.0
 
     def decay(self, learning_rate: float) -> None:
-        """L2 is part of G here."""
+        """Set the targets to 0, for the steps of the batch; L2 is part of G here."""
+        for layer in self.layers:
+            layer.target = (layer.weights * 0, layer.bias * 0)
 
     def apply(self, learning_rate: float) -> None:
         """Take one step by the sum of the batch, -G without L2."""
@@ -153,7 +148,6 @@ class Adam(SGD):
                 slope = slope + layer.weights.to_matrix() * self.l2
             layer.weights = layer.weights + self._move(number, 0, slope, learning_rate)
             layer.bias = layer.bias + self._move(number, 1, -bias, learning_rate)
-        self._clear()
 
     def _move(self, number: int, kind: int, slope: Matrix, learning_rate: float
               ) -> Matrix:
