@@ -54,7 +54,6 @@ function show() {
   showPicture();
   showSteps();
   showUnits();
-  $("undo").disabled = !done.length;
-  $("clear").disabled = !visible().length;
+  showButtons();
   askWhy();
 }

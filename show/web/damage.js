@@ -1,7 +1,6 @@
 "use strict";
 // Damage to the picture after it has been centred, in seven steps from none to most.
 
-const THIRDS = ["", "⅓", "⅔"];
 const DAMAGES = {
   shift: {name: "Shift", label: (k) => `${k} px`,
     did: (k) => `Moved by ${counted(k, "pixel")}`,
@@ -12,9 +11,7 @@ const DAMAGES = {
     did: (k) => `With ${2 * k}\u00a0% of the pixels inked`,
     lesson: `You see a digit behind some dirt. The network knows no dirt: each grain is
       ink, and adds its weight to the sum of every unit.`},
-  thin: {name: "Thinner",
-    label: (k) => `${Math.floor(k / 3) || k === 0 ? Math.floor(k / 3) : ""}`
-      + `${THIRDS[k % 3]} px`,
+  thin: {name: "Thinner", label: (k) => `${fixed(k / 3, 1)} px`,
     did: (k) => `With ${DAMAGES.thin.label(k)} taken off each side of the lines`,
     lesson: `Less ink makes smaller sums, so the units grow weaker; where a line breaks,
       what held the answer up may be gone altogether.`},

@@ -95,6 +95,16 @@ function clearPaper() {
   change({});
 }
 
+// A button that has become of no use gives the focus to the paper, not to nothing.
+function showButtons() {
+  for (const [button, useful] of [[$("undo"), done], [$("clear"), visible()]]) {
+    if (!useful.length && document.activeElement === button) {
+      paper.focus({preventScroll: true});
+    }
+    button.disabled = !useful.length;
+  }
+}
+
 $("clear").onclick = clearPaper;
 $("undo").onclick = () => change(null);
 

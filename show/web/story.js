@@ -6,10 +6,9 @@ let said = null;            // the server's last word: {remark, digits, outputs}
 const cleared = () => {};   // nothing here goes with a drawing that is cleared
 
 const ask = latest(async () => {
-  const deeds = visible();
-  $("undo").disabled = !done.length;
-  $("clear").disabled = !deeds.length;
-  said = deeds.length && moments.length ? await post("/answers", inkPixels()) : null;
+  showButtons();
+  said = visible().length && moments.length ? await post("/answers", inkPixels())
+    : null;
   showStory();
   if (said) { sayLater($("outputs-title").textContent); }
 });

@@ -93,6 +93,7 @@ def test_a_digit_drawn_with_the_mouse_is_read_undone_and_cleared(page):
     browser.wait(reads(7))
     browser.click("#clear")
     browser.wait(reads("–"))
+    assert browser.ask("document.activeElement === paper")      # Clear is disabled
     browser.click("#undo")          # even that can be undone
     browser.wait(reads(7))
 
@@ -607,6 +608,7 @@ def test_other_networks_have_their_words_and_fit(opened, served, sizes, activati
     page_text = browser.ask("document.body.innerText")
     assert ("relu" in page_text) == (activation == "relu" and len(sizes) > 2)
     assert ("digit" in page_text.lower()) == (names is DIGITS)
+    assert browser.ask("stops.every(([id]) => $(id).checkVisibility())")    # of a tour
     browser.ask(f"points; pin({{digit: {len(names) - 1}}})")
     browser.settle()
     if len(sizes) == 2:
