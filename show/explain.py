@@ -79,20 +79,18 @@ def image_lines(run: Pass) -> list[str]:
                      f"rounding to {run.levels} grey levels")
     greys = sorted(set(ink))
     if 0 < len(greys) <= 16:
+        counts = [pixels - len(ink), *map(ink.count, greys)]
         lines += _indented(table([["grey", *(f"{grey:.2f}" for grey in [0, *greys])],
-                                  ["pixels", pixels - len(ink), *map(ink.count, greys)]]))
+                                  ["pixels", *counts]]))
     elif greys:
         lines.append(f"  {len(greys)} different greys from {greys[0]:.4f} to "
                      f"{greys[-1]:.4f}, {math.fsum(ink) / len(ink):.4f} in the mean")
     return lines
 
 
-def _sum_heading(run: Pass, i: int) -> str:
-    """Return the formula of layer i + 1, with its shapes."""
-    k, n = run.network.layers[i].weights.shape
-    inputs = f"A{i}" if i else "X"
-    return (f"Z{i + 1} = {inputs} W{i + 1} + b{i + 1}   "
-            f"(1 x {k})({k} x {n}) + (1 x {n}) -> (1 x {n})")
+def _inputs(i: int) -> str:
+    """Return the name of what goes into layer i + 1."""
+    return f"A{i}" if i else "X"
 
 
 def sum_lines(run: Pass, i: int, unit: int) -> list[str]:
@@ -100,8 +98,7 @@ def sum_lines(run: Pass, i: int, unit: int) -> list[str]:
     layer, inputs = run.network.layers[i], run.inputs[i]
     products = {k: value * layer.weights[k, unit] for k, value in inputs.items()}
     order = sorted(products, key=lambda k: -abs(products[k]))
-    heads = ["unit", f"A{i}"] if i else ["row, column", "X"]
-    rows = [[*heads, f"W{i + 1}", "product"]]
+    rows = [["unit" if i else "row, column", _inputs(i), f"W{i + 1}", "product"]]
     for k in order[:_TERMS]:
         place = k if i else f"{k // run.width}, {k % run.width}"
         rows.append([place, f"{inputs[k]:.4f}", f"{layer.weights[k, unit]:.4f}",
@@ -111,23 +108,6 @@ def sum_lines(run: Pass, i: int, unit: int) -> list[str]:
     rows += [[f"bias b{i + 1}[{unit}]", "", "", f"{layer.bias[0, unit]:.4f}"],
              [f"Z{i + 1}[{unit}]", "", "", f"{run.sums[i][unit]:.4f}"]]
     return table(rows)
-
-
-def layer_lines(run: Pass, i: int, unit: int | None = None) -> list[str]:
-    """Return the sums of hidden layer i + 1, one of them term by term, and A."""
-    sums = run.sums[i]
-    outputs = [run.inputs[i + 1].get(j, 0.0) for j in range(len(sums))]
-    why = "the most active one" if unit is None else "as asked"
-    chosen = argmax(list(map(abs, outputs))) if unit is None else unit
-    name = run.network.activation
-    return [_sum_heading(run, i),
-            f"  {counted(len(sums), 'sum')} from {min(sums):.4f} to {max(sums):.4f}; "
-            f"that of unit {chosen}, {why}:", "",
-            *_indented(sum_lines(run, i, chosen)), "",
-            f"A{i + 1} = {name}(Z{i + 1})   (1 x {len(sums)})",
-            f"  {_spread(name, outputs)}",
-            f"  A{i + 1}[{chosen}] = {name}({sums[chosen]:.4f}) = "
-            f"{outputs[chosen]:.4f}"]
 
 
 def _spread(name: str, outputs: Sequence[float]) -> str:
@@ -144,16 +124,27 @@ def _spread(name: str, outputs: Sequence[float]) -> str:
             f"{len(outputs) - low - high} between")
 
 
-def logit_lines(run: Pass, unit: int | None) -> list[str]:
-    """Return the last layer's sums, the logits; one of them term by term.
-
-    It is that of the answer, or where there is no other layer, of the unit asked for.
-    """
-    last = len(run.sums) - 1
-    chosen = argmax(run.outputs) if last or unit is None else unit
-    return [_sum_heading(run, last),
-            f"  {counted(len(run.outputs), 'logit')}, one for each class; that of "
-            f"{run.names[chosen]}:", "", *_indented(sum_lines(run, last, chosen))]
+def layer_lines(run: Pass, i: int, unit: int | None) -> list[str]:
+    """Return the sums of layer i + 1, one of them term by term: that of a unit, or of
+    the one with the largest output.  Of a hidden layer, A as well."""
+    sums, is_last = run.sums[i], i == len(run.sums) - 1
+    outputs = (run.outputs if is_last else
+               [run.inputs[i + 1].get(j, 0.0) for j in range(len(sums))])
+    why = "the most active one" if unit is None else "as asked"
+    chosen = argmax(list(map(abs, outputs))) if unit is None else unit
+    k, n = run.network.layers[i].weights.shape
+    lines = [f"Z{i + 1} = {_inputs(i)} W{i + 1} + b{i + 1}   "
+             f"(1 x {k})({k} x {n}) + (1 x {n}) -> (1 x {n})",
+             f"  {counted(n, 'logit')}, one for each class; that of "
+             f"{run.names[chosen]}:" if is_last else
+             f"  {counted(n, 'sum')} from {min(sums):.4f} to {max(sums):.4f}; that of "
+             f"unit {chosen}, {why}:", "", *_indented(sum_lines(run, i, chosen))]
+    if is_last:
+        return lines
+    name = run.network.activation
+    return [*lines, "", f"A{i + 1} = {name}(Z{i + 1})   (1 x {n})",
+            f"  {_spread(name, outputs)}", f"  A{i + 1}[{chosen}] = "
+            f"{name}({sums[chosen]:.4f}) = {outputs[chosen]:.4f}"]
 
 
 def output_lines(run: Pass) -> list[str]:
@@ -203,8 +194,8 @@ def _arguments(run: Pass, c: int, role: str) -> Iterator[str]:
     pros = {k: term for k, term in terms.items() if term > 0}
     cons = {k: term for k, term in terms.items() if term < 0}
     plus, minus = math.fsum(pros.values()), math.fsum(cons.values())
-    yield (f"{run.names[c]}, {role}: Z{len(run.sums)}[{c}] = {plus:.4f} for, {minus:.4f} "
-           f"against, {layer.bias[0, c]:+.4f} bias: {run.sums[-1][c]:.4f}")
+    yield (f"{run.names[c]}, {role}: Z{len(run.sums)}[{c}] = {plus:.4f} for, "
+           f"{minus:.4f} against, {layer.bias[0, c]:+.4f} bias: {run.sums[-1][c]:.4f}")
     for word, side in (("for:", pros), ("against:", cons)):
         yield f"  {word:8} {len(side)}, above all {_listed(side, '+.4f', 'none')}"
 
@@ -261,18 +252,18 @@ def _through_activation(run: Pass, i: int, delta: Sequence[float]) -> list[str]:
     moved = {j: x for j, x in enumerate(delta) if x}
     return [f"d{a} = dZ{i + 2} W{i + 2}^T   (1 x {n})({n} x {k}) -> (1 x {k});   "
             f"dZ{i + 1} = d{a} * {slope}",
-            f"  {len(moved)} of {counted(k, 'unit')} get{'s' * (len(moved) == 1)} a share "
-            "of the blame"
+            f"  {len(moved)} of {counted(k, 'unit')} get{'s' * (len(moved) == 1)} a "
+            "share of the blame"
             + f", above all {_listed(moved, '+.3g', '')}" * bool(moved)]
 
 
 def _weight_gradient(run: Pass, i: int, delta: Sequence[float]) -> list[str]:
     """Return dW = inputs^T dZ of layer i + 1, an outer product: its largest entries."""
     k, n = run.network.layers[i].weights.shape
-    inputs, letter = run.inputs[i], f"A{i}" if i else "X"
+    inputs = run.inputs[i]
     number = len(inputs) * sum(map(bool, delta))
-    lines = [f"dW{i + 1} = {letter}^T dZ{i + 1}   ({k} x 1)(1 x {n}) -> ({k} x {n}),   "
-             f"db{i + 1} = dZ{i + 1}",
+    lines = [f"dW{i + 1} = {_inputs(i)}^T dZ{i + 1}   ({k} x 1)(1 x {n}) -> "
+             f"({k} x {n}),   db{i + 1} = dZ{i + 1}",
              f"  {number:,} of {k * n:,} entries are not 0"
              + "; the largest:" * bool(number)]
     slopes = [j for j in _largest(list(map(abs, delta))) if delta[j]]
@@ -305,8 +296,8 @@ def explain(network: Network, image: bytes, width: int, levels: int,
     if unit is not None and not 0 <= unit < units:
         raise IndexError(f"unit {unit} of {units}, counted from 0")
     parts = [image_lines(run), *(layer_lines(run, i, None if i else unit)
-                                 for i in range(len(run.sums) - 1)),
-             logit_lines(run, unit), output_lines(run), argument_lines(run)]
+                                 for i in range(len(run.sums))),
+             output_lines(run), argument_lines(run)]
     if label is None:
         parts.append(["Without a label there is no loss and no gradient."])
     else:

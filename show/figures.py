@@ -241,7 +241,8 @@ def right_and_wrong(evaluation: Evaluation, test: Dataset, foot: str) -> Figure:
         chosen = [i for turn in turns for i in turn if i is not None][:rows * columns]
         texts = [names[labels[i]] if correct else
                  f"{i}: {names[labels[i]]} → {names[guesses[i]]}" for i in chosen]
-        texts = [text.replace(" →", "\n→" if len(text) > 15 else " →") for text in texts]
+        texts = [text if len(text) < 16 else text.replace(" →", "\n→")
+                 for text in texts]
         axes.set_axis_off()
         if chosen:
             draw_tiles(axes, [rows_of(test.image(i), test.width) for i in chosen],

@@ -206,7 +206,8 @@ def class_scores(counts: Sequence[Sequence[int]]) -> list[dict[str, float]]:
     >>> class_scores([[3, 1], [3, 2]])[0]
     {'precision': 0.5, 'recall': 0.75, 'f1': 0.6}
     """
-    return [{"precision": row[i] / (sum(column) or 1), "recall": row[i] / (sum(row) or 1),
+    return [{"precision": row[i] / (sum(column) or 1),
+             "recall": row[i] / (sum(row) or 1),
              "f1": 2 * row[i] / (sum(column) + sum(row) or 1)}
             for i, (row, column) in enumerate(zip(counts, zip(*counts)))]
 

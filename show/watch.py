@@ -208,8 +208,7 @@ class Watcher(Printer):
 
     def __init__(self, folder: Path, network: Network, parts: Parts, settings: Settings,
                  history: History, port: int = 0, open_browser: bool = True) -> None:
-        """The run of the folder begins, or goes on with the moments that are kept there.
-        """
+        """The run of the folder begins, or goes on with the moments kept there."""
         super().__init__(settings["epochs"])
         train = parts["train"]
         if (train.height, train.width) != (SIDE, SIDE):
@@ -219,8 +218,9 @@ class Watcher(Printer):
                           settings["data"])
         path, part = folder / MOMENTS, "validation" if "validation" in parts else "test"
         moments = load_recording(path, about).moments if path.exists() else []
-        self.page = RunPage(Recording(about, len(train), settings["epochs"], part,
-                                      list(map(measured, history)), moments), parts[part])
+        recording = Recording(about, len(train), settings["epochs"], part,
+                              list(map(measured, history)), moments)
+        self.page = RunPage(recording, parts[part])
         self._path, self._port, self._open_browser = path, port, open_browser
         self._server: Server | None = None
         self._due = 0.0         # when there may be a moment that is no milestone

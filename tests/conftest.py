@@ -28,6 +28,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def contrast(one, other):
+    """The contrast of two colours such as "#e69f00", 1 to 21, as WCAG 2 reckons it."""
+    def luminance(colour):
+        parts = [int(colour[k:k + 2], 16) / 255 for k in (1, 3, 5)]
+        red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+                            for c in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
 @contextmanager
 def serving(server):
     """A server that runs beside the test, and is closed after it."""

@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+from conftest import contrast
 
 from engine.sparse import SparseMatrix
 from learning.models import Model
@@ -202,13 +203,7 @@ def test_points_are_told_apart_by_characters_not_colour_alone(drawn, names, rng)
 
 
 def test_the_colours_of_classes_can_be_read_on_white():
-    """WCAG's contrast: (1 + 0.05) / (luminance + 0.05), 4.5 for text."""
-    def linear(part):
-        return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-
-    for colour in embedding.CLASS_COLOURS:
-        red, green, blue = (linear(int(colour[i:i + 2], 16) / 255) for i in (1, 3, 5))
-        assert 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05) >= 5
+    assert all(contrast(colour, "#ffffff") >= 5 for colour in embedding.CLASS_COLOURS)
     assert len(set(embedding.CLASS_COLOURS)) == 10
 
 

@@ -137,10 +137,10 @@ def test_arguments_for_and_against_add_up_to_the_logit(x, hidden):
     leads = {k: a * (last.weights[k, first] - last.weights[k, second])
              for k, a in enumerate(inputs)}
     best = max(leads, key=leads.get)
+    lead = logits[first] - logits[second]
     assert any(line.startswith(
-        f"  {NAMES[first]} is ahead of {NAMES[second]} by "
-        f"{logits[first] - logits[second]:.4f}, above all by {best} ({leads[best]:+.4f})")
-        for line in lines)
+        f"  {NAMES[first]} is ahead of {NAMES[second]} by {lead:.4f}, above all by "
+        f"{best} ({leads[best]:+.4f})") for line in lines)
     assert "the label: " not in "".join(explained(network, label=second))
 
 
@@ -164,7 +164,8 @@ def test_the_way_back_shows_the_networks_own_gradient(x, hidden, activation, los
         largest = sorted(entries, key=lambda place: -abs(entries[place]))[:3]
         for line, (p, j) in zip(lines[start + 2:], largest):
             assert line.startswith(f"    dW{i + 1}[{p}, {j}]")
-            assert line.endswith(f" x {gradient.delta[0, j]:+.3g} = {entries[p, j]:+.3g}")
+            slope, entry = gradient.delta[0, j], entries[p, j]
+            assert line.endswith(f" x {slope:+.3g} = {entry:+.3g}")
 
 
 def test_ink_is_that_which_the_network_sees():

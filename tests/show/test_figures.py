@@ -48,7 +48,8 @@ def history(epochs, part="validation", losses=False):
     rows = [{"epoch": i, "loss": 1 / i, "train_accuracy": 1 - 0.1 / i, "images": 60,
              "seconds": 1.0, f"{part}_accuracy": 0.9 - 0.01 * (i - 3) ** 2}
             for i in range(1, epochs + 1)]
-    return [{**row, f"{part}_loss": 2 / row["epoch"]} if losses else row for row in rows]
+    return [{**row, **({f"{part}_loss": 2 / row["epoch"]} if losses else {})}
+            for row in rows]
 
 
 def texts(axes):
@@ -124,7 +125,8 @@ def test_the_confusion_matrix_has_the_scores_of_a_class_beside_its_row(
                            "5", "", "15", *["75.0%"] * 3]
     assert labels_of(axes.get_xticklabels()) == [*NAMES, "precision", "recall", "F1"]
     assert labels_of(axes.get_yticklabels()) == NAMES
-    assert [text.get_position()[1] for text in axes.texts] == [0] * 6 + [1] * 6 + [2] * 6
+    assert [text.get_position()[1] for text in axes.texts] == (
+        [0] * 6 + [1] * 6 + [2] * 6)
     image, = axes.images
     (blue, orange, white), *_ = image.to_rgba(image.get_array()).tolist()
     assert orange[:3] == pytest.approx(parts_of(figures.ORANGE))        # 5 errors

@@ -60,7 +60,7 @@ def top_of(reading):
 def test_a_page_is_one_file_that_needs_nothing_from_elsewhere(name):
     content = assemble(WEB / name)
     assert not any(f'"{path.name}"' in content for path in WEB.iterdir())
-    for text in "https://", "src=", "@import", "url(", "href=\"http", "<link rel=\"style":
+    for text in "https://", "src=", "@import", "url(", 'href="http', '<link rel="style':
         assert text not in content
     # The one address is the name of a set of elements, which nothing is fetched from.
     assert content.count("http://") == content.count("http://www.w3.org/2000/svg") == 1
@@ -122,7 +122,8 @@ def test_answers_are_those_of_the_network(reader, network, sample, off, units):
         (reading,), = reader.picture(image, "", off)["digits"]
         assert reading == {
             "picture": page.as_text(bytes(round(grey / 85) * 85 for grey in image)),
-            "outputs": LOSSES["cross-entropy"].outputs(trace.logits)[0], "perhaps": None,
+            "outputs": LOSSES["cross-entropy"].outputs(trace.logits)[0],
+            "perhaps": None,
             "logits": trace.logits[0], "sums": trace.sums[0][0],
             "hidden": [trace.inputs[1][0]]}
         assert all(reading["hidden"][0][k] == 0 for k in units)

@@ -34,8 +34,8 @@ class Browser:
 
     def __init__(self, chromium, folder):
         self._process = subprocess.Popen(
-            ["sh", "-c", 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1', "sh", chromium,
-             *OPTIONS, f"--user-data-dir={folder}"],
+            ["sh", "-c", 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1', "sh",
+             chromium, *OPTIONS, f"--user-data-dir={folder}"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         self._number, self._loads, self._replies, self.problems = 0, 0, {}, []
         self._received, self._session = b"", {}     # of the browser as a whole
@@ -61,8 +61,8 @@ class Browser:
         """Send a command and do not wait; returns its number."""
         self._number += 1
         self._process.stdin.write(json.dumps(
-            {"id": self._number, "method": method, "params": parameters, **self._session}
-            ).encode() + b"\0")
+            {"id": self._number, "method": method, "params": parameters,
+             **self._session}).encode() + b"\0")
         return self._number
 
     def _message(self):
@@ -174,7 +174,8 @@ class Browser:
         tree = self.send("Accessibility.getFullAXTree")["nodes"]
         self.send("Accessibility.disable")
         return [node.get("name", {}).get("value") for node in tree
-                if not node.get("ignored") and node["role"]["value"].lower() in CONTROLS]
+                if not node.get("ignored")
+                and node["role"]["value"].lower() in CONTROLS]
 
     def box(self, selector):
         """(left, top, width, height) of an element inside its border, on the page."""
@@ -210,6 +211,11 @@ class Browser:
         """Click into the middle of an element, which is scrolled to first."""
         self.scroll_to(selector)
         self.draw(selector, [[(0.5, 0.5)]])
+
+    def press(self, selector):
+        """Click an element, and wait until what follows from it is shown."""
+        self.click(selector)
+        self.settle()
 
     def hover(self, selector):
         """Bring the mouse over an element, which is scrolled to first."""

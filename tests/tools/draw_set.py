@@ -220,15 +220,12 @@ def report(found):
         if set(answers) != {digit}:
             print(f"{name}: " + ", ".join(f"{source} {answer}" for source, answer
                                           in zip(SOURCES, answers)))
-    brushes = sorted({name.split("-")[1] for name, *_ in found})
-    for brush in [*brushes, ""] if len(brushes) > 1 else [""]:
-        some = [row for row in found if brush in row[0]]
-        print(f"{brush or 'all'}, {len(some)} drawings:")
-        for k, source in enumerate(SOURCES, 2):
-            right = sum(row[k] == row[1] for row in some)
-            same = sum(row[k] == row[2] for row in some)
-            print(f"  {source}: {right} right, {right / len(some):.1%}"
-                  + (f"; the same answer as the page's to {same}" if k > 2 else ""))
+    print(f"{len(found)} drawings:")
+    for k, source in enumerate(SOURCES, 2):
+        right = sum(row[k] == row[1] for row in found)
+        same = sum(row[k] == row[2] for row in found)
+        print(f"  {source}: {right} right, {right / len(found):.1%}"
+              + (f"; the same answer as the page's to {same}" if k > 2 else ""))
 
 
 def main():
@@ -247,8 +244,8 @@ def main():
                  for row in draw_all(browser, options.folder, wanted)]
         delays = browser.ask("delays")
     report(found)
-    print(f"{len(delays)} answers shown, in the median {median(delays):.1f} ms after the "
-          "first movement of the pen that they are about")
+    print(f"{len(delays)} answers shown, in the median {median(delays):.1f} ms after "
+          "the first movement of the pen that they are about")
 
 
 if __name__ == "__main__":

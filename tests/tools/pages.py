@@ -208,7 +208,8 @@ class Course:
             return 0, ""
         if item.kind == "console":
             return self.run_command(shlex.split(item.text, comments=True)[1:])
-        return self.run_command([item.file] if item.file else ["-c", self.program(item)])
+        words = [item.file] if item.file else ["-c", self.program(item)]
+        return self.run_command(words)
 
     def program(self, item):
         """Return the Python blocks below a heading that can be run, down to an item."""
