@@ -136,12 +136,21 @@ def as_text(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
 
 
+def _first_of_each_class(names: Sequence[str]) -> list[dict]:
+    """The name and the picture of the shipped sample's first image of each class; []
+    where its classes are others."""
+    sample, = data_loader.load(data_loader.SAMPLE_FOLDER, ("t10k",))
+    if sample.class_names != names:
+        return []
+    return [{"name": name, "picture": as_text(sample.image(sample.labels.index(k)))}
+            for k, name in enumerate(names)]
+
+
 class Reader:
     """Reads pictures for the page with one network.
 
-    Pictures are rounded to a number of grey `levels`.  Where the shipped sample has the
-    same classes, the first of its test images of each can be tried.  `is_replayed` says
-    that there is a page of how the network learnt, too.
+    Pictures are rounded to a number of grey `levels`.  `is_replayed` says that there is
+    a page of how the network learnt, too.
     """
 
     def __init__(self, network: Network, levels: int, class_names: Sequence[str],
@@ -149,6 +158,7 @@ class Reader:
         self._network, self._levels = network, levels
         self._names, self._is_replayed = list(class_names), is_replayed
         self._units = network.layers[0].weights.to_matrix().T       # (h x d)
+        self._samples = _first_of_each_class(self._names)
 
     @property
     def questions(self) -> dict[str, Question]:
@@ -167,7 +177,7 @@ class Reader:
         return {"class_names": self._names, "sizes": network.sizes,
                 "activation": network.activation, "loss": network.loss,
                 "levels": self._levels, "damages": list(DAMAGES), "steps": STEPS,
-                "samples": self._samples(), "bias": self._bias(-1),
+                "samples": self._samples, "bias": self._bias(-1),
                 "replayed": self._is_replayed,
                 "onward": onward if len(network.layers) > 1 else []}
 
@@ -221,14 +231,6 @@ class Reader:
                 "logits": trace.logits[i], "outputs": output,
                 "perhaps": perhaps(output)})
         return readings
-
-    def _samples(self) -> list[dict]:
-        """The name and the picture of the sample's first image of each class."""
-        sample, = data_loader.load(data_loader.SAMPLE_FOLDER, ("t10k",))
-        if sample.class_names != self._names:
-            return []
-        return [{"name": name, "picture": as_text(sample.image(sample.labels.index(k)))}
-                for k, name in enumerate(self._names)]
 
     def _bias(self, layer: int) -> list[float]:
         return self._network.layers[layer].bias.to_matrix()[0]
