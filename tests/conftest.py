@@ -154,6 +154,21 @@ def train_process():
         process.communicate()
 
 
+def children_of(pid):
+    """The processes that a process has started and that still run (Linux), but for the
+    one that multiprocessing itself keeps where processes start afresh."""
+    children = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            own = b"resource_tracker" not in (stat.parent / "cmdline").read_bytes()
+        except OSError:                                    # it has ended meanwhile
+            continue
+        if int(parent) == pid and state != "Z" and own:
+            children.append(int(stat.parent.name))
+    return children
+
+
 @pytest.fixture
 def limited():
     """limited(command, *options): that command, ended, in a process that the system

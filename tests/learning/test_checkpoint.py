@@ -1,14 +1,20 @@
 """checkpoint: what comes back from a file is checked before it is believed."""
 import base64
+import math
 import zlib
 
 import pytest
 from conftest import SAMPLE, is_refusal, write_idx
+from tools.digest import digest
 
 import train
 from data_loader import Dataset, load
 from engine.npz import read_npz, write_npz
+from errors import DataError
 from learning import checkpoint
+from learning.checkpoint import EpochState
+from learning.settings import DEFAULTS
+from my_math import Matrix
 from network import Network
 
 
@@ -26,14 +32,15 @@ def two_epochs(tmp_path_factory):
 
 @pytest.fixture
 def half(two_epochs, tmp_path):
-    """half(**changes): the folder of the run, these of its settings changed; a setting
-    that becomes None is left out."""
+    """half(matrices, **changes): the folder of the run, these of its matrices and its
+    settings changed; what becomes None is left out."""
     matrices, settings = two_epochs
 
-    def make(**changes):
-        changed = {**settings, **changes}
-        write_npz(tmp_path / "model.npz", matrices,
-                  {name: value for name, value in changed.items() if value is not None})
+    def make(others={}, **changes):
+        parts = [{name: value for name, value in {**old, **new}.items()
+                  if value is not None}
+                 for old, new in ((matrices, others), (settings, changes))]
+        write_npz(tmp_path / "model.npz", *parts)
         return tmp_path
     return make
 
@@ -44,13 +51,40 @@ def test_the_run_itself_is_read(half):
     assert len(state.history) == 1 and len(state.skipped) == 100
 
 
+@pytest.mark.parametrize("optimizer, kinds", [
+    ("sgd", []), ("momentum", ["target"]), ("adam", ["mean", "square"])])
+def test_a_checkpoint_comes_back_whole(optimizer, kinds, tmp_path, rng):
+    """Also one with the names of old, of settings and of the state."""
+    net = Network([4, 3, 2], rng=rng)
+    settings = {**DEFAULTS, "hidden": [3], "optimizer": optimizer, "data": "ten",
+                "class_names": ["a", "b"], "recipe": "default", "skip_below": 0.125}
+    state = checkpoint.RunState(
+        [{**ROW, "images": 2}], [0, 2, 1],
+        {kind: [[layer.weights * 0.1, layer.bias - 0.1] for layer in net.layers]
+         for kind in kinds}, 7, EpochState(2, (1 << 60) + 1, 1, [0, 2], 0.25))
+    checkpoint.save_checkpoint(tmp_path, net, settings, state)
+    loaded, found, again = checkpoint.load_checkpoint(tmp_path)
+    assert (again, found, digest(loaded)) == (state, settings, digest(net))
+    assert (tmp_path / "history.csv").read_text() == (
+        "epoch,loss,train_accuracy,images,seconds,test_loss,test_accuracy\n"
+        "1,2.5,0.25,2,0.5,2.25,0.125\n")
+    matrices, saved = read_npz(tmp_path / "model.npz")
+    for old, new in {"sure": "skip_below", "rest": "skip_epochs", "calm": "cooldown",
+                     "resting": "skipped", "part": "epoch_state"}.items():
+        saved[old] = saved.pop(new)
+    for old, new in {"right": "correct", "sure": "easy"}.items():
+        saved["part"][old] = saved["part"].pop(new)
+    write_npz(tmp_path / "model.npz", matrices, saved)
+    assert checkpoint.load_checkpoint(tmp_path)[1:] == (settings, state)
+
+
 def packed(content):
     return base64.b64encode(zlib.compress(content)).decode()
 
 
 ROW = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3, "seconds": 0.5,
        "test_loss": 2.25, "test_accuracy": 0.125}
-EPOCH = checkpoint.EpochState()._asdict()
+EPOCH = EpochState()._asdict()
 DAMAGE = [
     {"data": None}, {"data": 7}, {"data": "\ud800"}, {"data": "\x1b[2J"},
     {"class_names": None}, {"class_names": ["a"]}, {"class_names": "0123456789"},
@@ -87,7 +121,7 @@ DAMAGE = [
     {"epoch_state": {**EPOCH, "seconds": float("inf")}},
     {"epoch_state": {**EPOCH, "more": 1}},
     {"optimizer_steps": None}, {"optimizer_steps": -1}, {"optimizer_steps": 1 << 53},
-    {"optimizer_steps": "0"}]
+    {"optimizer_steps": "0"}, {"optimizer_steps": True}, {"optimizer_steps": 0.5}]
 
 
 @pytest.mark.parametrize("changes", DAMAGE, ids=lambda changes: repr(changes)[:60])
@@ -97,6 +131,16 @@ def test_nonsense_is_refused_in_one_line(changes, half, capsys):
     assert code == 2 and err[:-1].isprintable() and err.endswith("\n"), err
     assert "model.npz: found" in err and ", expected a " in err
     assert len(err) < 400 and out == ""
+
+
+@pytest.mark.parametrize("change", [
+    lambda matrix: None, lambda matrix: Matrix.zeros(3, 5),
+    lambda matrix: matrix * math.nan])
+def test_other_matrices_than_the_optimizers_are_refused(change, half, two_epochs):
+    name = "optimizer.target1.weights"
+    folder = half({name: change(two_epochs[0][name])})
+    with pytest.raises(DataError, match="optimizer.*, expected a checkpoint"):
+        checkpoint.load_checkpoint(folder)
 
 
 @pytest.mark.parametrize("changes", [
@@ -113,7 +157,7 @@ def test_best_weights_of_another_network_are_refused(half):
            "validation_loss": 1.5, "validation_accuracy": 0.5}
     folder = half(patience=1, validation=50, history=[row])
     Network([784, 5, 10]).save(folder / "best.npz")
-    with pytest.raises(checkpoint.DataError, match="best.npz: found <Network 784-5-10"):
+    with pytest.raises(DataError, match="best.npz: found <Network 784-5-10"):
         checkpoint.load_checkpoint(folder)
 
 

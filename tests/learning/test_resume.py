@@ -1,15 +1,11 @@
 """Resume: a run that was killed goes on to the bits of one that was not."""
-import base64
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-import zlib
 from pathlib import Path
 
 import pytest
@@ -129,13 +125,11 @@ def test_killed_in_the_middle_of_a_write_the_checkpoint_before_is_whole(
 def half_run(tmp_path):
     """The folder of a run of which 1 of 2 epochs is done."""
     folder = tmp_path / "half"
-    done = run("--data", OPTIONS[1], "--hidden", "4", "--limit", "100", "--epochs", "2",
+    done = run("--data", OPTIONS[1], "--hidden", "4", "--limit", "100", "--epochs", "1",
                "--augment", "none", "--output", str(folder), "--workers", "1")
     assert done.returncode == 0, done.stderr
     matrices, settings = npz.read_npz(folder / "model.npz")
-    settings["history"] = settings["history"][:1]
-    settings["skipped"] = base64.b64encode(zlib.compress(bytes(100))).decode()
-    npz.write_npz(folder / "model.npz", matrices, settings)
+    npz.write_npz(folder / "model.npz", matrices, {**settings, "epochs": 2})
     return folder
 
 
@@ -147,27 +141,11 @@ def refused(*arguments):
     return line
 
 
-def test_a_checkpoint_cut_in_half_is_refused(half_run):
+def test_a_checkpoint_cut_in_half_or_other_data_is_refused(half_run, other_data):
     path = half_run / "model.npz"
+    assert "same data" in refused("--resume", str(half_run), "--data", str(other_data))
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     assert "model.npz" in refused("--resume", str(half_run), "--data", OPTIONS[1])
-
-
-@pytest.mark.parametrize("name, value", [
-    ("epochs", "many"), ("hidden", 12), ("batch_size", None), ("schedule", 3),
-    ("history", {}), ("history", [1]), ("epoch_state", {"done": -1}),
-    ("epoch_state", {"easy": [500]}), ("epoch_state", {"loss_sum": 2.5}),
-    ("epoch_state", 7), ("skipped", "?"), ("skipped", ""), ("optimizer_steps", -1)])
-def test_nonsense_in_the_settings_is_refused(name, value, half_run):
-    matrices, settings = npz.read_npz(half_run / "model.npz")
-    settings = json.loads(json.dumps({**settings, name: value}))
-    npz.write_npz(half_run / "model.npz", matrices, settings)
-    line = refused("--resume", str(half_run), "--data", OPTIONS[1])
-    assert "damaged settings" in line
-
-
-def test_other_data_is_refused(half_run, other_data):
-    assert "same data" in refused("--resume", str(half_run), "--data", str(other_data))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX resource limits")
@@ -202,7 +180,3 @@ def test_a_folder_that_cannot_be_written_is_one_line(half_run, monkeypatch, caps
     line, = capsys.readouterr().err.splitlines()
     assert code == 2 and "Permission denied" in line and "is kept" in line
     assert (half_run / "model.npz").read_bytes() == before
-
-
-def test_no_thread_is_left_over():
-    assert threading.active_count() == 1

@@ -9,7 +9,8 @@ import train
 from errors import OptionError
 from learning.kinds import Record
 from learning.settings import (DEFAULTS, GROUPS, KINDS, RECIPES, SETTINGS, as_options,
-                               check_effects, option, with_new_names)
+                               check_effects, option, optimizer_maker,
+                               with_new_names)
 from network import Network
 
 every_setting = pytest.mark.parametrize("name", SETTINGS)
@@ -29,9 +30,7 @@ def test_the_default_is_what_its_option_takes_and_the_help_says(name):
     line = SETTINGS[name]
     text, = as_options({name: line.default})
     assert text == f"{option(name)} {line.kind.text(line.default)}"
-    assert line.kind(text.split()[1]) == line.default
-    found = vars(train.build_parser().parse_args(text.split()))
-    assert found[name] == line.default
+    assert vars(train.build_parser().parse_args(text.split()))[name] == line.default
     assert f"({line.kind.text(line.default)})" in " ".join(help_text().split())
 
 
@@ -98,12 +97,16 @@ def test_the_shipped_model_is_read_by_any_name():
 def test_a_setting_without_effect_is_refused(given, others, words):
     with pytest.raises(OptionError, match=words):
         check_effects({**DEFAULTS, **others}, given)
+    check_effects({**DEFAULTS, **others}, [])
+    check_effects({**DEFAULTS, "optimizer": "momentum", "schedule": "step"}, given)
+    check_effects(DEFAULTS, given, {"optimizer": ["adam", "momentum"], "schedule": [
+        "step"], "augment": ["affine"], "skip_below": [0.5]})
 
 
-@pytest.mark.parametrize("given, others, grid", [
-    (["momentum"], {"optimizer": "momentum"}, {}), (["decay"], {"schedule": "step"}, {}),
-    (["cooldown", "skip_epochs"], {}, {}), ([], {"optimizer": "adam"}, {}),
-    (["momentum"], {}, {"optimizer": ["sgd", "momentum"]}),
-    (list(DEFAULTS), {"optimizer": "momentum", "schedule": "step"}, {})])
-def test_a_setting_with_effect_is_not(given, others, grid):
-    check_effects({**DEFAULTS, **others}, given, grid)
+@pytest.mark.parametrize("name, kind, more", [
+    ("sgd", "SGD", {}), ("momentum", "Momentum", {"follow": 0.25}), ("adam", "Adam", {})])
+def test_the_optimizer_is_the_one_of_the_settings(name, kind, more):
+    settings = {**DEFAULTS, "optimizer": name, "momentum": 0.75, "l2": 0.125}
+    optimizer = optimizer_maker(settings)(Network([4, 3, 2]).layers)
+    assert type(optimizer).__name__ == kind and optimizer.l2 == 0.125
+    assert {key: getattr(optimizer, key) for key in more} == more
