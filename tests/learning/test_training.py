@@ -9,7 +9,7 @@ from tools.digest import digest
 from data_loader import SAMPLE_FOLDER, Dataset, load
 from engine.packed_network import LOSS_BITS
 from engine.team import Team
-from errors import DataError
+from errors import DataError, OptionError
 from learning import checkpoint, training
 from learning.checkpoint import load_checkpoint
 from learning.engines import ENGINES, PackedEngine
@@ -64,6 +64,24 @@ def test_each_augmentation_has_its_maps(kind, count, monkeypatch):
     maps = training.augmentation_maps(settings, 1.0, 28, 28)
     assert len(set(map(tuple, maps))) == count
     assert maps == training.augmentation_maps(settings, 1.0, 28, 28)
+
+
+@pytest.mark.parametrize("kind, height, width, count", [
+    ("elastic", 28, 28, 500), ("elastic", 64, 64, 252), ("elastic", 784, 1, 39),
+    ("elastic", 1, 784, 228), ("affine", 784, 1, 500), ("affine", 800, 800, 7),
+    ("elastic", 300, 300, None), ("elastic", 5000, 1, None),
+    ("affine", 1500, 999, None)])
+def test_maps_of_large_images_are_few_or_refused(kind, height, width, count,
+                                                 monkeypatch):
+    settings = {**DEFAULTS, "augment": kind, "hidden": []}
+    data = Dataset("two", bytes(2 * height * width), b"\0\1", height, width, "ab")
+    if count:
+        monkeypatch.setattr(training, "affine_map", lambda *arguments: [0])
+        maps = training.augmentation_maps(settings, 1.0, height, width)
+        assert len(maps) == count and training.check_size(settings, data)
+        return
+    with pytest.raises(OptionError, match=f"{kind}: found images of {height} x {width}"):
+        training.check_size(settings, data)
 
 
 # --- skipping of easy images
