@@ -1,1 +1,1 @@
-"""Runs: settings, optimizers, augmentation, the loop, checkpoints, searches, models."""
+"""Runs: downloads, settings, optimizers, the loop, checkpoints, searches, models."""
