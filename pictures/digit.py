@@ -287,7 +287,8 @@ def digits_in(ink: Sequence[bytes], noise: float = 0.0, path: object = "drawing"
     except ValueError as error:
         raise DataError(path, str(error), _EXPECTED) from None
     if kept != pieces:
-        left_out = ["a frame"]
+        cut = any(piece not in pieces for piece in kept)
+        left_out = ["a frame and what of a digit touches it" if cut else "a frame"]
         ink = [bytes(map(mul, row, mask)) for row, mask in zip(
             ink, draw_pieces(kept, width, height))]
     pieces = bridge_gaps(_large_pieces(ink, level, path), width, height)

@@ -22,7 +22,8 @@ def test_each_look_is_read(name, tmp_path):
 
 @pytest.mark.parametrize("name, left_out", [
     ("a dot beside", ["a dot"]), ("a dash beside", ["a dash"]), ("as drawn", []),
-    ("framed", ["a frame"]), ("in a circle", ["a frame"])])
+    ("framed", ["a frame"]), ("in a circle", ["a frame"]),
+    ("touching the frame", ["a frame and what of a digit touches it"])])
 def test_what_is_no_digit_is_left_out_and_told(name, left_out, tmp_path):
     for _, path in looks.pictures(name, COUNT, tmp_path):
         assert find_digits(read_picture(path), path).left_out == left_out
