@@ -197,7 +197,8 @@ def test_models_that_make_no_sense_are_one_line(ask, tmp_path, changed, words):
 def test_without_any_model_it_says_how_to_get_one(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(models, "RUNS", tmp_path)
     monkeypatch.setattr(models, "SHIPPED_MODEL", tmp_path / "none.npz")
-    check_refused(predict.main(["--index", "1"]), *capsys.readouterr(), "python train.py")
+    code = predict.main(["--index", "1", "--data", SAMPLE])
+    check_refused(code, *capsys.readouterr(), "python train.py")
 
 
 @pytest.fixture

@@ -390,7 +390,8 @@ def test_what_makes_no_sense_is_one_line_and_code_2(options, words, run):
     assert not folder.exists()
 
 
-def test_resuming_with_other_data_or_settings_is_refused(run, other_data):
+def test_resuming_with_other_data_or_settings_is_refused(run, other_data, monkeypatch):
+    monkeypatch.setenv("MNIST_DIR", "elsewhere")    # by default other data would be read
     *_, folder = run("--grid", "hidden=none", "--epochs", "1")
     code, out, *_ = run("--resume", str(folder))        # it remembers where its data is
     assert code == 0 and "1 of them were done before" in out and " --data " in out
