@@ -80,13 +80,6 @@ def blocks(text):
     assert opened is None, f"the block of line {opened} has no end"
 
 
-def commands(text):
-    """Yield (command, what it prints) of a console block."""
-    for piece in re.split(r"^(?=\$ )", text, flags=re.MULTILINE)[1:]:
-        command, _, expected = piece[2:].partition("\n")
-        yield command, expected
-
-
 def file_of(lines, line):
     """Return ("put", "try.py") for a block below "Put into `try.py`:", else ("", "").
     """
@@ -103,7 +96,8 @@ def items(path):
     for line, section, language, block in blocks(text):
         where, is_exercise = (page, line, section), lines[section - 1] == "## Exercise"
         if language == "console":
-            found += [Item(*where, language, *pair) for pair in commands(block)]
+            found += [Item(*where, language, *pair) for pair in re.findall(
+                r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)]
         elif is_exercise and language == "python":
             compile(block, f"{page}:{line}", "exec")
         elif is_exercise and language == "output":
@@ -124,12 +118,6 @@ def seconds_of(text):
     """Return how long it takes by its own word, "# 3 minutes" or "# 5 s"; else 0."""
     found = re.search(r"# (?:.*?([\d.]+) )?(s|minutes?)\b", text.partition("\n")[0])
     return float(found[1] or 1) * (1 if found[2] == "s" else 60) if found else 0
-
-
-def needs_mnist(words):
-    """Return whether a command reads the data set that is found where none is named."""
-    without = {"--data", "--image", "--draw", "list"}
-    return words[1:2] in (["train.py"], ["predict.py"]) and not without & set(words)
 
 
 def find_mnist():
@@ -159,7 +147,8 @@ def obstacle(item, long):
     needed = re.findall(r"#.*needs (\S+)", item.text)
     if item.kind != "console":
         needed += set(imported(item.text)) & set(THIRD_PARTY)
-    elif needs_mnist(shlex.split(item.text, comments=True)) and not find_mnist():
+    elif (re.match(r"python3? (train|predict)\.py\b", item.text) and not find_mnist()
+          and not re.search("--(data|image|draw)| list", item.text)):
         return "needs MNIST: name its folder by MNIST_DIR"
     needed += ["matplotlib"] * ("--pictures" in item.text)
     missing = [name for name in needed if not is_there(name)]
