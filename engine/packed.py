@@ -8,18 +8,10 @@ from __future__ import annotations
 
 import math
 from operator import add, sub
-from typing import Any, Sequence
+from typing import Any
 
 from engine.lanes import LaneOverflowError, Lanes, Row
 from my_math import Matrix, Shape, check_equal
-
-
-def whole(numbers: Sequence[float], scale: float) -> list[int]:
-    """Return each number times the scale, rounded; LaneOverflowError if not finite."""
-    try:
-        return [round(x * scale) for x in numbers]
-    except (OverflowError, ValueError):
-        raise LaneOverflowError("a number that is not finite") from None
 
 
 class PackedMatrix:
@@ -43,7 +35,12 @@ class PackedMatrix:
     @classmethod
     def from_matrix(cls, matrix: Matrix, lanes: Lanes, unit: float) -> PackedMatrix:
         """Return the matrix with each number rounded to a multiple of the unit."""
-        return cls([lanes.encode(whole(row, 1 / unit)) for row in matrix], lanes, unit)
+        scale = 1 / unit
+        try:
+            rows = [[round(x * scale) for x in row] for row in matrix]
+        except (OverflowError, ValueError):
+            raise LaneOverflowError("a number that is not finite") from None
+        return cls(list(map(lanes.encode, rows)), lanes, unit)
 
     @property
     def shape(self) -> Shape:
