@@ -5,7 +5,6 @@ const tilesOf = new Map();  // key of a moment -> its weights, d x h numbers
 const weightsCanvas = $("weights");
 const UNIT = 128;           // weights are whole multiples of 1/128
 const GAP = 2;              // pixels between tiles
-let strong = 0;             // the weight that gets the full colour, in all moments
 
 const askTiles = latest(async () => {
   const moment = shownMoment();
@@ -25,12 +24,10 @@ function showTiles() {
   $("tiles-title").textContent = `Weights of the ${counted(units, what)}`;
   const weights = tilesOf.get(moment.key);
   if (!weights) { askTiles(); return; }
-  const last = tilesOf.get(moments.at(-1).key);
-  if (last) { strong = strongest(last); }
-  paintTiles(weights, units);
-  const full = fixed((strong || strongest(weights)) / UNIT);
+  const full = strongest(weights);
+  paintTiles(weights, units, full);
   $("tiles-text").textContent = `${moment.name}: each square is one ${what}, each of `
-    + `its 784 pixels one weight; full colour from ${full} on.`;
+    + `its 784 pixels one weight; full colour from ${fixed(full / UNIT)} on.`;
 }
 
 // What only one weight in a hundred exceeds.
@@ -40,21 +37,19 @@ function strongest(weights) {
 }
 
 // All tiles on one canvas, two pixels apart.
-function paintTiles(weights, units) {
+function paintTiles(weights, units, full) {
   const columns = Math.ceil(Math.sqrt(units));
   const rows = Math.ceil(units / columns), step = SIDE + GAP;
   weightsCanvas.width = columns * step - GAP;
   weightsCanvas.height = rows * step - GAP;
   const context = weightsCanvas.getContext("2d");
   const image = context.createImageData(weightsCanvas.width, weightsCanvas.height);
-  const pixels = new Uint32Array(image.data.buffer), scale = 127 / (strong
-    || strongest(weights));
-  const table = colourTable();
+  const pixels = new Uint32Array(image.data.buffer), table = colourTable();
   for (let unit = 0; unit < units; unit++) {
     const start = Math.floor(unit / columns) * step * image.width
       + (unit % columns) * step;
     for (let k = 0; k < SIDE * SIDE; k++) {
-      const shade = Math.round(weights[k * units + unit] * scale);
+      const shade = Math.round(weights[k * units + unit] * 127 / full);
       pixels[start + Math.floor(k / SIDE) * image.width + k % SIDE]
         = table[Math.min(127, Math.max(-127, shade)) + 127];
     }

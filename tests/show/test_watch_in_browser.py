@@ -132,11 +132,14 @@ def test_the_slider_replays_the_run(page):
     assert browser.text("#moment") == "Epoch 160: 99.18\xa0% correct"
     assert "160 epochs in 5 min 39 s" in browser.text("#doing")
     seen = {}
-    for at, name, part in ((13, "Epoch 160", "10,000"), (0, "Start", "500"),
-                           (2, "1,024 images", "500"), (4, "Epoch 1", "10,000")):
+    for at, name, part, full in ((13, "Epoch 160", "10,000", 0.68),
+                                 (0, "Start", "500", 0.13),     # small weights show too
+                                 (2, "1,024 images", "500", 0.13),
+                                 (4, "Epoch 1", "10,000", 0.24)):
         slide(browser, at)
         assert browser.text("#moment").startswith(f"{name}: ")
         assert browser.text("#classes-text") == f"Of {part} test images."
+        assert f"full colour from {full} on" in browser.text("#tiles-text")
         seen[at] = (browser.ask(TILES), tuple(browser.texts("#bars .percent")),
                     browser.ask("document.querySelector('#loss .now').getAttribute('x1')"))
     assert all(len(set(column)) == 4 for column in zip(*seen.values()))
