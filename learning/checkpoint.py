@@ -236,12 +236,13 @@ def _checked_matrices(network: Network, saved: dict, arrays: dict[str, Matrix]
     """Return the optimizer's matrices; ValueError where they are not those it has."""
     found: Matrices = {}
     for kind in optimizer_maker(saved)([]).state:
-        found[kind] = [[arrays.get(f"optimizer.{kind}{number}.{name}") for name in _PARTS]
-                       for number in range(1, len(network.layers) + 1)]
-        for layer, pair in zip(network.layers, found[kind]):
+        found[kind] = []
+        for number, layer in enumerate(network.layers, 1):
+            pair = [arrays.get(f"optimizer.{kind}{number}.{name}") for name in _PARTS]
             for own, matrix in zip((layer.weights, layer.bias), pair):
                 if not (matrix and matrix.shape == own.shape and all_finite(matrix)):
                     raise ValueError("other matrices than the optimizer's")
+            found[kind].append(pair)
     return found
 
 

@@ -142,7 +142,8 @@ class Plan(NamedTuple):
     def trials(self) -> list[Trial]:
         """All runs, in order: the folds of the first combination, of the second ..."""
         return [Trial(number, {**self.settings, **chosen}, fold, self.folds, "-".join(
-                    [f"run-{number}"] * bool(self.grid) + [f"fold-{fold}"] * bool(fold)))
+                    [f"run-{number}"] * bool(self.grid)
+                    + [f"fold-{fold}"] * bool(self.folds)))
                 for number, chosen in enumerate(self.combinations, 1)
                 for fold in (range(1, self.folds + 1) if self.folds else [0])]
 

@@ -208,7 +208,7 @@ def with_new_names(saved: Any, more: Mapping[str, str] = {}) -> Any:
     if isinstance(saved, dict):
         return {new.get(name, name): value for name, value in saved.items()}
     if isinstance(saved, list):
-        return [new.get(name, name) if isinstance(name, str) else name for name in saved]
+        return [new[name] if name in list(new) else name for name in saved]
     return saved
 
 

@@ -21,8 +21,7 @@ from engine.packed_network import LOSS_BITS
 from engine.portable import cos
 from engine.team import Team
 from errors import DataError, OptionError
-from learning.augment import (Map, RandomGather, affine_map, shift_maps,
-                              work_of_a_map)
+from learning.augment import Map, RandomGather, affine_map, shift_maps, work_of_a_map
 from learning.checkpoint import (MODEL, EpochState, History, Row, RunState, checksums,
                                  is_over, restore_best, save_checkpoint)
 from learning.dropout import Dropout
@@ -56,12 +55,10 @@ class Progress(NamedTuple):
     correct: int            # of these
 
     def __str__(self) -> str:
-        text = (f"Epoch {self.epoch:2}/{self.epochs}: {self.done:,} of {self.images:,} "
-                "images")
-        if self.left is None:
-            return text
-        minutes, seconds = divmod(round(self.left), 60)
-        return f"{text}, {minutes}:{seconds:02} left"
+        minutes, seconds = divmod(round(self.left or 0), 60)
+        left = "" if self.left is None else f", {minutes}:{seconds:02} left"
+        return (f"Epoch {self.epoch:2}/{self.epochs}: {self.done:,} of {self.images:,} "
+                f"images{left}")
 
 
 class Listener:
@@ -89,10 +86,8 @@ class Listener:
 
     def moment(self, epoch: int, images: int, network: Network, found: Evaluation
                ) -> None:
-        """Take the network at a mark or after an epoch, and its evaluation.
-
-        It goes on learning, so that a copy has to be made of what is kept.
-        """
+        """Take the network at a mark or after an epoch, and its evaluation; a copy, as
+        the network goes on learning."""
 
     def note(self, text: str) -> None:
         """Take a remark for the user."""
@@ -117,15 +112,13 @@ def advice(history: History, labels: Sequence[int]) -> str:
     Guessing is to give the commonest label to all images.  The first epoch on a few
     images says nothing.
     """
-    if len(history) != 1 or history[0]["images"] < 1000:
-        return ""
     guessing = max(map(labels.count, set(labels))) / len(labels)
-    if history[0]["train_accuracy"] > guessing * 1.2:
+    found = history[0]["train_accuracy"]
+    if len(history) > 1 or history[0]["images"] < 1000 or found > guessing * 1.2:
         return ""
-    return (f"After an epoch {history[0]['train_accuracy']:.1%} of the training images "
-            f"are classified correctly, and guessing gives {guessing:.1%}: if the next "
-            "epochs do not change that, try another --learning-rate, first a tenth of "
-            "it.")
+    return (f"After an epoch {found:.1%} of the training images are classified "
+            f"correctly, and guessing gives {guessing:.1%}: if the next epochs do not "
+            "change that, try another --learning-rate, first a tenth of it.")
 
 
 # --- what changes from epoch to epoch
@@ -144,8 +137,8 @@ def learning_rate_at(settings: Settings, progress: float) -> float:
         return rate * (1 + cos(math.pi * progress)) / 2
     if schedule == "step":
         epoch = int(progress * settings["epochs"] + 1e-9)
-        # not `**`, whose last digit is the C library's
-        return rate * math.prod([settings["decay"]] * (epoch // settings["decay_every"]))
+        steps = epoch // settings["decay_every"]    # no `**`: its last digit differs
+        return rate * math.prod([settings["decay"]] * steps)
     return rate
 
 
@@ -181,7 +174,6 @@ def augmentation_maps(settings: Settings, strength: float, height: int, width: i
 
 
 def _map_count(settings: Settings, height: int, width: int) -> int:
-    """Return how many maps are made of images of this size."""
     work = work_of_a_map(height, width, settings["augment"] == "elastic")
     return min(MAPS, _MOST_WORK // work)
 
@@ -218,16 +210,18 @@ class Epoch:
         its step.
         """
         self._start = time.perf_counter() - before.seconds
-        # All count from the start of the epoch what the leader adds up for the team.
-        self.done, *sums = before[:4] if self.team.rank == 0 else (before.done, 0, 0, [])
-        self._loss_sum, self._correct, self._easy = sums[0], sums[1], list(sums[2])
+        if self.team.rank:      # the leader adds what was done before, all for the team
+            before = EpochState(before.done)
+        self.done, self._loss_sum, self._correct, self._easy = before[:4]
+        self._easy = list(self._easy)
         for x, labels in self._batches(engine):
             mine, masks = self.team.share(len(labels)), ()
             if self.dropout:
                 masks = self.dropout.draw(len(labels), self._dropout_rng, mine)
             loss, correct, easy = engine.train_batch(
                 x, labels, self._rate(len(labels)), self.done, masks)
-            self._loss_sum, self._correct = self._loss_sum + loss, self._correct + correct
+            self._loss_sum += loss
+            self._correct += correct
             self._easy += [self.order[self.done + mine.start + place] for place in easy]
             self.done += len(labels)
             yield mine.stop - mine.start, loss, correct
@@ -277,7 +271,8 @@ class Run:
     """All epochs of a run, together with the team; the leader tells and saves."""
 
     def __init__(self, team: Team, network: Network, parts: Parts, settings: Settings,
-                 folder: Path, state: RunState, listener: Listener = Listener()) -> None:
+                 folder: Path, state: RunState, listener: Listener = Listener()
+                 ) -> None:
         self.team, self.parts, self.settings = team, parts, settings
         self.folder, self.state = folder, state
         self.listener = listener if team.rank == 0 else Listener()
@@ -330,7 +325,8 @@ class Run:
                 due, recent = now + _BETWEEN_REPORTS, (0, 0, 0)
             if epoch.done < len(epoch.order):
                 self._look(epoch.done)
-            if batch % _BATCHES_BETWEEN_LOOKS == 0 and self._is_due(now - saved):
+            late = now - saved >= self.settings["save_every"]
+            if batch % _BATCHES_BETWEEN_LOOKS == 0 and self.team.gather(late)[0]:
                 _check_loss(_mean_loss(state := epoch.state()))
                 self._save(self._whole(), skipped, state)
                 saved = time.perf_counter()
@@ -339,9 +335,10 @@ class Run:
 
     def _maps_for(self, number: int) -> list[Map]:
         """Return the maps of an epoch, made anew where their strength changes."""
-        strength, train = augmentation_strength(self.settings, number), self.parts["train"]
+        strength = augmentation_strength(self.settings, number)
         if strength != self._maps[0]:
             self.listener.working("Making maps ...")
+            train = self.parts["train"]
             self._maps = strength, augmentation_maps(self.settings, strength,
                                                      train.height, train.width)
         return self._maps[1]
@@ -365,10 +362,6 @@ class Run:
         self._marks = [mark for mark in self._marks if mark > done]
         found = self.engine.evaluate(self._few)
         self.listener.moment(0, done, self.engine.whole(), found)
-
-    def _is_due(self, seconds: float) -> bool:
-        """Return True where it is time for the leader to save again."""
-        return self.team.gather(seconds >= self.settings["save_every"])[0]
 
     def _end_epoch(self, row: Row) -> Evaluation:
         """Evaluate the network, write a checkpoint, tell the epoch's results."""
@@ -447,7 +440,7 @@ def begin(settings: Settings, parts: Parts) -> tuple[Network, Settings, RunState
     network = Network(check_size(settings, train), settings["activation"],
                       settings["loss"], random_for(settings, "weights"))
     return (network, {**settings, "data": train.name, "class_names": train.class_names,
-                      "sha256": checksums(parts)}, RunState([], [0] * len(train), {}, 0))
+                      "sha256": checksums(parts)}, RunState([], [0] * len(train)))
 
 
 def train_network(team: Team, *arguments: Any) -> Evaluation:

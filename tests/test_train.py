@@ -183,9 +183,9 @@ def run_with_epoch(request, small_run, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(training.Epoch, "train", epoch_train)
         monkeypatch.setattr(train, "RUNS", tmp_path / "runs")
         if request.param:
-            code, _, err, folder = small_run()
+            code, _, err, folder = small_run("--save-every", "1e-9")
             return code, err, folder, folder
-        code = train.main(SMALL)
+        code = train.main([*SMALL, "--save-every", "1e-9"])
         runs = tmp_path / "runs"
         return code, capsys.readouterr().err, runs, runs / "default-1"
     return run
@@ -206,7 +206,6 @@ def test_interrupt_within_the_first_epoch_keeps_the_part_that_was_saved(run_with
         yield next(real(epoch, *arguments))
         raise KeyboardInterrupt
     monkeypatch.setattr(training, "_BATCHES_BETWEEN_LOOKS", 1)
-    monkeypatch.setattr(training.Run, "_is_due", lambda run, seconds: True)
     code, err, _, folder = run_with_epoch(stop_after_a_batch)
     assert code == 130 and len(err.strip().splitlines()) == 1
     assert "a part of the first epoch is kept" in err and f"--resume {folder}" in err
