@@ -14,7 +14,7 @@ import shlex
 import shutil
 import sys
 import textwrap
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Iterator, Mapping, Sequence
@@ -165,37 +165,35 @@ def _next_free(recipe: str) -> Path:
     """Make runs/<recipe>-<number>; making it takes it, so two runs never share one."""
     RUNS.mkdir(exist_ok=True)
     for number in count(1):
-        folder = RUNS / f"{recipe}-{number}"
-        try:
-            folder.mkdir()
+        with suppress(FileExistsError):
+            (folder := RUNS / f"{recipe}-{number}").mkdir()
             return folder
-        except FileExistsError:
-            pass
 
 
 # --- the command
 
+def limited(images: Dataset, settings: Settings) -> Dataset:
+    """Return the training images within --limit; OptionError where --validation would
+    leave none to train on."""
+    images = images.head(settings["limit"]) if settings["limit"] else images
+    if settings["validation"] >= len(images):
+        raise OptionError(f"--validation {settings['validation']}: expected fewer than "
+                          f"the {len(images):,} training images")
+    return images
+
+
 def load_parts(data: str | None, settings: Settings) -> Parts:
-    """The data sets "train", "test" and, if asked for, "validation"."""
+    """Return the data sets "train", "test" and, if asked for, "validation"."""
     train, test = load_data(data)
-    if settings["limit"]:
-        train = train.head(settings["limit"])
-    parts = {"train": train, "test": test}
+    parts = {"train": limited(train, settings), "test": test}
     if settings["validation"]:
-        check_validation(settings["validation"], train)
-        parts["train"], parts["validation"] = train.split(settings["validation"])
+        parts["train"], parts["validation"] = parts["train"].split(
+            settings["validation"])
     check_learnable(parts["train"])
     words = {"train": "to train on", "test": "to test", "validation": "to validate on"}
     sizes = ", ".join(f"{len(part):,} {words[name]}" for name, part in parts.items())
     print(f"Data: {train.name}, {sizes}")
     return parts
-
-
-def check_validation(count: int, train: Dataset) -> None:
-    """OptionError where no image would be left to train on."""
-    if count >= len(train):
-        raise OptionError(f"--validation {count}: expected fewer than the "
-                          f"{len(train):,} training images")
 
 
 def finish(found: Evaluation, test: Dataset, folder: Path, settings: Settings,
@@ -328,10 +326,9 @@ def with_data(plan: Plan, data: str | None) -> Plan:
 
     A search that is resumed remembers the folder of its data.
     """
-    images, = load_data(data or plan.folder, parts=("train",))
     settings, folder = plan.settings, folder_in_use(data or plan.folder)
-    if settings["limit"]:
-        images = images.head(settings["limit"])
+    images, = load_data(data or plan.folder, parts=("train",))
+    images = limited(images, settings)
     if plan.sha256 and plan.sha256 != images.checksum:
         raise other_data(images.name, plan.data)
     check_learnable(images)
@@ -346,7 +343,6 @@ def with_data(plan: Plan, data: str | None) -> Plan:
     use = f"in {plan.folds} parts"
     if not plan.folds:
         count = settings["validation"] or max(1, len(images) // 6)
-        check_validation(count, images)
         use = f"{len(images) - count:,} to train on, {count:,} to validate on"
         if not settings["validation"]:
             use += " (the last sixth, as no --validation is given)"

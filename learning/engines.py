@@ -52,8 +52,7 @@ class ListEngine:
         with all outputs within `skip_below` of their targets.
 
         It is the step of `Network.train_batch`, but the scale of the optimizer goes
-        into dZ, and rows of dZ are 0 where a sample takes no part; it still counts in
-        m.
+        into dZ, and rows of dZ are 0 where a sample takes no part, which counts in m.
         """
         network, optimizer, settings = self.network, self.optimizer, self.settings
         trace, outputs, targets, loss = network.try_batch(

@@ -13,8 +13,11 @@ from typing import Any, Mapping
 class Kind:
     """Values as text, and as they come from a file; this one takes any.
 
-    `words` stand for special values, such as "all" for 0; a kind is called to parse a
-    text, and works as a type of argparse.
+    A kind is called to parse a text, and works as a type of argparse.  `words` stand
+    for special values, such as "all" for 0.
+
+    >>> Sizes()("64-32"), Sizes()("none"), FRACTION("0.5"), whole(1, all=0)("all")
+    ([64, 32], [], 0.5, 0)
     """
 
     expected = metavar = ""
@@ -72,11 +75,7 @@ class Choice(Kind):
 
 
 class Number(Kind):
-    """Numbers in a range: floats where `least` is one, else whole numbers.
-
-    >>> Number("a number from 0 to 1", 0.0, 1)("0.5")
-    0.5
-    """
+    """Numbers in a range: floats where `least` is one, else whole numbers."""
 
     def __init__(self, expected: str, least: float, most: float = sys.float_info.max,
                  words: Mapping[str, int] = {}) -> None:
@@ -98,11 +97,7 @@ class Number(Kind):
 
 
 class Sizes(Kind):
-    """Sizes of up to 100 hidden layers of up to 100,000 units.
-
-    >>> Sizes()("64-32"), Sizes()("none")
-    ([64, 32], [])
-    """
+    """Sizes of up to 100 hidden layers of up to 100,000 units."""
 
     expected, metavar = "sizes such as 128 or 64-32, or none", "N[-N...]"
     words = {"none": []}
@@ -144,21 +139,14 @@ class ListOf(Kind):
 
 
 class Record(Kind):
-    """Objects that have these fields, each of its kind, and no others.
-
-    >>> Record({"epoch": whole(1)}, {"loss": POSITIVE}).check({"epoch": 0}, "row")
-    Traceback (most recent call last):
-        ...
-    ValueError: row.epoch is 0
-    """
+    """Objects that have these fields, each of its kind, and no others."""
 
     def __init__(self, fields: Mapping[str, Kind], optional: Mapping[str, Kind] = {}
                  ) -> None:
         self.needed, self.fields = set(fields), {**fields, **optional}
 
     def check(self, value: Any, name: str = "") -> None:
-        """ValueError that names the first field that is missing, unknown or of another
-        kind."""
+        """ValueError that names the first field at fault."""
         if not isinstance(value, dict):
             raise ValueError(f"{name} is {value!r:.40}")
         prefix = f"{name}." if name else ""
@@ -171,11 +159,7 @@ class Record(Kind):
 
 
 def whole(least: int, most: float = math.inf, **words: int) -> Number:
-    """Whole numbers from `least` up, to `most` if there is one.
-
-    >>> whole(1, all=0)("all")
-    0
-    """
+    """Whole numbers from `least` up, to `most` if there is one."""
     end = "up" if most == math.inf else f"to {most}"
     other = "".join(f", or {word}" for word in words)
     return Number(f"a whole number from {least} {end}{other}", least, most, words)

@@ -214,12 +214,12 @@ class Ensemble:
 
     @classmethod
     def load(cls, paths: Sequence[str | Path]) -> Ensemble:
-        """The models in these files."""
-        return cls([Model.load(path) for path in paths])
+        """Return the models in these files."""
+        return cls(list(map(Model.load, paths)))
 
     @property
     def names(self) -> Sequence[str]:
-        """The names of the classes."""
+        """Return the names of the classes."""
         return self.models[0].names
 
     def check_form(self, form: tuple[int, int], of_what: str) -> None:

@@ -93,11 +93,10 @@ class Trial(NamedTuple):
         """
         if self.folds:
             order = images.order(random_for(self.settings, "folds"))
-            train, validation = map(images.pick,
-                                    fold_parts(order, self.fold, self.folds))
+            parts = map(images.pick, fold_parts(order, self.fold, self.folds))
         else:
-            train, validation = images.split(self.settings["validation"])
-        return {"train": train, "validation": validation}
+            parts = images.split(self.settings["validation"])
+        return dict(zip(("train", "validation"), parts))
 
 
 def fold_parts(order: Sequence[int], fold: int, folds: int
@@ -129,7 +128,7 @@ class Plan(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The number of runs."""
+        """The number of runs, before they are made."""
         return math.prod(map(len, self.grid.values())) * max(1, self.folds)
 
     @property
@@ -151,9 +150,8 @@ class Plan(NamedTuple):
         """Return the command that trains this combination on all images; with
         validation images only where they say when to stop."""
         settings = {**self.settings, **chosen}
-        names = {*self.given, *chosen, "validation"}
-        if not settings["patience"]:
-            names.remove("validation")
+        names = {*self.given, *chosen} - {"validation"}
+        names |= {"validation"} if settings["patience"] else set()
         recipe = [f"--recipe {settings['recipe']}"] * (settings["recipe"] != "default")
         return " ".join(["python train.py", *recipe, *as_options(
             {name: settings[name] for name in names})])

@@ -136,11 +136,7 @@ RECIPES = {
 # --- what is made of the table
 
 def option(name: str) -> str:
-    """Return the option that sets a setting.
-
-    >>> option("learning_rate")
-    '--learning-rate'
-    """
+    """Return the option that sets a setting: "--learning-rate"."""
     return "--" + name.replace("_", "-")
 
 
@@ -164,11 +160,7 @@ def value_text(name: str, value: Any) -> str:
 
 
 def plain(name: str) -> str:
-    """Return the name of a setting or a result as words.
-
-    >>> plain("learning_rate")
-    'learning rate'
-    """
+    """Return the name of a setting or a result as words: "learning rate"."""
     return name.replace("_", " ")
 
 
