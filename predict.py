@@ -262,8 +262,7 @@ def serve(ensemble: Ensemble, options: argparse.Namespace) -> int:
     from show import page
     from show.watch import page_of
     model = ensemble.models[0]
-    with page.make_server(model.network, model.levels, model.names, options.port or 0,
-                          page_of(model)) as server:
+    with page.make_server(model, options.port or 0, page_of(model)) as server:
         try:
             print(f"{models_text([model])}\nDraw on {server.url} (Ctrl-C ends)",
                   flush=True)

@@ -28,9 +28,9 @@ import data_loader
 from engine.sparse import SparseMatrix
 from errors import DataError
 from learning.augment import gather, shift_map
-from learning.models import quantized
+from learning.models import Model, quantized
 from my_math import Matrix
-from network import LOSSES, Network
+from network import LOSSES
 from pictures.digit import digits_in, normalised
 from show.server import Question, Refusal, Server
 from show.text import perhaps
@@ -147,17 +147,15 @@ def _first_of_each_class(names: Sequence[str]) -> list[dict]:
 
 
 class Reader:
-    """Reads pictures for the page with one network.
+    """Reads pictures for the page with one model.
 
-    Pictures are rounded to a number of grey `levels`.  `is_replayed` says that there is
-    a page of how the network learnt, too.
+    `is_replayed` says that there is a page of how it learnt, too.
     """
 
-    def __init__(self, network: Network, levels: int, class_names: Sequence[str],
-                 is_replayed: bool = False) -> None:
-        self._network, self._levels = network, levels
-        self._names, self._is_replayed = list(class_names), is_replayed
-        self._units = network.layers[0].weights.to_matrix().T       # (h x d)
+    def __init__(self, model: Model, is_replayed: bool = False) -> None:
+        self._network, self._levels = model.network, model.levels
+        self._names, self._is_replayed = list(model.names), is_replayed
+        self._units = self._network.layers[0].weights.to_matrix().T     # (h x d)
         self._samples = _first_of_each_class(self._names)
 
     @property
@@ -255,13 +253,12 @@ class Reader:
         return int(text)
 
 
-def make_server(network: Network, levels: int, class_names: Sequence[str],
-                port: int = 0, run: RunPage | None = None) -> Server:
+def make_server(model: Model, port: int = 0, run: RunPage | None = None) -> Server:
     """Return a server of the page that listens already; port 0 takes a free one.
 
-    `run` is the page of how the network learnt, if there is one; the other arguments
-    are `Reader`'s.  Raises OSError where the port cannot be had.
+    `run` is the page of how the model learnt, if there is one.  Raises OSError where
+    the port cannot be had.
     """
     pages = {"/": _PAGE, **({"/learning": run.path} if run else {})}
-    reader = Reader(network, levels, class_names, is_replayed=run is not None)
-    return Server(pages, {**reader.questions, **(run.questions if run else {})}, port)
+    questions = Reader(model, is_replayed=run is not None).questions
+    return Server(pages, {**questions, **(run.questions if run else {})}, port)

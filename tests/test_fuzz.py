@@ -23,6 +23,7 @@ from tools import fuzzing
 import data_loader
 from engine import npz
 from errors import DataError
+from learning.models import Model
 from my_math import Matrix
 from network import Network
 from pictures import digit
@@ -347,7 +348,8 @@ def test_long_pictures_take_no_longer_than_others(width, height, tmp_path):
 @pytest.fixture
 def port():
     """The port of a server of the page for a small network."""
-    with serving(make_server(Network([784, 4, 10]), 4, "0123456789")) as server:
+    model = Model(None, Network([784, 4, 10]), 4, "0123456789")
+    with serving(make_server(model)) as server:
         yield server.server_port
 
 

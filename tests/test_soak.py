@@ -59,9 +59,10 @@ def test_memory_stays_flat_over_sixty_epochs(tmp_path, workers):
 
 
 SERVER = """\
+from learning.models import Model
 from show.page import make_server
 from network import Network
-with make_server(Network([784, 16, 10]), 4, "0123456789") as server:
+with make_server(Model(None, Network([784, 16, 10]), 4, "0123456789")) as server:
     print(server.url, flush=True)
     server.serve_forever()
 """

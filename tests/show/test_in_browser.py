@@ -9,6 +9,7 @@ from tools.draw_set import draw_all, random_drawings
 
 from engine.sparse import SparseMatrix
 from errors import DataError
+from learning.models import Model
 from network import Network
 from pictures.digit import find_digits, read_picture
 from show.page import make_server
@@ -22,7 +23,7 @@ PICTURE = "[...bytes(current().picture)]"
 
 @pytest.fixture(scope="module")
 def server(shipped):
-    with serving(make_server(shipped.network, 4, DIGITS)) as server:
+    with serving(make_server(shipped)) as server:
         yield server
 
 
@@ -579,7 +580,7 @@ def test_a_refusal_is_told_and_not_repeated(page):
 @pytest.mark.parametrize("width, phone", [(1280, False), (360, True)])
 def test_other_networks_have_their_words_and_fit(opened, served, sizes, activation,
                                                  names, width, phone):
-    url = served(make_server(Network(sizes, activation), 256, names))
+    url = served(make_server(Model(None, Network(sizes, activation), 256, names)))
     browser = opened(url, "about", width, phone=phone)
     draw(browser, SEVEN)
     assert not browser.scrolls_sideways()

@@ -31,13 +31,13 @@ def network(shipped):
 
 
 @pytest.fixture(scope="module")
-def reader(network):
-    return page.Reader(network, 4, DIGITS)
+def reader(shipped):
+    return page.Reader(shipped)
 
 
 @pytest.fixture(scope="module")
-def server(network):
-    with serving(page.make_server(network, 4, DIGITS)) as server:
+def server(shipped):
+    with serving(page.make_server(shipped)) as server:
         yield server
 
 
@@ -153,7 +153,8 @@ def test_what_is_no_digit_is_named_and_answered_all_the_same(reader, remark, ink
 
 
 def test_rules_about_digits_are_none_about_other_classes():
-    others = page.Reader(Network([784, 10]), 4, [f"garment {k}" for k in range(10)])
+    garments = [f"garment {k}" for k in range(10)]
+    others = page.Reader(models.Model(None, Network([784, 10]), 4, garments))
     assert others.start()["samples"] == []
     found = others.ink(b"\xff" * 19600, "", "")        # a garment may well be a blot
     assert found["remark"] == "" and len(found["digits"]) == 1
@@ -175,7 +176,8 @@ def test_the_largest_weights_that_are_loaded_give_numbers(sample):
     for layer in network.layers:
         layer.weights = layer.weights * 1e48
     assert 1e146 < models.bound_of_sums(network) <= 1e150
-    reader, image = page.Reader(network, 4, DIGITS), sample.image(5)
+    reader = page.Reader(models.Model(None, network, 4, DIGITS))
+    image = sample.image(5)
     for found in (reader.picture(image, "noise", ""), reader.why(image, "3", "2", ""),
                   reader.change(image, "", ""), reader.start(), reader.unit("1")):
         json.dumps(found, allow_nan=False)
@@ -218,7 +220,8 @@ def test_shift_noise_thin_and_turn_are_what_they_say():
     ([784, 300, 10], "sigmoid", 300)])
 def test_networks_of_other_shapes_are_shown(sizes, activation, units):
     network = Network(sizes, activation)
-    reader, image = page.Reader(network, 256, DIGITS), bytes(range(196)) * 4
+    reader = page.Reader(models.Model(None, network, 256, DIGITS))
+    image = bytes(range(196)) * 4
     reading = reading_of(reader, image)
     assert len(reading["sums"]) == units and len(reading["outputs"]) == 10
     assert list(map(len, reading["hidden"])) == sizes[1:-1]

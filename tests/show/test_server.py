@@ -113,14 +113,10 @@ def test_requests_in_parallel_get_their_own_answers(server):
 
 
 def test_a_hundred_connections_may_wait_at_once(page):
-    with ExitStack() as stack:
-        server = stack.enter_context(Server({"/": page}, QUESTIONS))
-        # It accepts none of them yet.
+    server = Server({"/": page}, QUESTIONS)
+    with ExitStack() as stack:          # it accepts none of them yet
         waiting = [stack.enter_context(connected(server)) for _ in range(100)]
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        stack.callback(thread.join)
-        stack.callback(server.shutdown)
+        stack.enter_context(serving(server))
         for connection in waiting:
             connection.sendall(head_of_about(server).replace(b"HTTP/1.1", b"HTTP/1.0"))
         for connection in waiting:

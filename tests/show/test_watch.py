@@ -198,6 +198,7 @@ class Pestered(Watcher):
     asked = 0
 
     def begin(self):
+        super().begin()
         self.thread = threading.Thread(target=self._pester, daemon=True)
         self.thread.start()
 
@@ -223,6 +224,8 @@ def test_a_watched_run_has_the_same_weights(name, workers, tmp_path):
     finally:
         watcher.close()
         watcher.thread.join(20)
+        watcher._server.shutdown()
+        watcher._server.server_close()
     assert found == digest.digest_of(name) and watcher.asked
     places = [moment[:2] for moment in watcher.page.recording.moments]
     assert places[0] == (0, 0) and places[-1] == (settings["epochs"], 0)
@@ -287,8 +290,7 @@ def test_a_model_with_moments_beside_it_is_replayed(model):
         sum(row[4] for row in page.recording.history), abs=0.1)
     assert page.wrong("160-0") == {"images": []}
     for run, status in ((page, 200), (None, 404)):
-        with serving(drawing.make_server(found.network, found.levels, found.names,
-                                         run=run)) as server:
+        with serving(drawing.make_server(found, run=run)) as server:
             replayed = json.loads(ask(server, "GET", "/start")[2])["replayed"]
             assert replayed == (run is not None)
             assert ask(server, "GET", "/learning")[0] == status

@@ -29,8 +29,7 @@ TILES = """(() => {
 @pytest.fixture(scope="module")
 def server(shipped):
     """The pages of the shipped model: to draw on, and how it has learnt."""
-    with serving(make_server(shipped.network, shipped.levels, shipped.names,
-                             run=page_of(shipped))) as server:
+    with serving(make_server(shipped, run=page_of(shipped))) as server:
         yield server
 
 
@@ -164,8 +163,7 @@ def test_the_answers_to_a_drawing_are_those_of_each_moment(page, shipped):
     ink = bytes(browser.ask("[...inkPixels()]"))
     found = page_of(shipped).answers(ink)["outputs"]
     assert browser.ask("said.outputs") == found
-    (reading,), = Reader(shipped.network, shipped.levels, NAMES).ink(ink, "", "")[
-        "digits"]
+    (reading,), = Reader(shipped).ink(ink, "", "")["digits"]
     assert found["160-0"] == pytest.approx(reading["outputs"], abs=0.02)
     assert browser.count("#story li") == 14
     assert browser.texts("#story b")[-1] == "7"

@@ -171,8 +171,7 @@ def page_of(model, width=1280, height=800):
     chromium = find_chromium()
     if not chromium:
         sys.exit(f"no browser: none of {', '.join(NAMES)} is installed")
-    with page.make_server(model.network, model.levels, model.names,
-                          run=watch.page_of(model)) as server, \
+    with page.make_server(model, run=watch.page_of(model)) as server, \
             tempfile.TemporaryDirectory() as profile:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser = Browser(chromium, profile)
