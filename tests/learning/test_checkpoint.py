@@ -85,43 +85,32 @@ def packed(content):
 ROW = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3, "seconds": 0.5,
        "test_loss": 2.25, "test_accuracy": 0.125}
 EPOCH = EpochState()._asdict()
+# What a setting may be is tested with the settings, what a record is with the kinds.
 DAMAGE = [
     {"data": None}, {"data": 7}, {"data": "\ud800"}, {"data": "\x1b[2J"},
-    {"class_names": None}, {"class_names": ["a"]}, {"class_names": "0123456789"},
+    {"class_names": None}, {"class_names": ["a"]},
     {"class_names": [*"012345678", "\x1b[31m"]}, {"class_names": [*"012345678", 9]},
-    {"sha256": {"train": 5}}, {"sha256": []}, {"sha256": {"more": ""}},
-    {"hidden": [1_000_000]}, {"hidden": [1_000_000], "dropout": 0.5}, {"hidden": [3]},
-    {"hidden": [4, 4]}, {"hidden": []}, {"hidden": 4}, {"hidden": [4.0]},
-    {"hidden": [True]}, {"hidden": "4"}, {"hidden": [10 ** 400]},
-    {"epochs": "2"}, {"epochs": 2.0}, {"epochs": True}, {"epochs": 10 ** 308},
-    {"batch_size": 10 ** 9}, {"batch_size": -1}, {"batch_size": [32]},
-    {"learning_rate": float("inf")}, {"learning_rate": float("nan")},
-    {"learning_rate": 0}, {"learning_rate": "0.1"}, {"momentum": 1},
-    {"optimizer": "adam"}, {"optimizer": "x"}, {"optimizer": ["sgd"]}, {"seed": -1},
-    {"grey_levels": 1}, {"patience": 1}, {"unheard_of": 1}, {"seed": None},
-    {"history": None}, {"history": {}}, {"history": [1]}, {"history": [[]]},
+    {"sha256": {"train": 5}}, {"sha256": {"more": ""}}, {"unheard_of": 1},
+    {"hidden": [1_000_000], "dropout": 0.5}, {"hidden": [3]}, {"hidden": [4, 4]},
+    {"hidden": []}, {"hidden": [10 ** 400]}, {"epochs": 10 ** 308}, {"epochs": "2"},
+    {"batch_size": 10 ** 9}, {"learning_rate": float("nan")}, {"optimizer": "adam"},
+    {"patience": 1}, {"seed": None}, {"history": None}, {"history": [1]},
     {"history": [{**ROW, "epoch": 2}]}, {"history": [ROW, ROW]},
-    {"history": [{**ROW, "epoch": True}]}, {"history": [{**ROW, "test_loss": None}]},
-    {"history": [{name: value for name, value in ROW.items() if name != "test_loss"}]},
     {"history": [{**ROW, "validation_accuracy": 0.5}]},
-    {"history": [{**ROW, "loss": float("nan")}]}, {"history": [{**ROW, "loss": -1}]},
-    {"history": [{**ROW, "seconds": "1"}]}, {"history": [{**ROW, "images": 101}]},
-    {"history": [{**ROW, "test_accuracy": 1.5}]}, {"history": [{**ROW, "x": 1}]},
+    {"history": [{name: value for name, value in ROW.items() if name != "test_loss"}]},
+    {"history": [{**ROW, "images": 101}]}, {"history": [{**ROW, "test_accuracy": 1.5}]},
     {"skipped": None}, {"skipped": ""}, {"skipped": "?"}, {"skipped": 5},
     {"skipped": packed(bytes(100))[:-6]}, {"skipped": "Zg"}, {"skipped": "é"},
     {"skipped": packed(bytes(2))}, {"skipped": packed(bytes(10 ** 7 + 1))},
     {"epoch_state": None}, {"epoch_state": 7}, {"epoch_state": {"done": 1}},
-    {"epoch_state": {**EPOCH, "done": 101}}, {"epoch_state": {**EPOCH, "done": -1}},
+    {"epoch_state": {**EPOCH, "done": 101}},
     {"epoch_state": {**EPOCH, "done": 8, "correct": 9}},
-    {"epoch_state": {**EPOCH, "done": 8, "easy": [1, 1.5]}},
     {"epoch_state": {**EPOCH, "done": 8, "easy": [100]}},
     {"epoch_state": {**EPOCH, "done": 2, "easy": [1, 2, 3]}},
     {"epoch_state": {**EPOCH, "done": 8, "loss_sum": 10 ** 400}},
     {"epoch_state": {**EPOCH, "done": 8, "loss_sum": 8 << 65}},
     {"epoch_state": {**EPOCH, "seconds": float("inf")}},
-    {"epoch_state": {**EPOCH, "more": 1}},
-    {"optimizer_steps": None}, {"optimizer_steps": -1}, {"optimizer_steps": 1 << 53},
-    {"optimizer_steps": "0"}, {"optimizer_steps": True}, {"optimizer_steps": 0.5}]
+    {"optimizer_steps": None}, {"optimizer_steps": 1 << 53}, {"optimizer_steps": True}]
 
 
 @pytest.mark.parametrize("changes", DAMAGE, ids=lambda changes: repr(changes)[:60])
@@ -131,6 +120,14 @@ def test_nonsense_is_refused_in_one_line(changes, half, capsys):
     assert code == 2 and err[:-1].isprintable() and err.endswith("\n"), err
     assert "model.npz: found" in err and ", expected a " in err
     assert len(err) < 400 and out == ""
+
+
+def test_a_checkpoint_cut_in_half_is_refused(half, capsys):
+    path = half() / "model.npz"
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    assert train.main(["--resume", str(path.parent), "--data", str(SAMPLE)]) == 2
+    err = capsys.readouterr().err
+    assert "model.npz: found" in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize("change", [

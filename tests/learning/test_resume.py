@@ -133,21 +133,6 @@ def half_run(tmp_path):
     return folder
 
 
-def refused(*arguments):
-    """The one line on stderr of a command that ends with exit code 2."""
-    done = run(*arguments)
-    assert done.returncode == 2, (done.returncode, done.stderr)
-    line, = done.stderr.splitlines()
-    return line
-
-
-def test_a_checkpoint_cut_in_half_or_other_data_is_refused(half_run, other_data):
-    path = half_run / "model.npz"
-    assert "same data" in refused("--resume", str(half_run), "--data", str(other_data))
-    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
-    assert "model.npz" in refused("--resume", str(half_run), "--data", OPTIONS[1])
-
-
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX resource limits")
 def test_a_full_disk_is_one_line_and_the_good_file_is_kept(half_run):
     """A limit on the size of files stands for the disk: writing ends with an error."""
