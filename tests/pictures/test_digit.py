@@ -300,6 +300,11 @@ def test_the_size_of_a_picture_makes_little_difference(factor):
     assert guesses(images) == guesses([SAMPLE.image(i) for i in range(6)])
 
 
+def test_the_grain_of_paper_is_no_ink():
+    rows = on_paper(canvas(12, SEVEN), ink=120, grain=17.0)
+    assert guesses(find_digits(rows).digits) == [7]
+
+
 @pytest.mark.parametrize("indices, factor", [
     ((0, 1), 4), ((5, 5, 5), 4), ((2, 3, 4, 7, 8, 9), 4), (range(40), 3)])
 def test_several_digits_come_from_left_to_right(indices, factor):

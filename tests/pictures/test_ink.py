@@ -30,11 +30,12 @@ def test_ink_is_the_part_of_the_light_that_is_gone(paper):
     assert sorted(outside)[len(outside) * 98 // 100] < 40 and max(outside) < 130
 
 
-def test_ink_may_be_lighter_than_paper():
-    rows = [bytes(200 if 40 < x < 50 and y > 9 else 30 for x in range(90))
+@pytest.mark.parametrize("paper", [30, 90])     # two shades, or what may be a shadow
+def test_ink_may_be_lighter_than_paper(paper):
+    rows = [bytes(200 if 40 < x < 50 and y > 9 else paper for x in range(90))
             for y in range(90)]
     found, _ = find_ink(rows)
-    assert found[50][45] > 190 and found[50][10] == 0 == found[2][45]
+    assert found[50][45] > 160 and found[50][10] == 0 == found[2][45]
 
 
 def test_a_thick_digit_in_a_tight_frame_is_still_the_ink():
