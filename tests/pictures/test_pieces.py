@@ -2,7 +2,7 @@
 import pytest
 
 from pictures.pieces import (Piece, bridge_gaps, find_pieces, group_pieces,
-                             straightness)
+                             line_height, straightness)
 
 
 def box(left, top, right, bottom):
@@ -42,6 +42,7 @@ def test_pieces_are_those_of_a_flood_fill(rng):
     ([(0, 0, 30, 20), (0, 60, 30, 80)], [(0, 0, 30, 20), (0, 60, 30, 80)]),
     ([(0, 5, 30, 50), (33, 0, 50, 6)], [(0, 0, 50, 50)]),               # the bar of a 5
     ([(0, 5, 30, 50), (60, 0, 80, 6)], [(0, 5, 30, 50)]),               # far off
+    ([(0, 5, 30, 50), (42, 0, 60, 6)], [(0, 5, 30, 50)]),
     ([(0, 0, 30, 50), (33, 46, 37, 50)], [(0, 0, 30, 50)]),             # a full stop
     ([(0, 0, 30, 50), (22, 0, 52, 50)], [(0, 0, 30, 50), (22, 0, 52, 50)]),  # slanted
     ([(0, 0, 30, 50), (5, 10, 25, 40)], [(0, 0, 30, 50)]),              # within
@@ -85,6 +86,10 @@ def test_digits_that_nearly_touch_stay_apart():
     assert bridge_gaps(pieces, 100, 100) == pieces
     thick = [box(10, 5, 40, 95), box(42, 5, 72, 45), box(42, 49, 72, 95)]
     assert bridge_gaps(thick, 100, 100) == thick
+
+
+def test_the_height_of_a_line_knows_no_dots():
+    assert line_height([box(0, 20, 10, 80), box(0, 1, 3, 3)]) == 60 - 1
 
 
 # --- outlines
