@@ -241,7 +241,9 @@ def test_the_first_good_mirror_wins(tmp_path, server):
 
 def test_what_is_there_is_neither_fetched_again_nor_overwritten(tmp_path, server):
     (tmp_path / "train-images.idx3-ubyte").write_bytes(b"mine")
-    (tmp_path / ".of-another-process.part").touch()
+    for name in (".of-another-process.part", ".of-one-that-was-killed.part"):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / name, (0, 0))
     error_of(download.download, tmp_path, mirrors(server, "partly"))
     assert sorted(os.listdir(tmp_path)) == [
         ".of-another-process.part", "t10k-images-idx3-ubyte.gz", "train-images.idx3-ubyte",

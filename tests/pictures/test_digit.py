@@ -366,6 +366,7 @@ def test_specks_and_full_stops_are_left_out():
     (lambda x, y: 255, "nothing but paper"), (lambda x, y: 0, "nothing but paper"),
     (lambda x, y: 250 - x, "nothing but paper"),
     (lambda x, y: 255 * ((x - 90) ** 2 + (y - 80) ** 2 > 2000), "a blot of ink"),
+    (lambda x, y: 255 * (x in (0, 179) or y in (0, 159)), "ink everywhere"),
     (lambda x, y: 255 * (y % 30 > 9), "from side to side"),
     (lambda x, y: 255 * (x % 9 > 2 or y % 9 > 2), "pieces of ink"),
     (lambda x, y: 255 * ((x // 12 + y // 12) % 2), "a tangle of lines"),
