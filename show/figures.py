@@ -96,7 +96,7 @@ def rows_of(pixels: Sequence[float], width: int) -> Rows:
 # --- A run
 
 def training_curves(history: History, foot: str) -> Figure:
-    """Draw loss and accuracy after each epoch, with the gap between training and other
+    """Draw loss and accuracy after each epoch, the gap between training and other
     images, and the best epoch if there are validation images."""
     figure = new_figure("Loss and accuracy after each epoch", foot, 11, 5.6)
     losses, accuracies = figure.subplots(1, 2)
@@ -318,8 +318,7 @@ def search_map(found: Survey, title: str) -> Figure:
 
 def draw_all(folder: Path, pictures: Mapping[str, Callable[[], Figure]],
              progress: Progress = lambda text: None) -> list[str]:
-    """Draw each picture into a file of its name in a folder, made if need be; returns
-    the names."""
+    """Draw pictures into files of a folder, made if need be; return their names."""
     for name, draw in pictures.items():
         progress(f"Drawing {name} ...")
         figure = draw()

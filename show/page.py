@@ -137,8 +137,7 @@ def as_text(content: bytes) -> str:
 
 
 def _first_of_each_class(names: Sequence[str]) -> list[dict]:
-    """The name and the picture of the shipped sample's first image of each class; []
-    where its classes are others."""
+    """The shipped sample's first image of each class; [] where its classes differ."""
     sample, = data_loader.load(data_loader.SAMPLE_FOLDER, ("t10k",))
     if sample.class_names != names:
         return []

@@ -107,8 +107,7 @@ def trial_line(plan: Plan, trial: Trial, result: Mapping[str, Any]) -> str:
 
 
 def under_way(plan: Plan, results: Mapping[str, Row], folder: Path) -> str:
-    """Return the progress of a search, for a live line, from the histories of its runs.
-    """
+    """Return how far a search is, in one line, from the histories of its runs."""
     paths = {trial.name: folder / trial.name / HISTORY for trial in plan.trials
              if trial.name not in results}
     running = [f"{name} ({path.read_bytes().count(10) - 1})"        # line ends

@@ -105,8 +105,7 @@ def side_by_side(blocks: Sequence[list[str]], columns: int, gap: int = 4) -> lis
 # --- The models that answer
 
 def model_text(model: Model) -> str:
-    """Return a model's file, what it was trained on and how accurate it is, if known.
-    """
+    """Return a model's file, its training images and accuracy, where they are known."""
     path = shown_path(model.path)
     if model.accuracy is None:
         return path

@@ -49,8 +49,7 @@ class RunPage:
     path = Path(__file__).parent / "web" / "watch.html"
 
     def __init__(self, recording: Recording, images: Dataset | None = None) -> None:
-        """`images` are those that the network is evaluated on while it learns; None
-        where it is only replayed."""
+        """`images` are those of the evaluations; None where a run is replayed."""
         self.recording, self._images = recording, images
         self._status = {"live": bool(images), "text": "", "part": float(not images)}
         self._began, self._seconds = time.monotonic(), None     # None: they still pass
@@ -81,8 +80,7 @@ class RunPage:
                 "replayed": self._images is None}
 
     def now(self, version: str) -> dict:
-        """Return how far the run is, and its epochs and moments where they are newer
-        than a version."""
+        """Return how far the run is; epochs and moments where a version lacks them."""
         new, recording = self._version, self.recording      # in this order
         seconds = self._seconds
         if seconds is None:
@@ -110,8 +108,7 @@ class RunPage:
             error["index"]))} for error in errors]}
 
     def answers(self, content: bytes) -> dict:
-        """Return the outputs for a drawing at each moment; of several digits in it for
-        the first one."""
+        """Return the outputs at each moment for a drawing, or for its first digit."""
         about, moments = self.recording.about, self.recording.moments
         remark, pictures = pictures_in(content, about["class_names"])
         x = SparseMatrix.from_images(pictures[:1], about["grey_levels"])
@@ -251,8 +248,7 @@ class Watcher(Printer):
 
     def moment(self, epoch: int, images: int, network: Network, found: Evaluation
                ) -> None:
-        """Keep the network as it is now; between milestones no more than once a second.
-        """
+        """Keep the network as it is now; between milestones at most once a second."""
         now = time.monotonic()
         if (now >= self._due or is_milestone(epoch, images)
                 or epoch == self.page.recording.epochs):
@@ -270,8 +266,7 @@ class Watcher(Printer):
                 self.note(f"{self._path}: not written ({error.strerror or error})")
 
     def stay(self) -> None:
-        """Serve until Ctrl-C, or until the terminal is gone, from where it would come.
-        """
+        """Serve until Ctrl-C, or until the terminal it would come from is gone."""
         print(f"The page stays on {self._server.url} (Ctrl-C ends)", flush=True)
         try:
             while sys.stdin.isatty() == self._at_terminal:
