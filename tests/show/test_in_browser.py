@@ -348,6 +348,13 @@ def test_damage_is_shown_step_by_step_and_cleared(page):
         buttons[0].click(); })()""")
     browser.wait("!jobs && " + reads(7))
     assert browser.text("#trouble") == browser.text("#verdict") == ""
+    # Pixels of a damaged picture are changed as they are seen.
+    browser.press("#damages button:nth-child(2)")
+    seen = browser.ask(PICTURE)
+    browser.ask("window.scrollTo(0, 0)")
+    draw(browser, [[(0.5 / 28, 0.5 / 28)]], "#picture")
+    assert browser.ask("damage") == "" and browser.text("#notes") == ""
+    assert browser.ask(PICTURE) == [255, *seen[1:]]
 
 
 def test_units_are_switched_off_and_on(three):
@@ -401,16 +408,6 @@ def test_a_finger_inks_with_a_tap_and_scrolls_otherwise(page):
     browser.send("Input.synthesizeScrollGesture", **at, yDistance=-150)
     assert browser.ask("scrollY") > before
     assert sum(map(bool, browser.ask(PICTURE))) == 1
-
-
-def test_pixels_of_a_damaged_picture_are_changed_as_they_are_seen(three):
-    browser, _ = three
-    browser.press("#damages button:nth-child(2)")
-    seen = browser.ask(PICTURE)
-    browser.ask("window.scrollTo(0, 0)")
-    draw(browser, [[(0.5 / 28, 0.5 / 28)]], "#picture")
-    assert browser.ask("damage") == "" and browser.text("#notes") == ""
-    assert browser.ask(PICTURE) == [255, *seen[1:]]
 
 
 def test_the_fewest_pixels_are_changed_marked_and_undone(three):
