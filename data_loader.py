@@ -54,6 +54,7 @@ _CHUNK = 1 << 18    # bytes read at a time
 _LARGEST_FILE = 600_000_000    # EMNIST by class, the largest of this form: 547 million
 _SURELY_READ = 1 << 26    # bytes that any .gz may unpack to, and above it ...
 _SWELLING = 20    # ... so many times its size: a set unpacks tenfold, zeros 1000-fold
+_MOST_LINES = 1_000_000    # of CSV: EMNIST by class has 697,932 images
 _LONGEST_LINE = 1 << 21    # characters of CSV: an image of 720 x 720 pixels has as many
 _CLASS_NAMES = {    # of sets that we know only by the name of their folder
     "fashion": ("Fashion-MNIST", ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
@@ -298,7 +299,11 @@ def _is_labelled(row: Sequence[str]) -> bool:
 def _parse_lines(reader, path: Path) -> Iterator[bytes]:
     """Label and pixels of each line, a byte each; a heading is left out."""
     columns, byte = 0, {str(number): number for number in range(256)}
-    for row in filter(None, reader):
+    for row in reader:
+        if reader.line_num > _MOST_LINES:
+            raise DataError(path, f"more than {_MOST_LINES:,} lines", "a smaller file")
+        if not row:
+            continue
         line = f"line {reader.line_num}"
         if not columns and _is_labelled(row):
             columns = len(row)

@@ -45,6 +45,7 @@ _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}      # grey, RGB, palette, grey + A, RGB + A
 _PALETTE = 3
 _BLOCK, _BLOCK_BYTES = 64, 1 << 21      # rows, or their bytes, unfiltered at a time
+_MOST_CHUNKS = 100_000      # each takes 200 bytes of memory; usual are pieces of 8 KB
 _PIECE = 1 << 14            # bytes given to zlib at a time, which copies what it leaves
 
 # Adam7, the seven passes of an interlaced picture: first column, first row, steps.
@@ -87,7 +88,7 @@ def _chunks(content: bytes) -> Iterator[tuple[str, memoryview]]:
     """Type and data of each chunk up to IEND, its length and its CRC verified."""
     if not content.startswith(SIGNATURE):
         raise PngError("other bytes than a PNG file's at the start")
-    view, place, kind = memoryview(content), len(SIGNATURE), b""
+    view, place, kind, count = memoryview(content), len(SIGNATURE), b"", 0
     while kind != b"IEND":
         if len(content) < place + 12:
             raise PngError("a file cut short: no IEND chunk")
@@ -100,7 +101,9 @@ def _chunks(content: bytes) -> Iterator[tuple[str, memoryview]]:
         if zlib.crc32(view[place + 4:end]) != struct.unpack_from(">I", content, end)[0]:
             raise PngError(f"a wrong CRC in chunk {name}")
         yield name, view[place + 8:end]
-        place = end + 4
+        place, count = end + 4, count + 1
+        if count > _MOST_CHUNKS:
+            raise PngError(f"more than {_MOST_CHUNKS:,} chunks")
 
 
 def _parse_header(name: str, data: memoryview) -> Header:

@@ -354,6 +354,7 @@ CSV_FAULTS = {    # text, found, expected
     "one image": (csv_text([3]), "1 image", "at least 2"),
     "endless cell": (TWO + "4," + 200000 * "1", "field larger than", "a CSV file"),
     "endless line": (TWO + "4," + 2**20 * "1,", "1048577 columns in line", "5 columns"),
+    "endless lines": (TWO + "\n" * 10**6, "more than 1,000,000 lines", "smaller file"),
     "label last": ("0,9,9,0,7\n0,8,8,0,2\n" * 9, "in the last one", "the label first"),
 }
 

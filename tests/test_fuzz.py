@@ -7,17 +7,19 @@ import gzip
 import math
 import random
 import re
+import shutil
 import socket
 import struct
 import time
 import warnings
 import zipfile
+import zlib
 from collections import Counter
 from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
-from conftest import serving
+from conftest import is_refusal, serving
 from tools import fuzzing
 
 import data_loader
@@ -329,6 +331,41 @@ def test_files_made_to_fill_the_memory_do_not(kind, tmp_path):
     with within_limits():
         error = error_of(read, path)
     assert error and found in error.found
+
+
+def claims(*shape):
+    """A .gz file of 10 MB of noise that claims to be images of this shape."""
+    noise = random.Random(1).randbytes(10**7)
+    return gzip.compress(struct.pack(">4I", 2051, *shape) + noise, 1)
+
+
+REFUSED = {     # name, content: for a command in a process of 300 MB and 5 seconds
+    "blanks in a PGM's header": ("a.pgm", lambda: b"P5 28" + b" " * 6 * 10**7 + b"28"),
+    "a PNG of no end of chunks": ("a.png", lambda: (
+        fuzzing.png_of([(b"IHDR", struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0))])
+        + fuzzing.png_of([(b"IDAT", b"")])[8:] * 2 * 10**6)),
+    "a PNG that unpacks to 200 MB": ("a.png", lambda: fuzzing.png_of([
+        (b"IHDR", struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(2 * 10**8), 1)), (b"IEND", b"")])),
+    "a set that claims 1 GiB": (
+        "train-images-idx3-ubyte", lambda: claims(1, 32768, 32768)),
+    "a set that claims 200 MB": (
+        "train-images-idx3-ubyte", lambda: claims(2, 10**4, 10**4)),
+    "a CSV of no end of images": ("a.csv", lambda: b"1,0\n" * 10**7),
+    "a CSV of no end of blank lines": ("a.csv", lambda: b"\n" * 5 * 10**7),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_refused_takes_neither_memory_nor_time(kind, tmp_path, limited):
+    name, make = REFUSED[kind]
+    folder = shutil.copytree(data_loader.SAMPLE_FOLDER, tmp_path / "sample")
+    (folder / f"{name}.gz").unlink(missing_ok=True)
+    (folder / name).write_bytes(make())
+    is_picture = name in ("a.pgm", "a.png")
+    command = ["predict.py", "--image", folder / name] if is_picture else [
+        "train.py", "--data", folder / name if name.endswith(".csv") else folder]
+    assert is_refusal(limited(*command))
 
 
 @pytest.mark.parametrize("width, height", [
