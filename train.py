@@ -306,7 +306,7 @@ def _how_to_go_on(folder: Path, data: str | None = None) -> str:
 
 def plan_from(options: argparse.Namespace) -> Plan:
     """The search that the options ask for, its data unknown as yet."""
-    grid, given = parse_grid(options.grid or []), list(given_settings(options))
+    grid, given = parse_grid(options.grid or []), given_settings(options)
     settings = settings_from(options, grid)
     for name in grid:
         if name in given:
@@ -318,7 +318,7 @@ def plan_from(options: argparse.Namespace) -> Plan:
     if options.folds and (settings["patience"] or "patience" in grid):
         raise OptionError("--patience cannot be given with --folds: the images that "
                           "say when to stop could not be used again")
-    return Plan(settings, grid, options.folds or 0, given)
+    return Plan(settings, grid, options.folds or 0)
 
 
 def with_data(plan: Plan, data: str | None) -> Plan:

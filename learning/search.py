@@ -40,8 +40,8 @@ from errors import DataError, OptionError
 from learning.checkpoint import (MODEL, Row, best_row, check_same_data,
                                  is_over, load_checkpoint)
 from learning.kinds import Choice, ListOf, Record, Text, whole
-from learning.settings import (KINDS, SETTINGS, Settings, as_options, option,
-                               value_text, with_new_names)
+from learning.settings import (DEFAULTS, KINDS, RECIPES, SETTINGS, Settings, as_options,
+                               option, value_text, with_new_names)
 from learning.survey import Survey, survey
 from learning.training import Run, begin, random_for
 
@@ -114,14 +114,12 @@ def fold_parts(order: Sequence[int], fold: int, folds: int
 class Plan(NamedTuple):
     """The combinations and folds that a search tries, and its data.
 
-    `given` names the settings that were asked for beside the recipe; `sha256` is the
-    checksum of the images of the data set `data`, both parts together, from `folder`.
+    `sha256` is the checksum of the images of the data set `data` from `folder`.
     """
 
     settings: Settings        # of all runs, but for those that the grid varies
     grid: dict[str, list]           # the values of each setting that is varied
     folds: int                      # 0: evaluated on validation images
-    given: list[str]
     data: str = ""
     sha256: str = ""
     folder: str = ""
@@ -149,12 +147,14 @@ class Plan(NamedTuple):
     def command(self, chosen: Mapping[str, Any]) -> str:
         """Return the command that trains this combination on all images; with
         validation images only where they say when to stop."""
-        settings = {**self.settings, **chosen}
-        names = {*self.given, *chosen} - {"validation"}
-        names |= {"validation"} if settings["patience"] else set()
-        recipe = [f"--recipe {settings['recipe']}"] * (settings["recipe"] != "default")
-        return " ".join(["python train.py", *recipe, *as_options(
-            {name: settings[name] for name in names})])
+        recipe = self.settings["recipe"]
+        usual = {**DEFAULTS, **RECIPES[recipe]}
+        others = {name: value for name, value in self.settings.items()
+                  if name in usual and value != usual[name]}
+        if not {**self.settings, **chosen}["patience"]:
+            others.pop("validation", None)
+        return " ".join(["python train.py", *[f"--recipe {recipe}"] * (
+            recipe != "default"), *as_options({**others, **chosen})])
 
     def save(self, folder: Path) -> None:
         """Write it into the folder of the search."""
@@ -168,7 +168,8 @@ class Plan(NamedTuple):
             saved = read_json(path)
             if isinstance(saved, dict):
                 saved = {name: with_new_names(value) for name, value in saved.items()}
-                saved.pop("images", None)       # which older plans had for a checksum
+                for name in "images", "given":      # which older plans had
+                    saved.pop(name, None)
             _PLAN.check(saved, "plan")
         except (OSError, ValueError) as error:
             found = getattr(error, "strerror", None) or f"damaged settings ({error})"
@@ -177,11 +178,10 @@ class Plan(NamedTuple):
 
 
 _PLAN = Record(
-    {"settings": Record({**KINDS, "recipe": Text()}),
+    {"settings": Record({**KINDS, "recipe": Choice(*RECIPES)}),
      "grid": Record({}, {name: ListOf(line.kind, 1)
                          for name, line in SETTINGS.items() if line.varies}),
-     "folds": whole(2, MOST_RUNS, none=0), "given": ListOf(Choice(*SETTINGS)),
-     "data": Text()}, {"folder": Text(), "sha256": Text()})
+     "folds": whole(2, MOST_RUNS, none=0), "data": Text()}, {"folder": Text(), "sha256": Text()})
 
 
 # --- one run

@@ -194,14 +194,12 @@ def check_effects(settings: Settings, given: Collection[str],
 
 
 def with_new_names(saved: Any, more: Mapping[str, str] = {}) -> Any:
-    """Return an object or a list of names, as read from a file, with the names of
-    today: of settings, and `more` (old name: new name)."""
+    """Return an object, as read from a file, with the names of today: of settings, and
+    `more` (old name: new name)."""
     new = {**{line.old: name for name, line in SETTINGS.items() if line.old}, **more}
-    if isinstance(saved, dict):
-        return {new.get(name, name): value for name, value in saved.items()}
-    if isinstance(saved, list):
-        return [new[name] if name in list(new) else name for name in saved]
-    return saved
+    if not isinstance(saved, dict):
+        return saved
+    return {new.get(name, name): value for name, value in saved.items()}
 
 
 def optimizer_maker(settings: Settings) -> Callable:

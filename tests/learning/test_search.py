@@ -33,9 +33,9 @@ SETTINGS = {**DEFAULTS, "recipe": "default", "validation": 2, "augment": "none",
             "epochs": 2, "hidden": [3]}
 
 
-def plan_of(grid=None, folds=0, given=(), **settings):
-    return Plan({**SETTINGS, **settings}, grid or {}, folds, list(given), "tiny",
-                "some checksum", "some/folder")
+def plan_of(grid=None, folds=0, **settings):
+    return Plan({**SETTINGS, **settings}, grid or {}, folds, "tiny", "some checksum",
+                "some/folder")
 
 
 def tiny():
@@ -138,13 +138,13 @@ def test_the_images_of_a_fold_are_shuffled_by_the_seed_else_the_last_are_evaluat
 
 
 def test_a_plan_comes_back_whole_also_with_the_names_of_old(tmp_path):
-    plan = plan_of({"hidden": [[4], []], "skip_below": [0.1, 0.2]}, 3, ["skip_epochs"])
+    plan = plan_of({"hidden": [[4], []], "skip_below": [0.1, 0.2]}, 3)
     plan.save(tmp_path)
     assert Plan.load(tmp_path) == plan
     path = tmp_path / "search.json"
     path.write_text(path.read_text().replace("skip_below", "sure").replace(
         "skip_epochs", "rest").replace("cooldown", "calm"))
-    saved = {**json.loads(path.read_text()), "images": 12}
+    saved = {**json.loads(path.read_text()), "images": 12, "given": ["rest"]}
     del saved["folder"], saved["sha256"]        # they were not remembered either
     path.write_text(json.dumps(saved))
     assert Plan.load(tmp_path) == plan._replace(folder="", sha256="")
@@ -160,7 +160,8 @@ def test_a_plan_comes_back_whole_also_with_the_names_of_old(tmp_path):
     ({"grid": {"epochs": [1, 1e308]}}, r"grid.epochs\[1\] is 1e\+308"),
     ({"folds": "2"}, "folds is '2'"), ({"folds": 10 ** 9}, "folds is"),
     ({"data": None}, "data is"), ({"data": "\ud800"}, "data is"),
-    ({"sha256": 1}, "sha256 is"), ({"given": ["x"]}, r"given\[0\] is 'x'")])
+    ({"sha256": 1}, "sha256 is"),
+    ({"settings": {**SETTINGS, "recipe": "x"}}, "settings.recipe is 'x'")])
 def test_a_damaged_plan_is_refused(change, words, tmp_path):
     text = change if isinstance(change, str) else json.dumps(
         {**plan_of({"seed": [1]})._asdict(), **change})
@@ -169,15 +170,17 @@ def test_a_damaged_plan_is_refused(change, words, tmp_path):
         Plan.load(tmp_path)
 
 
-@pytest.mark.parametrize("settings, given, expected", [
-    ({}, [], "python train.py --hidden none --seed 2"),
-    ({"recipe": "fast", "epochs": 3}, ["epochs", "validation"],
-     "python train.py --recipe fast --hidden none --epochs 3 --seed 2"),
-    ({"patience": 4}, ["patience"],
-     "python train.py --hidden none --validation 2 --patience 4 --seed 2")])
-def test_the_command_that_trains_a_combination(settings, given, expected):
-    plan = plan_of(given=given, **settings)
-    assert plan.command({"hidden": [], "seed": 2}) == expected
+@pytest.mark.parametrize("settings, expected", [
+    ({}, "--hidden none --seed 2"), ({"recipe": "best", "epochs": 160},
+                                     "--recipe best --hidden none --seed 2"),
+    ({"recipe": "fast", "epochs": 3},
+     "--recipe fast --hidden none --epochs 3 --seed 2"),
+    ({"patience": 4}, "--hidden none --validation 2 --patience 4 --seed 2")])
+def test_the_command_that_trains_a_combination(settings, expected):
+    """The settings that are not the recipe's, and those of the grid in any case."""
+    plan = plan_of(**{"augment": "elastic", "epochs": 40, **settings})
+    assert plan.command({"hidden": [], "seed": 2}) == f"python train.py {expected}"
+    assert "--hidden 128 " in plan.command({"hidden": [128], "seed": 2})
 
 
 # --- one run
