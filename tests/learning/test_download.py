@@ -224,7 +224,8 @@ def test_every_fault_is_named_and_leaves_nothing(tmp_path, server, kind):
     both = mirrors(server, kind, "missing")
     error = error_of(download.download, tmp_path, both)
     assert isinstance(error, DownloadError) and error.path == tmp_path
-    assert any(word in error.found for word in BAD[kind][1:]) and "no mirror of 2" in error.found
+    assert any(word in error.found for word in BAD[kind][1:])
+    assert "no mirror of 2" in error.found
     assert error.found.count("Error 404: Not Found") == 1   # both faults, each once
     assert kind == "missing" or all(url in error.found for url in both)
     assert len(error.found) < 500 and error.found.isprintable()
@@ -246,8 +247,8 @@ def test_what_is_there_is_neither_fetched_again_nor_overwritten(tmp_path, server
     os.utime(tmp_path / name, (0, 0))
     error_of(download.download, tmp_path, mirrors(server, "partly"))
     assert sorted(os.listdir(tmp_path)) == [
-        ".of-another-process.part", "t10k-images-idx3-ubyte.gz", "train-images.idx3-ubyte",
-        "train-labels-idx1-ubyte.gz"]
+        ".of-another-process.part", "t10k-images-idx3-ubyte.gz",
+        "train-images.idx3-ubyte", "train-labels-idx1-ubyte.gz"]
     download.download(tmp_path, mirrors(server, "good"))
     assert (tmp_path / "train-images.idx3-ubyte").read_bytes() == b"mine"
     assert [path for path in server.asked if path[0] == "good"] == [

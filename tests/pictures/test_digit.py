@@ -83,7 +83,7 @@ def test_a_damaged_png_is_never_given_to_pillow(read):
     assert "PNG" in refusal(read, content.replace(b"\r\n", b"\n"))
 
 
-# --- reading: PBM, PGM, PPM
+# --- reading: PGM, PPM
 
 @pytest.mark.parametrize("content, rows", [
     (b"P2 3 2 255\n0 1 2\n3 4 255", [[0, 1, 2], [3, 4, 255]]),
