@@ -86,8 +86,8 @@ class Listener:
 
     def moment(self, epoch: int, images: int, network: Network, found: Evaluation
                ) -> None:
-        """Take the network at a mark or after an epoch, and its evaluation; a copy, as
-        the network goes on learning."""
+        """Take the network at a mark or after an epoch, which goes on learning: copy
+        what is kept of it; and its evaluation."""
 
     def note(self, text: str) -> None:
         """Take a remark for the user."""

@@ -84,17 +84,6 @@ def test_the_accuracy_at_the_end_is_that_of_the_saved_model(options, small_run,
     assert options or model.accuracy == accuracy
 
 
-def test_run_writes_model_and_history(small_run):
-    *_, folder = small_run("--epochs", "2")
-    assert {path.name for path in folder.iterdir()} == {"history.csv", "model.npz"}
-    rows = list(csv.DictReader(open(folder / "history.csv", newline="")))
-    assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert float(rows[1]["loss"]) < float(rows[0]["loss"])
-    network, settings = Network.load(folder / "model.npz")
-    assert network.sizes == [784, 8, 10]
-    assert settings["epochs"] == 2 and settings["seed"] == 1
-
-
 def test_same_seed_same_weights_other_seed_others(small_run):
     folders = [small_run("--epochs", "1", "--seed", seed, "--augment", "shift",
                          folder=name)[-1]
