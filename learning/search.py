@@ -181,7 +181,8 @@ _PLAN = Record(
     {"settings": Record({**KINDS, "recipe": Choice(*RECIPES)}),
      "grid": Record({}, {name: ListOf(line.kind, 1)
                          for name, line in SETTINGS.items() if line.varies}),
-     "folds": whole(2, MOST_RUNS, none=0), "data": Text()}, {"folder": Text(), "sha256": Text()})
+     "folds": whole(2, MOST_RUNS, none=0), "data": Text()},
+    {"folder": Text(), "sha256": Text()})
 
 
 # --- one run
