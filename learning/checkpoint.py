@@ -117,15 +117,18 @@ def save_checkpoint(folder: Path, network: Network, settings: Settings, state: R
     saved = {**settings, "history": history, "epoch_state": state.epoch._asdict(),
              "skipped": base64.b64encode(zlib.compress(bytes(state.skipped))).decode(),
              "optimizer_steps": state.step_count}
+    is_best = (settings["patience"] and not state.epoch.done
+               and history[-1] is best_row(history))
     try:
-        if (settings["patience"] and not state.epoch.done
-                and history[-1] is best_row(history)):
+        if is_best and there_is_one:
             network.save(folder / BEST, saved)
         network.save(folder / MODEL, saved, {
             f"optimizer.{kind}{number}.{name}": matrix
             for kind, pairs in state.optimizer.items()
             for number, pair in enumerate(pairs, 1)
             for name, matrix in zip(_PARTS, pair)})
+        if is_best and not there_is_one:    # without a model there is no way to go on
+            network.save(folder / BEST, saved)
         if history:
             write_rows(folder / HISTORY, history)
     except OSError as error:
@@ -172,6 +175,9 @@ def load_checkpoint(folder: Path, epochs: int | None = None
         raise DataError(path, f"damaged settings ({error})",
                         "a checkpoint of train.py") from None
     if saved["patience"] and state.history:
+        if (len(state.history), state.epoch.done) == (1, 0) and not (
+                folder / BEST).exists():    # killed before it could write that
+            network.save(folder / BEST, saved)
         best, _ = Network.load(folder / BEST)
         if best.sizes != network.sizes:
             raise DataError(folder / BEST, f"{best!r}", f"one like {network!r}")

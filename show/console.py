@@ -128,6 +128,11 @@ def _open_closed_streams() -> None:
             setattr(sys, name, open(os.devnull, mode))
 
 
+def _ignore_stops() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def _stoppable(outlives_terminal: bool) -> Iterator[list[int]]:
     """Let Ctrl-C and SIGTERM raise KeyboardInterrupt; yield the list that takes their
@@ -141,8 +146,7 @@ def _stoppable(outlives_terminal: bool) -> Iterator[list[int]]:
     def stop(number: int, frame: Any) -> None:
         """Interrupt the command."""
         received.append(number)
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
+        _ignore_stops()
         raise KeyboardInterrupt
 
     handlers: dict[int, Any] = {signal.SIGINT: stop, signal.SIGTERM: stop}
@@ -184,6 +188,7 @@ def run_command(name: str, command: Callable[[], int], outlives_terminal: bool =
             redirect_stdout(Output(sys.stdout)) as out, \
             redirect_stderr(Output(sys.stderr)):
         code, message = _outcome(command, received)
+        _ignore_stops()
         out.flush()
         if isinstance(out.error, BrokenPipeError):      # head or less has gone
             code = code or 141      # as for a program that the closed pipe has ended

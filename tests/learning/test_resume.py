@@ -119,6 +119,33 @@ def test_killed_in_the_middle_of_a_write_the_checkpoint_before_is_whole(
         assert digest.digest(kept) == digest.digest(nets[0]) and found == state
 
 
+@pytest.mark.parametrize("last", [1, 2, 3])
+def test_killed_in_its_first_checkpoint_a_run_goes_on_or_leaves_nothing(
+        last, tmp_path, monkeypatch):
+    """It writes model.npz, best.npz and history.csv."""
+    settings = {**DEFAULTS, "hidden": [3], "epochs": 3, "data": "ten", "patience": 2,
+                "validation": 1, "class_names": ["a", "b"]}
+    row = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3, "seconds": 0.5,
+           "validation_loss": 2.25, "validation_accuracy": 0.125}
+    net, replace, calls = Network([4, 3, 2]), os.replace, []
+
+    def dying(*paths):
+        calls.append(paths)
+        if len(calls) == last:
+            raise KeyboardInterrupt
+        replace(*paths)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", dying)
+        checkpoint.save_checkpoint(tmp_path, net, settings,
+                                   checkpoint.RunState([row], [0, 2, 1]))
+    if last == 1:
+        assert list(tmp_path.iterdir()) == []
+    else:
+        kept, *_ = checkpoint.load_checkpoint(tmp_path)
+        best, _ = Network.load(tmp_path / "best.npz")
+        assert digest.digest(kept) == digest.digest(best) == digest.digest(net)
+
+
 # --- what stands in the way of a checkpoint: one line, and the good file is kept
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 """How a command ends: streams that fail, a terminal that is lost, Ctrl-C at once."""
+import io
 import os
 import signal
 import struct
@@ -153,3 +154,15 @@ def test_ctrl_c_while_modules_are_imported_is_no_traceback(command):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == -signal.SIGINT        # 130 in a shell
     assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def test_ctrl_c_when_all_is_done_is_ignored(monkeypatch):
+    class Late(io.StringIO):
+        """A stream that takes so long that Ctrl-C comes."""
+        def flush(self):
+            os.kill(os.getpid(), signal.SIGINT)
+    monkeypatch.setattr(sys, "stdout", Late())
+    try:
+        assert console.run_command("train.py", lambda: 0) == 0
+    except KeyboardInterrupt:
+        pytest.fail("it was stopped")
