@@ -22,12 +22,17 @@ import operator
 import random
 import runpy
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
 from itertools import chain, combinations, repeat
 from operator import mul
 from typing import Any
 
 Shape = tuple[int, int]
 Rows = Sequence[Sequence[Any]]
+
+
+class SingularMatrixError(ArithmeticError):
+    """A matrix without an inverse: its columns are linearly dependent."""
 
 
 class ShapeError(ValueError):
@@ -40,7 +45,7 @@ class ShapeError(ValueError):
         return cls(f"({m} x {n}) {symbol} ({p} x {q}): {rule}")
 
 
-# --- Products and rotations on bare lists of rows: nothing is checked here
+# --- Products and elimination on bare lists of rows: nothing is checked here
 
 def dot_by_map(x: Iterable, y: Iterable) -> Any:
     """x . y = sum_k x[k] y[k]; `map` and `mul` keep the loop out of the interpreter."""
@@ -132,6 +137,61 @@ def matmul(a: Rows, b: Rows) -> list:
     return matmul_by_four(a, b)
 
 
+def eliminate(a: list, b: list) -> Any:
+    """Gauss-Jordan elimination in place: rows of `a` become I, those of `b` A^-1 B.
+
+    Returns det(A).  Partial pivoting: of the rows left, the one with the largest
+    number in the column comes to the top, so that no factor exceeds 1 and rounding
+    errors do not grow (Golub and Van Loan, Matrix Computations, section 3.4).
+    The numbers are all float or all exact.  Raises SingularMatrixError where no
+    pivot is left.
+    """
+    n, determinant = len(a), _scale_rows(a, b)
+    # A float pivot smaller than its column's rounding error is a zero in disguise.
+    rounding = n * 2.0 ** -52 if isinstance(a[0][0], float) else 0
+    noise = [rounding * max(map(abs, column)) for column in zip(*a)]
+    for k in range(n):
+        pivot_row = max(range(k, n), key=lambda i: abs(a[i][k]))
+        pivot = a[pivot_row][k]
+        if abs(pivot) <= noise[k]:
+            raise SingularMatrixError(f"no pivot in column {k} of the {n} x {n} matrix")
+        if pivot_row != k:
+            for rows in (a, b):
+                rows[k], rows[pivot_row] = rows[pivot_row], rows[k]
+            determinant = -determinant
+        determinant = determinant * pivot
+        _clear_column(a, b, k)
+    return determinant
+
+
+def _scale_rows(a: list, b: list) -> Any:
+    """Divide each row of a, and of b along with it, by its largest number.
+
+    Equations in other units are the same equations; so no unit is taken for noise.
+    Returns the product of what was divided by.
+    """
+    product = 1
+    for i, row in enumerate(a):
+        largest = max(map(abs, row))
+        if not largest:
+            raise SingularMatrixError(f"row {i} of the {len(a)} x {len(a)} matrix is 0")
+        a[i], b[i] = [x / largest for x in row], [x / largest for x in b[i]]
+        product = product * largest
+    return product
+
+
+def _clear_column(a: list, b: list, k: int) -> None:
+    """Divide row k by its pivot and take multiples of it from all other rows."""
+    pivot = a[k][k]
+    for rows, pivot_row in ((a, a[k]), (b, b[k])):
+        pivot_row[:] = [x / pivot for x in pivot_row]
+    for i in range(len(a)):
+        factor = a[i][k]
+        if i != k and factor:
+            a[i] = [x - factor * y for x, y in zip(a[i], a[k])]
+            b[i] = [x - factor * y for x, y in zip(b[i], b[k])]
+
+
 def rotate_to_zero(a: list, vectors: list, p: int, q: int) -> None:
     """One Jacobi rotation J: a <- J^T a J with a[p][q] = 0, in place.
 
@@ -197,6 +257,15 @@ class Matrix:
     def zeros(cls, rows: int, columns: int) -> Matrix:
         """The rows x columns matrix of 0.0."""
         return cls([0.0] * columns for _ in range(rows))
+
+    @classmethod
+    def identity(cls, size: int) -> Matrix:
+        """I[i, j] = 1 where i = j, else 0.
+
+        >>> Matrix.identity(2)
+        Matrix([[1, 0], [0, 1]])
+        """
+        return cls([int(i == j) for j in range(size)] for i in range(size))
 
     @classmethod
     def random_normal(cls, rows: int, columns: int, rng: random.Random,
@@ -395,7 +464,38 @@ class Matrix:
         columns = range(self.shape[1])
         return ((columns, row) for row in self._rows)
 
-    # --- eigenvalues
+    # --- systems of equations, eigenvalues
+
+    def solve(self, right: Matrix) -> Matrix:
+        """The X with A X = B, for a square A; exact fractions where A and B are exact.
+
+        >>> Matrix([[2, 1], [1, 3]]).solve(Matrix([[3], [5]]))
+        Matrix([[Fraction(4, 5)], [Fraction(7, 5)]])
+        """
+        n = self._square_size("solve")
+        if right.shape[0] != n:
+            raise ShapeError.between("solve", self.shape, right.shape,
+                                     f"sizes {n} and {right.shape[0]} must be equal")
+        a, b = _for_elimination(self, right)
+        eliminate(a, b)
+        return Matrix._trusted(b)
+
+    def inverse(self) -> Matrix:
+        """A^-1 with A A^-1 = I; SingularMatrixError where there is none."""
+        return self.solve(Matrix.identity(self._square_size("inverse")))
+
+    def determinant(self) -> Any:
+        """det A, the factor by which A scales a volume; 0 where A is singular.
+
+        >>> Matrix([[1, 2], [3, 4]]).determinant()
+        Fraction(-2, 1)
+        """
+        self._square_size("determinant")
+        rows, = _for_elimination(self)
+        try:
+            return eliminate(rows, [[] for _ in rows])
+        except SingularMatrixError:
+            return 0 * rows[0][0]
 
     def eigen_symmetric(self) -> tuple[list[float], Matrix]:
         """Eigenvalues, largest first, and the eigenvectors as columns of a matrix.
@@ -405,9 +505,7 @@ class Matrix:
         turns every pair once, until no number off the diagonal counts.  Convergence is
         quadratic, so ten sweeps are many.
         """
-        (m, n), size = self.shape, self.norm()
-        if m != n:
-            raise ShapeError(f"eigen_symmetric needs a square matrix, not {m} x {n}")
+        n, size = self._square_size("eigen_symmetric"), self.norm()
         if not math.isfinite(size):
             raise ValueError("eigen_symmetric needs finite numbers, and no huge ones")
         if (self - self.T).norm() > 1e-9 * size:
@@ -421,6 +519,12 @@ class Matrix:
                     rotate_to_zero(a, vectors, p, q)
         order = sorted(range(n), key=lambda i: -a[i][i])
         return [a[i][i] for i in order], Matrix([vectors[i] for i in order]).T
+
+    def _square_size(self, what: str) -> int:
+        m, n = self.shape
+        if m != n:
+            raise ShapeError(f"{what} needs a square matrix, not {m} x {n}")
+        return n
 
 
 def _stretch(rows: list, height: int, width: int) -> Iterable:
@@ -442,6 +546,13 @@ def check_equal(symbol: str, left: Shape, right: Shape) -> None:
     """ShapeError where two shapes differ."""
     if left != right:
         raise ShapeError.between(symbol, left, right, "must be equal")
+
+
+def _for_elimination(*matrices: Matrix) -> list[list]:
+    """Fresh rows of one kind: all floats if any number is one, else all Fractions."""
+    values = chain.from_iterable(chain.from_iterable(m._rows for m in matrices))
+    kind = float if any(isinstance(x, float) for x in values) else Fraction
+    return [[list(map(kind, row)) for row in m._rows] for m in matrices]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from engine.sparse import SparseMatrix
-from my_math import Matrix, ShapeError
+from my_math import Matrix, ShapeError, SingularMatrixError
 
 KINDS = [int, Fraction, float]
 OPERATORS = {"+": operator.add, "-": operator.sub,
@@ -21,10 +21,6 @@ exact_kinds = pytest.mark.parametrize("kind", [int, Fraction])
 def random_matrix(random_rows):
     """random_matrix(m, n, kind), int unless told."""
     return lambda m, n, kind=int: Matrix(random_rows(m, n, kind))
-
-
-def identity(n):
-    return Matrix([[int(i == j) for j in range(n)] for i in range(n)])
 
 
 def close(a, b, tolerance=1e-12):
@@ -89,7 +85,7 @@ A_COPY = {
     "column times row": lambda a: Matrix([[1], [1]]) * Matrix([[2, 3]]),
     "map_rows": lambda a: a.map_rows(lambda row: row),
     "column sums": lambda a: a[0:1].sum(axis=0),
-    "I @ A": lambda a: identity(2) @ a,
+    "I @ A": lambda a: Matrix.identity(2) @ a,
 }
 
 
@@ -334,6 +330,97 @@ def test_add_column_sums_adds_in_place_and_does_not_broadcast(random_matrix):
             one.add_column_sums(other)
 
 
+# --- systems of equations
+
+@pytest.fixture
+def invertible(random_matrix):
+    """invertible(n, kind): L U with ones on one diagonal, so that det is not 0."""
+    def make(n, kind=Fraction):
+        half, other = random_matrix(n, n, kind), random_matrix(n, n, kind)
+        lower = Matrix([[half[i, j] if j < i else kind(i == j) for j in range(n)]
+                        for i in range(n)])
+        upper = Matrix([[other[i, j] if j > i else kind(i == j) * (i + 2)
+                         for j in range(n)] for i in range(n)])
+        return (lower @ upper)[::-1]       # upside down: pivots have to be looked for
+    return make
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 6])
+@exact_kinds
+def test_inverses_and_solutions_are_exact_in_fractions(
+        n, kind, invertible, random_matrix):
+    a, b = invertible(n, kind), random_matrix(n, 3, kind)
+    before = a.copy(), b.copy()
+    x = a.solve(b)
+    assert x.shape == (n, 3) and a @ x == b
+    assert a @ a.inverse() == Matrix.identity(n) == a.inverse() @ a
+    assert a.inverse() @ b == x
+    assert (a, b) == before
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 6])
+def test_determinants_multiply(n, invertible, random_matrix):
+    a, b = invertible(n), random_matrix(n, n, Fraction)
+    assert (a @ b).determinant() == a.determinant() * b.determinant()
+    assert a.T.determinant() == a.determinant()
+    assert a.inverse().determinant() * a.determinant() == 1
+    assert (3 * a).determinant() == 3 ** n * a.determinant()
+    # L has det 1, U the product 2 3 ... (n + 1); turning n rows over n // 2 swaps.
+    assert a.determinant() == (-1) ** (n // 2) * math.factorial(n + 1)
+
+
+def test_floats_are_solved_up_to_rounding(invertible, random_matrix):
+    a, b = invertible(6).map(float), random_matrix(6, 2, float)
+    assert close(a @ a.solve(b), b, 1e-10)
+    assert close(a @ a.inverse(), Matrix.identity(6), 1e-10)
+    assert a.determinant() == pytest.approx(-math.factorial(7), rel=1e-10)
+
+
+@pytest.mark.parametrize("rows, kind", [
+    ([[1, 2], [3, 5]], Fraction), ([[1, Fraction(2)], [3, 5]], Fraction),
+    ([[1, 2.0], [3, 5]], float), ([[Fraction(1), 2.0], [3, 5]], float)], ids=str)
+def test_one_float_makes_a_solution_float_else_it_is_exact(rows, kind):
+    a = Matrix(rows)
+    assert {type(x) for row in a.inverse() for x in row} == {kind}
+    assert type(a.determinant()) is kind
+
+
+def test_a_small_pivot_is_passed_over_for_a_large_one():
+    # Without pivoting 1 - 1e20 swallows the 2 of the right side: x = 0 instead of 1.
+    x = Matrix([[1e-20, 1.0], [1.0, 1.0]]).solve(Matrix([[1.0], [2.0]]))
+    assert [row[0] for row in x] == pytest.approx([1, 1])
+
+
+SINGULAR = {
+    "zero": [[0]], "rank 1": [[1, 2], [2, 4]], "zero column": [[0, 1], [0, 2]],
+    "sum of rows": [[1, 2, 3], [4, 5, 6], [5, 7, 9]],
+    "but for rounding": [[0.1, 0.7], [0.3, 2.1]],          # exactly, 0.1 * 3 is not 0.3
+    "floats": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]],
+}
+
+
+@pytest.mark.parametrize("rows", SINGULAR.values(), ids=SINGULAR)
+def test_a_singular_matrix_has_determinant_0_and_no_inverse(rows):
+    a = Matrix(rows)
+    assert a.determinant() == 0
+    with pytest.raises(SingularMatrixError):
+        a.inverse()
+    with pytest.raises(SingularMatrixError):
+        a.solve(a)
+
+
+@pytest.mark.parametrize("name", ["solve", "inverse", "determinant", "eigen_symmetric"])
+def test_only_square_matrices_are_solved(name):
+    a = Matrix.zeros(2, 3)
+    with pytest.raises(ShapeError, match=rf"{name} .* 2 x 3"):
+        getattr(a, name)(*([a] if name == "solve" else []))
+
+
+def test_a_right_side_of_another_height_is_refused():
+    with pytest.raises(ShapeError, match=r"\(2 x 2\) solve \(3 x 1\)"):
+        Matrix.identity(2).solve(Matrix.zeros(3, 1))
+
+
 # --- eigenvalues
 
 @pytest.mark.parametrize("n", [1, 2, 3, 8])
@@ -344,7 +431,7 @@ def test_eigenvectors_only_grow_under_their_matrix(n, scale, kind, random_matrix
     a = (half + half.T) * scale
     values, vectors = a.eigen_symmetric()
     assert close(a @ vectors / scale, vectors * Matrix([values]) / scale, 1e-12)
-    assert close(vectors.T @ vectors, identity(n))
+    assert close(vectors.T @ vectors, Matrix.identity(n))
     assert values == sorted(values, reverse=True)
     trace = sum(a[i, i] for i in range(n))
     assert sum(values) / scale == pytest.approx(float(trace / scale), abs=1e-11)
@@ -352,11 +439,11 @@ def test_eigenvectors_only_grow_under_their_matrix(n, scale, kind, random_matrix
     assert squares == pytest.approx((a / scale).norm(), rel=1e-12)
 
 
-@pytest.mark.parametrize("a, value", [(identity(3), 1), (Matrix.zeros(3, 3), 0)])
+@pytest.mark.parametrize("a, value", [(Matrix.identity(3), 1), (Matrix.zeros(3, 3), 0)])
 def test_equal_eigenvalues_still_have_vectors_at_right_angles(a, value):
     values, vectors = a.eigen_symmetric()
     assert values == [value] * 3
-    assert vectors.T @ vectors == identity(3)
+    assert vectors.T @ vectors == Matrix.identity(3)
 
 
 @pytest.mark.parametrize("rows, error, message", [
