@@ -116,7 +116,8 @@ class Loss(NamedTuple):
 
     outputs: Callable[[Matrix], Matrix]           # Z -> outputs in 0..1, one a class
     of_sample: Callable[..., float]   # a row each of Z, of the outputs, of Y -> loss
-    gradient: Callable  # outputs, Y -> m dL/dZ, of matrices or of two numbers
+    gradient: Callable  # outputs, Y -> m dL/dZ: of matrices, or (as the packed engine
+    #                     has it) of two numbers
 
 
 LOSSES = {
@@ -163,7 +164,8 @@ class Gradient(NamedTuple):
 class Dense:
     """A fully connected layer: Z = X W + b, X (m x k), W (k x n), b (1 x n).
 
-    Steps go to the weights and bias, unless `target` is set to other matrices.
+    Steps go to the weights and bias, unless an optimizer such as Momentum sets `target`
+    to matrices of its own.
     """
 
     def __init__(self, weights: Matrix, bias: Matrix) -> None:
@@ -187,7 +189,8 @@ class Dense:
         return x @ self.weights + self.bias
 
     def take(self, step: Gradient) -> None:
-        """W <- W - inputs^T dZ, b <- b - (sum of the rows of dZ)."""
+        """W <- W - inputs^T dZ, b <- b - (sum of the rows of dZ); dZ is times lr here.
+        """
         weights, bias = self.target or (self.weights, self.bias)
         weights.add_matmul(step.inputs.T, step.delta, -1)
         bias.add_column_sums(step.delta, -1)
@@ -285,6 +288,7 @@ class Network:
         return network
 
     def _name_parts(self, activation: str, loss: str) -> None:
+        """Keep the names of activation and loss; ValueError for one that is unknown."""
         for kind, name, known in (("activation", activation, ACTIVATIONS),
                                   ("loss", loss, LOSSES)):
             if name not in known:
@@ -432,7 +436,7 @@ class Network:
 
     @classmethod
     def load_all(cls, path: str | Path) -> tuple[Network, dict, dict[str, Matrix]]:
-        """The same, and all matrices in the file by name."""
+        """The network and the settings of `load`, and all matrices in the file."""
         matrices, settings = read_npz(path)
         layers = list(_layers_of(path, matrices))
         try:

@@ -25,7 +25,7 @@ class Relu:
     def __init__(self, lanes: Lanes, form: Format) -> None:
         """`lanes` are those of Z."""
         self.lanes = lanes
-        self._below = lanes.bias - lanes.ones       # v - 1 is >= 0 where v > 0
+        self._below = lanes.bias - lanes.ones       # one bit tells v > 0: v - 1 >= 0
         low = form.fraction - form.activation_fraction      # bits that are rounded off
         high = low + form.activation_bits
         self._half = (lanes.ones << low >> 1) + lanes.ones      # 1/2, and the 1 again

@@ -4,11 +4,12 @@ What differs between the engines is the layer.  This one has the steps of a text
 
     forward     Z = X W + b
     backward    dA = dZ W^T             dZ of the layer before: dA where Z > 0
-    step        W <- W - lr X^T dZ,     b <- b - lr (sum of the rows of dZ)
+    step        W <- W - lr/m X^T dZ,   b <- b - lr/m (sum of the rows of dZ)
 
-on whole numbers.  An image is a list of groups of pixels of one grey level.  A row of Z
-or dZ belongs to an image, one lane a unit.  dZ reaches a layer as the step already,
-times -lr / (m (levels - 1)^2) (`Deltas`).
+on whole numbers; dZ of the outputs is P - Y here, not yet divided by the m images.  An
+image is a list of groups of pixels of one grey level.  A row of Z or dZ belongs to an
+image, one lane a unit.  dZ reaches a layer as the step already, times
+-lr / (m (levels - 1)^2) (`Deltas`).
 """
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ from engine.packed import PackedMatrix
 from engine.sparse import grey_table
 from my_math import Matrix
 
-# (grey level; in the last group of a level, the level less the next one below, else 0;
-# what picks its places out of a list)
+# (grey level; in the last group of a level, the level less the next one below, else 0:
+# see `FirstLayer.sums`, which it is made for; what picks its places out of a list)
 Group = tuple[int, int, Callable[[list], Sequence]]
 _TOGETHER = 64      # pixels that are added before a sum is checked
 # The eight bytes of a pair of outputs before they are set: 0 + 2^15 in the second half,
@@ -90,6 +91,7 @@ class FirstLayer:
         self.bias = PackedMatrix.from_matrix(bias, self.lanes, unit)
         # Narrow lanes, in units of Z: |sum| < 64 and 64 numbers up to 2 more stay below
         # 3 * 64, and what lies between 64 and 192 shows in the highest bit (`_reach`).
+        # So V stays below 2, that is W below 2 (levels - 1): 6 with 4 grey levels.
         # The total of up to 3 such sums (4 grey levels) lies below 192 too.
         # Lanes of 64 bits: all pixels at the highest level stay below 2^62.
         if form.lanes < 64 and top > 3:
@@ -102,7 +104,10 @@ class FirstLayer:
         self.tidy()
 
     def tidy(self) -> None:
-        """Bring rows and bias back to n lanes, and look how large they are."""
+        """Bring rows and bias back to n lanes, and look how large they are.
+
+        `guard`, a bit above the lanes, keeps the integers positive.
+        """
         mask, guard = self.lanes.modulus - 1, self.lanes.modulus
         pairs = [(self.weights, self.bias)] + [self.target] * bool(self.target)
         for matrix in chain(*pairs):
@@ -209,7 +214,8 @@ class LaterLayer:
         self.bound = (self.bound >> drop) + 1
         biases = [b >> _BIAS_FRACTION - form.product_fraction
                   for b in self.bias.lanes.decode(self.bias.rows[0])]
-        # 2^8 (2^10 - 1) 2^13 + 2^6 2^15 = 2^31: what a narrow sum has room for
+        # units * activation * weight + bias * 1 in the product's unit
+        # = 2^8 (2^10 - 1) 2^13 + 2^6 2^15 = 2^31: what a narrow sum has room for
         if max(map(abs, biases)) >> form.product_fraction + 6:
             raise LaneOverflowError("a bias of a later layer above 64")
         if form.outputs_per_row == 2:

@@ -73,7 +73,7 @@ class PackedNetwork:
         if not on_lanes:
             form = form._replace(activation_bits=32)
         self.form, self.team, self.levels = form, team, levels
-        self._outputs, self._loss = OUTPUTS[network.loss], loss
+        self._outputs, self._loss_function = OUTPUTS[network.loss], loss
         self._is_log = network.loss == "cross-entropy"
         first, *later = network.layers
         self.first = FirstLayer(first.weights, first.bias, levels, form, team.pixels)
@@ -120,7 +120,7 @@ class PackedNetwork:
 
     @property
     def _shift(self) -> int:
-        """The logits are whole multiples of 2^-(STEP_BITS + this)."""
+        """Return s where the logits are whole multiples of 2^-(STEP_BITS + s)."""
         form = self.form
         return (form.product_fraction if self.later else form.fraction) - STEP_BITS
 
@@ -136,7 +136,7 @@ class PackedNetwork:
             loss = -math.log(p[label])
         else:
             floats = [math.ldexp(v, -STEP_BITS - self._shift) for v in z]
-            loss = self._loss.of_sample(floats, p, y)
+            loss = self._loss_function.of_sample(floats, p, y)
         return int(loss * (1 << LOSS_BITS))
 
     # --- a step
@@ -163,6 +163,7 @@ class PackedNetwork:
         result, qs = self._output_deltas(logits, labels[own], deltas,
                                          position + own.start)
         steps = self._backward(qs, trace, deltas, position + own.start)
+        # An optimizer has `scale` before, `decay` (of L2) and `apply` around the steps.
         self.optimizer.decay(learning_rate)
         later = []
         for rank, theirs in team.exchanged(lambda rank: steps):         # exchange 2
@@ -185,9 +186,11 @@ class PackedNetwork:
         each that takes a step, by its place.
 
         q = floor(t - scale dZ), t = frac(0.618 n) for image n of the epoch: rounded
-        down or up, so that the mean over images is right.
+        down or up, so that the mean over images is right.  (In the rows of `_backward`
+        each lane needs a t of its own: those are made once, in `dithers`.)
         """
-        shift, scale, gradient = self._shift, deltas.scale, self._loss.gradient
+        shift, scale = self._shift, deltas.scale
+        gradient = self._loss_function.gradient
         targets, limit, easy, qs = self._targets, self.easy_below, [], {}
         outputs = [self._outputs(z, shift) for z in logits]
         loss = sum([self.loss(z, p, targets[label], label)
@@ -265,5 +268,3 @@ class PackedNetwork:
         parts, size = self.team.gather(list(weights)), self.team.size
         return [Matrix(parts[p % size][p // size]
                        for p in range(sum(map(len, parts)))), bias]
-
-
