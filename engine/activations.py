@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import Callable, Sequence
 
-from engine.formats import Format
+from engine.fixed_point import Format
 from engine.lanes import LaneOverflowError, Lanes, Row
 from engine.portable import sigmoid
 

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import compress
 from typing import Any, Callable, Iterable, Iterator
 
-from engine.formats import WIDE
+from engine.fixed_point import WIDE
 from engine.layers import FirstLayer
 from my_math import (HAS_SUMPROD, Matrix, Rows, combine_rows, dot_by_map,
                      matmul_by_four, matmul_triple_loop)
@@ -139,5 +139,5 @@ def ladder(samples: int = 32, inputs: int = 784, units: int = 128) -> int:
 
 
 if __name__ == "__main__":
-    from show.console import run_command    # floors up: a command ends like the others
+    from show.console import run_command  # floors up: a command ends like the others
     sys.exit(run_command("my_math.py", ladder))

@@ -18,7 +18,7 @@ from itertools import chain, compress, zip_longest
 from operator import itemgetter, mul
 from typing import Callable, Iterable, Sequence
 
-from engine.formats import Format
+from engine.fixed_point import Format
 from engine.lanes import LaneOverflowError, Lanes, Row, lanes_of, spread, transpose
 from engine.packed import PackedMatrix
 from engine.sparse import grey_table

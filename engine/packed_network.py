@@ -21,7 +21,7 @@ from operator import sub
 from typing import Any, Callable, NamedTuple, Sequence
 
 from engine.activations import Elementwise, Relu
-from engine.formats import DITHERS, WIDE, Deltas, Format, dithers
+from engine.fixed_point import DITHERS, WIDE, Deltas, Format, dithers
 from engine.lanes import LaneOverflowError, Row, lanes_of
 from engine.layers import FirstLayer, Group, LaterLayer
 from engine.portable import OUTPUTS, STEP_BITS

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any, Callable, Iterator, Sequence, Union
 
 from data_loader import Dataset
-from engine.formats import format_for
+from engine.fixed_point import format_for
 from engine.packed_network import LOSS_BITS, PackedNetwork, target_rows
 from engine.team import Team
 from learning.optimizers import Matrices

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple, Sequence
 
 from data_loader import Dataset
-from engine.formats import WIDE
+from engine.fixed_point import WIDE
 from engine.layers import FirstLayer
 from engine.packed import PackedMatrix
 from engine.sparse import SparseMatrix, grey_table

@@ -1,4 +1,4 @@
-"""Training: epochs, learning rates, skipping of easy images, checkpoints.
+"""Training: epochs, skipping of easy images, checkpoints.
 
 An epoch is one pass over the images in a new random order.  Two things make it short
 without making it worse.  An image whose outputs are all within `skip_below` of their
@@ -18,7 +18,6 @@ from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 from data_loader import Dataset
 from engine.npz import MOST_NUMBERS
 from engine.packed_network import LOSS_BITS
-from engine.portable import cos
 from engine.team import Team
 from errors import DataError, OptionError
 from learning.augment import Map, RandomGather, affine_map, shift_maps, work_of_a_map
@@ -27,6 +26,7 @@ from learning.checkpoint import (MODEL, EpochState, History, Row, RunState, chec
 from learning.dropout import Dropout
 from learning.engines import ENGINES, DivergedError, Engine
 from learning.models import evaluate
+from learning.schedules import augmentation_strength, learning_rate_at
 from learning.settings import Settings, optimizer_maker
 from my_math import Matrix
 from network import Evaluation, Network, all_finite
@@ -123,25 +123,6 @@ def advice(history: History, labels: Sequence[int]) -> str:
 
 # --- what changes from epoch to epoch
 
-def learning_rate_at(settings: Settings, progress: float) -> float:
-    """Return the learning rate after a part `progress` (0..1) of the whole run.
-
-    constant: lr.  linear: lr (1 - progress).  cosine: lr (1 + cos(pi progress)) / 2
-    (Loshchilov and Hutter 2017, arXiv 1608.03983).  The last two fall to 0.
-    step: lr decay^k after k times `decay_every` epochs.
-    """
-    rate, schedule = settings["learning_rate"], settings["schedule"]
-    if schedule == "linear":
-        return rate * (1 - progress)
-    if schedule == "cosine":
-        return rate * (1 + cos(math.pi * progress)) / 2
-    if schedule == "step":
-        epoch = int(progress * settings["epochs"] + 1e-9)
-        steps = epoch // settings["decay_every"]    # no `**`: its last digit differs
-        return rate * math.prod([settings["decay"]] * steps)
-    return rate
-
-
 def random_for(settings: Settings, purpose: str, epoch: int = 0) -> random.Random:
     """Return random numbers of their own for each purpose and epoch.
 
@@ -149,15 +130,6 @@ def random_for(settings: Settings, purpose: str, epoch: int = 0) -> random.Rando
     run draws those of an uninterrupted one.
     """
     return random.Random(f"{settings['seed']} {purpose} {epoch}")
-
-
-def augmentation_strength(settings: Settings, epoch: int) -> float:
-    """Return the strength of the maps in an epoch: 1, or 1/2 in the last ones.
-
-    In the last epochs, a part `cooldown` of all, the network sees images more like
-    those that it will be asked about.
-    """
-    return 0.5 if epoch > settings["epochs"] * (1 - settings["cooldown"]) else 1.0
 
 
 def augmentation_maps(settings: Settings, strength: float, height: int, width: int

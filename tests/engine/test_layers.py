@@ -5,7 +5,8 @@ from fractions import Fraction
 import pytest
 
 from engine.activations import Elementwise, Relu
-from engine.formats import DITHERS, NARROW, SMOOTH, WIDE, Deltas, dithers, format_for
+from engine.fixed_point import (DITHERS, NARROW, SMOOTH, WIDE, Deltas, dithers,
+                                format_for)
 from engine.lanes import LaneOverflowError, lanes_of, spread
 from engine.layers import FirstLayer, LaterLayer, Quantizer
 from my_math import Matrix

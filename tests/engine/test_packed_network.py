@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from data_loader import SAMPLE_FOLDER, load
-from engine.formats import NARROW, SMOOTH, WIDE
+from engine.fixed_point import NARROW, SMOOTH, WIDE
 from engine.packed_network import LOSS_BITS, PackedNetwork, target_rows
 from engine.portable import OUTPUTS
 from engine.sparse import SparseMatrix

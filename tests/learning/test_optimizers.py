@@ -3,7 +3,7 @@ import pytest
 from tools.digest import digest
 
 from data_loader import Dataset
-from engine.formats import WIDE
+from engine.fixed_point import WIDE
 from engine.packed_network import PackedNetwork, target_rows
 from engine.portable import softmax
 from engine.sparse import SparseMatrix

@@ -1,5 +1,4 @@
-"""Training: learning rates, random numbers, skipped images, early ends, listeners."""
-import math
+"""Training: random numbers, skipped images, early ends, listeners."""
 import pickle
 import random
 
@@ -14,29 +13,8 @@ from learning import checkpoint, training
 from learning.checkpoint import load_checkpoint
 from learning.engines import ENGINES, PackedEngine
 from learning.settings import DEFAULTS
-from learning.training import Epoch, Listener, learning_rate_at
+from learning.training import Epoch, Listener
 from network import Network
-
-
-@pytest.mark.parametrize("schedule, rates", [
-    ("constant", [0.4] * 5),
-    ("linear", [0.4, 0.3, 0.2, 0.1, 0]),
-    ("cosine", [0.4, 0.2 + 0.2 / math.sqrt(2), 0.2, 0.2 - 0.2 / math.sqrt(2), 0])])
-def test_the_learning_rate_follows_its_schedule(schedule, rates):
-    settings = {"schedule": schedule, "learning_rate": 0.4}
-    found = [learning_rate_at(settings, part / 4) for part in range(5)]
-    assert found == pytest.approx(rates)
-
-
-@pytest.mark.parametrize("epochs, every", [(1, 1), (7, 2), (40, 5), (500, 1)])
-def test_the_steps_of_the_learning_rate_come_between_epochs(epochs, every):
-    """At an epoch's very first image and up to its last: no rounding makes it early."""
-    settings = {"schedule": "step", "learning_rate": 0.4, "decay": 0.5,
-                "decay_every": every, "epochs": epochs}
-    for epoch in range(epochs):
-        for done in (0, 0.5, 59_999 / 60_000):
-            assert learning_rate_at(settings, (epoch + done) / epochs) == pytest.approx(
-                0.4 * 0.5 ** (epoch // every), rel=1e-12)
 
 
 def test_random_numbers_differ_by_seed_purpose_and_epoch_and_are_frozen():
@@ -45,15 +23,6 @@ def test_random_numbers_differ_by_seed_purpose_and_epoch_and_are_frozen():
              ({"seed": 1}, "augment", 1), ({"seed": 1}, "order", 2)]
     numbers = [training.random_for(*name).random() for name in names]
     assert len(set(numbers)) == 4 and numbers[0] == random.Random("1 order 1").random()
-
-
-@pytest.mark.parametrize("cooldown, strengths", [
-    (0, [1] * 10), (0.1, [1] * 9 + [0.5]), (0.25, [1] * 7 + [0.5] * 3),
-    (1, [0.5] * 10)])
-def test_the_last_epochs_have_weaker_maps(cooldown, strengths):
-    settings = {"epochs": 10, "cooldown": cooldown}
-    assert [training.augmentation_strength(settings, epoch)
-            for epoch in range(1, 11)] == strengths
 
 
 @pytest.mark.parametrize("kind, count", [("none", 0), ("shift", 9), ("affine", 20),

@@ -4,7 +4,6 @@ import hashlib
 import http.client
 import json
 import socket
-import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor

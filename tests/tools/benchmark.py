@@ -32,7 +32,7 @@ from typing import Any, Callable, Iterable, Iterator, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_loader import Dataset  # noqa: E402
-from engine.formats import WIDE, Format, format_for  # noqa: E402
+from engine.fixed_point import WIDE, Format, format_for  # noqa: E402
 from engine.packed_network import LOSS_BITS, PackedNetwork  # noqa: E402
 from engine.team import Team, available_cores, run_team  # noqa: E402
 from errors import OptionError  # noqa: E402
