@@ -9,9 +9,9 @@ from data_loader import Dataset
 from engine.npz import write_npz
 from engine.sparse import SparseMatrix
 from errors import DataError
+from learning.gradient_check import gradient_check
 from my_math import Matrix
-from network import (ACTIVATIONS, LOSSES, Activation, Dense, Evaluation, Network,
-                     gradient_check)
+from network import ACTIVATIONS, LOSSES, Activation, Dense, Evaluation, Network
 
 every_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
 every_loss = pytest.mark.parametrize("loss", LOSSES)
