@@ -384,13 +384,13 @@ class Matrix:
         return Matrix._trusted([list(map(function, row)) for row in self._rows])
 
     def map_rows(self, function: Callable, *others: Matrix) -> Matrix:
-        """Row i of the result is function(row i, row i of each of the others)."""
+        """The matrix of rows function(row i, row i of each of the others)."""
         return Matrix._trusted(list(map(function, self, *others)))
 
     # --- sums and extremes, of all numbers or along an axis
 
     def sum(self, axis: int | None = None) -> Any:
-        """axis None: sum of all; 0: of each column (1 x n); 1: of each row (m x 1).
+        """The sum of all for axis None, of columns for 0 (1 x n), of rows for 1 (m x 1).
 
         >>> Matrix([[1, 2], [3, 4]]).sum(axis=0)
         Matrix([[4, 6]])
@@ -406,7 +406,7 @@ class Matrix:
         return self._reduce(max, axis)
 
     def argmax(self, axis: int | None = None) -> Any:
-        """Where the largest number is, the first of equals: axis None counts row after
+        """The place of the largest number, the first of equals: axis None counts row by
         row, 0 gives a list of the row in each column, 1 one of the column in each row.
 
         >>> Matrix([[1, 9], [7, 3]]).argmax(axis=1)
@@ -543,7 +543,7 @@ def check_inner(symbol: str, left: Shape, right: Shape) -> Shape:
 
 
 def check_equal(symbol: str, left: Shape, right: Shape) -> None:
-    """ShapeError where two shapes differ."""
+    """Raise ShapeError where two shapes differ."""
     if left != right:
         raise ShapeError.between(symbol, left, right, "must be equal")
 

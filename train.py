@@ -116,7 +116,7 @@ def settings_from(options: argparse.Namespace, grid: Mapping[str, list] = {}
 
 
 def refuse_beside_resume(options: argparse.Namespace, *but_for: str) -> None:
-    """OptionError where an option would change a run that is resumed."""
+    """Raise OptionError where an option would change a run that is resumed."""
     for name in ("recipe", "output", "grid", "folds", *DEFAULTS):
         if getattr(options, name) is not None and name not in but_for:
             raise OptionError(f"{option(name)} cannot be given with --resume: a run "

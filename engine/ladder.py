@@ -37,26 +37,26 @@ def matmul_ikj(a: Rows, b: Rows) -> list:
 
 
 def matmul_zip(a: Rows, b: Rows) -> list:
-    """No index is left: `zip` walks a row of a and a column of b side by side."""
+    """A @ B without an index: `zip` walks a row of a and a column of b side by side."""
     columns = list(zip(*b))
     return [[sum(x * y for x, y in zip(row, column)) for column in columns]
             for row in a]
 
 
 def matmul_map(a: Rows, b: Rows) -> list:
-    """No Python bytecode is left in the innermost loop: `sum`, `map`, `mul` are C."""
+    """A @ B, no bytecode in the innermost loop: `sum`, `map` and `mul` are C."""
     columns = list(zip(*b))
     return [[dot_by_map(row, column) for column in columns] for row in a]
 
 
 def matmul_sumprod(a: Rows, b: Rows) -> list:
-    """The same in one C function, where Python has it (3.12 and later)."""
+    """A @ B by one C function, where Python has it (3.12 and later)."""
     columns = list(zip(*b))
     return [[math.sumprod(row, column) for column in columns] for row in a]
 
 
 def matmul_skip_zeros(a: Rows, b: Rows) -> list:
-    """Only rows of b whose factor is not 0: four fifths of an MNIST image are."""
+    """A @ B by the rows of b whose factor is not 0: four fifths of an image are 0."""
     zero = [0] * len(b[0])
     return [combine_rows(zero[:], list(filter(None, row)), list(compress(b, row)))
             for row in a]

@@ -142,7 +142,7 @@ def read_npz(path: str | Path) -> tuple[dict[str, Matrix], dict]:
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
-    """ValueError unless the members of an archive of `size` bytes may be unpacked.
+    """Raise ValueError unless the members of an archive of this size may be unpacked.
 
     A zip of a few kilobytes can claim, and even hold, gigabytes.  Weights hardly
     shrink when they are packed, so ten times the size is more than any model needs.

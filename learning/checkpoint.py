@@ -186,7 +186,7 @@ def load_checkpoint(folder: Path, epochs: int | None = None
 
 
 def _check_fit(network: Network, saved: dict) -> None:
-    """ValueError where what was saved does not fit together, or not the network."""
+    """Raise ValueError where parts of what was saved do not fit one another."""
     history = saved["history"]
     evaluated = [set(row) - ROW.needed for row in history]
     fits = {
@@ -201,7 +201,7 @@ def _check_fit(network: Network, saved: dict) -> None:
 
 
 def _check_more(path: Path, epochs: int, saved: dict) -> None:
-    """OptionError or DataError where a run cannot go on for more epochs."""
+    """Raise OptionError or DataError where a run cannot go on for more epochs."""
     if epochs <= saved["epochs"]:
         raise OptionError(f"--epochs {epochs}: expected more than the "
                           f"{saved['epochs']} of the run that is resumed")
@@ -267,7 +267,7 @@ def other_data(name: str, before: str) -> DataError:
 
 def check_same_data(parts: Mapping[str, Dataset], network: Network, settings: Settings,
                     state: RunState) -> None:
-    """DataError where a run is resumed on other data than it was begun on.
+    """Raise DataError where a run is resumed on other data than it was begun on.
 
     Older checkpoints have no checksums: they are taken from what is there now.
     """

@@ -140,7 +140,7 @@ def download(folder, mirrors: Sequence[str], progress: Progress | None = None) -
 
 def load_or_sample(folder=None, progress: Progress | None = None,
                    parts: Sequence[str] = PARTS) -> tuple:
-    """Like `load`, but MNIST is downloaded where it is missing and no folder is named.
+    """Load as `load` does, but download MNIST where it is missing and no folder named.
 
     The value after the sets is "" unless that fails too: then they are the sample's,
     and it says so in plain words for the user to read.  Raises DataError where a

@@ -32,7 +32,7 @@ class Kind:
         return True
 
     def check(self, value: Any, name: str) -> None:
-        """ValueError, which names it, unless a value is of this kind."""
+        """Raise ValueError, which names it, unless a value is of this kind."""
         if not self.accepts(value):
             raise ValueError(f"{name} is {value!r:.40}")
 
@@ -131,7 +131,7 @@ class ListOf(Kind):
         self.kind, self.least, self.most = kind, least, most
 
     def check(self, value: Any, name: str) -> None:
-        """ValueError that names the first value that is of another kind."""
+        """Raise ValueError that names the first value of another kind."""
         if not isinstance(value, list) or not self.least <= len(value) <= self.most:
             raise ValueError(f"{name} is {value!r:.40}")
         for place, one in enumerate(value):
@@ -146,7 +146,7 @@ class Record(Kind):
         self.needed, self.fields = set(fields), {**fields, **optional}
 
     def check(self, value: Any, name: str = "") -> None:
-        """ValueError that names the first field at fault."""
+        """Raise ValueError that names the first field at fault."""
         if not isinstance(value, dict):
             raise ValueError(f"{name} is {value!r:.40}")
         prefix = f"{name}." if name else ""

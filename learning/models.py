@@ -142,7 +142,7 @@ class Model(NamedTuple):
         return evaluate(self.network, self.levels, dataset, augment, progress)
 
     def check_form(self, form: tuple[int, int], of_what: str) -> None:
-        """DataError unless the model has these inputs and classes."""
+        """Raise DataError unless the model has these inputs and classes."""
         inputs, *_, classes = self.network.sizes
         if (inputs, classes) != form:
             raise DataError(self.path, f"a model of {inputs} inputs and {classes} "
@@ -203,7 +203,7 @@ class Ensemble:
     grey levels: P[j] = 1/k sum_i P_i[j]."""
 
     def __init__(self, models: Sequence[Model]) -> None:
-        """DataError where inputs or classes differ."""
+        """Raise DataError where inputs or classes differ."""
         first, *others = self.models = list(models)
         for model in others:
             model.check_form((first.network.sizes[0], len(first.names)),
@@ -223,7 +223,7 @@ class Ensemble:
         return self.models[0].names
 
     def check_form(self, form: tuple[int, int], of_what: str) -> None:
-        """DataError unless the models have these inputs and classes."""
+        """Raise DataError unless the models have these inputs and classes."""
         self.models[0].check_form(form, of_what)
 
     def named(self, dataset: Dataset) -> Dataset:

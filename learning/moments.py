@@ -197,7 +197,7 @@ _HEADER = Record({
 
 
 def _check_header(header: Any, classes: int) -> None:
-    """ValueError where a header is damaged."""
+    """Raise ValueError where a header is damaged."""
     _HEADER.check(header, "header")
     before, epochs = (-1, 0), len(header["history"])
     for *place, correct, counts in header["moments"]:

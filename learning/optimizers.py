@@ -30,7 +30,7 @@ class SGD:
 
     @property
     def is_plain(self) -> bool:
-        """True if nothing but steps changes the weights."""
+        """Return True if nothing but steps changes the weights."""
         return type(self) is SGD and not self.l2
 
     def scale(self, learning_rate: float) -> float:

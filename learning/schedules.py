@@ -1,4 +1,4 @@
-"""What changes in the course of a run: the learning rate, and how far images are bent."""
+"""Learning rate and strength of augmentation in the course of a run."""
 from __future__ import annotations
 
 import math

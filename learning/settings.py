@@ -182,7 +182,7 @@ def as_options(settings: Settings) -> list[str]:
 
 def check_effects(settings: Settings, given: Collection[str],
                   grid: Mapping[str, list] = {}) -> None:
-    """OptionError where a setting that was given has no effect beside the others."""
+    """Raise OptionError where a setting given has no effect beside the others."""
     for name in given:
         if SETTINGS[name].needs:
             other, kind = SETTINGS[name].needs

@@ -97,7 +97,7 @@ class Listener:
 
 
 def check_learnable(train: Dataset) -> None:
-    """DataError where there is nothing to tell apart: no ink, or a single class."""
+    """Raise DataError where there is nothing to learn: no ink, or a single class."""
     if not any(train.images):
         raise DataError(train.name, f"no ink in any of {len(train):,} training images",
                         "images that differ")

@@ -152,7 +152,7 @@ def _parse(content: bytes) -> tuple[Header, dict[str, bytes], list[memoryview]]:
 
 
 def _check_extras(header: Header, extras: dict[str, bytes]) -> None:
-    """Palette and transparency have the sizes that the colour type asks for."""
+    """Check palette and transparency for the sizes that the colour type asks for."""
     colours, rest = divmod(len(extras.get("PLTE", b"")), 3)
     most = 1 << header.depth if header.colour == _PALETTE else 256
     most = 0 if header.colour in (0, 4) else most           # grey

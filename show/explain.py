@@ -34,7 +34,7 @@ class Pass(NamedTuple):
 
     @property
     def letter(self) -> str:
-        """P for probabilities that sum to 1, else A."""
+        """Return "P" for probabilities that sum to 1, else "A"."""
         return "P" if self.network.loss == "cross-entropy" else "A"
 
 
