@@ -131,7 +131,7 @@ class Model(NamedTuple):
         return cls(Path(path), network, levels, names, *_training(settings))
 
     def predict(self, image: bytes) -> list[float]:
-        """Return the outputs for one image."""
+        """Return the outputs for one image, on lists: packing W would take longer."""
         x = SparseMatrix.from_images([image], self.levels)
         return self.network.predict(x)[0]
 
