@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from conftest import ROOT
 from tools.pages import (LANGUAGES, Course, blocks, broken_links, check, imported,
-                         items, obstacle)
+                         items, obstacle, outside_blocks)
 
 FOLDER = ROOT / "lessons"
 LESSONS = sorted(FOLDER.glob("[0-9]*.md"))
@@ -129,6 +129,13 @@ def test_names_beside_a_link_to_the_code_are_in_it():
     assert len(cited) > 9
     for name, code in cited:
         assert set(name.split(".")) <= set(re.findall(r"\w+", code)), name
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_no_line_of_a_formula_begins_a_list(path):
+    """Markdown takes "+ 5x" at the start of a line for an item."""
+    prose = outside_blocks(path.read_text(encoding="utf-8"))
+    assert not re.search(r"^[^-+*\s].*\n[-+*] ", prose, re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)
