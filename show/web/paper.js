@@ -59,7 +59,9 @@ function paintAll() {
 // The ink as bytes, 0 for paper.
 function inkPixels() {
   const grey = inkContext.getImageData(0, 0, INK, INK).data;
-  return Uint8Array.from({length: INK * INK}, (_, k) => grey[4 * k]);
+  const ink = new Uint8Array(INK * INK);
+  for (let k = 0; k < ink.length; k++) { ink[k] = grey[4 * k]; }
+  return ink;
 }
 
 // --- Deeds ---------------------------------------------------------------------------

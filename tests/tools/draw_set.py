@@ -12,9 +12,9 @@ import argparse
 import base64
 import math
 import random
+import subprocess
 import sys
 import tempfile
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -27,7 +27,6 @@ from tools.browser import NAMES, Browser, find_chromium
 from errors import DataError
 from learning.models import Model, find_model
 from pictures.digit import find_digits, read_picture
-from show import page, watch
 
 SOURCES = "the page", "--image, saved by the page", "--image, a screenshot"
 BRUSHES = {"thin": 6, "middle": 12, "thick": 20}
@@ -167,21 +166,25 @@ const answer = () => found.remark || found.digits.map((steps) => named(steps[0])
 
 @contextmanager
 def page_of(model, width=1280, height=800):
-    """A browser with the page to draw on; ends both."""
+    """A browser with the page to draw on, whose server is a process of its own, as it
+    is to a user; ends both."""
     chromium = find_chromium()
     if not chromium:
         sys.exit(f"no browser: none of {', '.join(NAMES)} is installed")
-    with page.make_server(model, run=watch.page_of(model)) as server, \
+    command = [sys.executable, "-u", str(ROOT / "predict.py"), "--draw", "--no-browser",
+               "--model", str(model.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, \
             tempfile.TemporaryDirectory() as profile:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
         browser = Browser(chromium, profile)
         try:
+            url = next(word for line in server.stdout for word in line.split()
+                       if word.startswith("http://"))
             browser.look(width, height)
-            browser.open(server.url, "about")
+            browser.open(url, "about")
             yield browser
         finally:
             browser.close()
-            server.shutdown()
+            server.terminate()
 
 
 def draw_all(browser, folder, wanted):
