@@ -390,7 +390,7 @@ class Matrix:
     # --- sums and extremes, of all numbers or along an axis
 
     def sum(self, axis: int | None = None) -> Any:
-        """The sum of all (axis None), of each column (0: 1 x n), of each row (1: m x 1).
+        """The sum of all (axis None), each column (0: 1 x n) or each row (1: m x 1).
 
         >>> Matrix([[1, 2], [3, 4]]).sum(axis=0)
         Matrix([[4, 6]])
