@@ -17,8 +17,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from heapq import nlargest
-from operator import add, itemgetter
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -171,12 +170,10 @@ class RunPage:
 
 def errors_of(found: Evaluation) -> list[dict[str, Any]]:
     """Return the most confident errors of an evaluation."""
-    errors = [{"index": i, "label": label, "read": prediction,
-               "output": found.outputs[i][prediction]}
-              for i, (label, prediction) in enumerate(zip(found.labels,
-                                                          found.predictions))
-              if label != prediction]
-    return nlargest(SHOWN_ERRORS, errors, key=itemgetter("output"))
+    read = found.predictions
+    return [{"index": i, "label": found.labels[i], "read": read[i],
+             "output": found.outputs[i][read[i]]}
+            for i in found.worst_errors(SHOWN_ERRORS)]
 
 
 def _key(moment: Moment) -> str:
