@@ -14,7 +14,6 @@ import warnings
 import zlib
 from array import array
 from collections import Counter
-from itertools import chain
 from operator import mul
 from pathlib import Path
 from typing import Any, NamedTuple, Sequence
@@ -190,8 +189,9 @@ def _levels(ink: Sequence[bytes], noise: float) -> tuple[int, float]:
     Ink is what has two fifths of that, and is more than the grain of the paper.  (0, 0)
     where no pen stands out.
     """
-    counts = Counter(chain.from_iterable(ink))
-    total = sum(counts.values())
+    joined = b"".join(ink)
+    total, counts = len(joined), Counter(joined.translate(None, b"\0"))
+    counts[0] = joined.count(0)         # most of them, which it does not have to see
     peak = ranked(counts, total + 1 - max(8, total // 2000))
     level = max(0.4 * peak, 4 * noise)
     return (peak, level) if peak >= 16 and level <= 0.7 * peak else (0, 0)

@@ -74,15 +74,15 @@ def _inside(runs: Iterable[Run], hull: Sequence[Point], depth: float) -> list[Ru
     return result
 
 
-def _peeled(frame: Piece, width: int, height: int) -> list[Piece]:
+def _peeled(frame: Piece, hull: Sequence[Point], width: int, height: int
+            ) -> list[Piece]:
     """Return what a piece leaves when its outline, if straight all around, is cut off.
 
-    [] for other outlines.  The lines are as thick as the median row's first run, and
+    `hull` is that of the piece.  [] for other outlines.  The lines are as thick as the median row's first run, and
     may miss the hull by 3 % of the frame; what does not get three times as far from it,
     or goes from side to side as between two boxes, is a part of the frame.  ValueError
     where it leaves a digit that goes from side to side.
     """
-    hull = frame.hull()
     if straightness(hull, width, height) < 0.8 or any(
             sum(end - start for start, end in piece.spans().values())
             < 0.92 * area_of(hull) for piece in (frame, frame.transposed())):
@@ -115,15 +115,16 @@ def drop_frames(pieces: Sequence[Piece], width: int, height: int) -> list[Piece]
     kept = [p for p in pieces if not _is_along_edge(p, width, height)] or list(pieces)
     outer = [piece for piece in kept if len(kept) == 1 or not _surrounds(
         merge(p for p in kept if p is not piece), piece, width, height)]
-    for lines in [*([piece] for piece in kept), outer]:
+    for lines in [*([piece] for piece in kept), outer if len(outer) > 1 else []]:
         if not lines or not all(piece in kept for piece in lines):
             continue
         frame = merge(lines)
-        if (area_of(frame.hull()) < 0.82 * frame.width * frame.height
+        hull = frame.hull()
+        if (area_of(hull) < 0.82 * frame.width * frame.height
                 and not 0.8 < frame.width / frame.height < 1.25):
             continue
         others = [piece for piece in kept if piece not in lines]
-        left = _peeled(frame, width, height)
+        left = _peeled(frame, hull, width, height)
         inside = left + [p for p in others if _surrounds(frame, p, width, height)]
         if any(5 * piece.height > frame.height for piece in inside):
             kept = others + left

@@ -8,6 +8,7 @@ or drawn with a hair is none to it, so all of that is undone first.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from itertools import accumulate
 from operator import mul, sub
 from typing import Sequence
@@ -55,6 +56,13 @@ def _crop(rows: Sequence[bytes]) -> list[bytes]:
     return [row[left:right] for row in rows]
 
 
+@lru_cache(maxsize=256)
+def _cuts(count: int, parts: int) -> list[tuple[int, int]]:
+    """Return where each of equal parts of `count` numbers begins: before a number, or
+    some `parts`-ths behind that."""
+    return [divmod(part * count, parts) for part in range(parts)]
+
+
 def _parts(values: Sequence[int], parts: int) -> list[int]:
     """Return the sums of a line of numbers cut into equal parts, in 1 / parts.
 
@@ -65,8 +73,8 @@ def _parts(values: Sequence[int], parts: int) -> list[int]:
     [4, 8]
     """
     before = [0, *accumulate(values)]
-    cuts = [divmod(part * len(values), parts) for part in range(parts)]
-    sums = [before[whole] * parts + values[whole] * rest for whole, rest in cuts]
+    sums = [before[whole] * parts + values[whole] * rest
+            for whole, rest in _cuts(len(values), parts)]
     return list(map(sub, [*sums[1:], before[-1] * parts], sums))
 
 

@@ -91,40 +91,40 @@ const termsOfDigit = (now, digit) => now.hidden[last()].map(
   (a, unit) => a * about.onward[unit][digit]);
 
 function showLines() {
-  $("lines").replaceChildren();
   const now = current(), what = pointed || pinned || (now && {digit: best(now)});
   $("caption").textContent = now && what ? captionOf(now, what) : "";
   if (!now || !grids.length || (what.unit !== undefined && what.layer !== last())) {
+    $("lines").replaceChildren();
     return;
   }
-  const box = $("lines").getBoundingClientRect();
   const terms = what.digit === undefined ? termsOfUnit(now, what.unit)
     : termsOfDigit(now, what.digit);
-  const scale = WIDEST / strongest(now);
-  for (const k of ranking(terms.map(Math.abs)).slice(0, 60)) {
-    const width = Math.min(WIDEST, scale * Math.abs(terms[k]));
-    if (width < THINNEST) { break; }
+  const scale = WIDEST / strongest(now), wide = (k) => scale * Math.abs(terms[k]);
+  const told = ranking(terms.map(Math.abs)).slice(0, 60)
+    .filter((k) => wide(k) >= THINNEST);
+  // All are measured before the first is drawn, which would cost a layout each.
+  $("lines").replaceChildren(...told.map((k) => {
     const [unit, digit] = what.digit === undefined ? [what.unit, k] : [k, what.digit];
-    line(box, grids[last()].children[unit], $(`output-${digit}`).firstChild, width,
-         terms[k] < 0 ? "orange" : "blue");
-  }
+    return line(grids[last()].children[unit], $(`output-${digit}`).firstChild,
+                Math.min(WIDEST, wide(k)), terms[k] < 0 ? "orange" : "blue");
+  }));
 }
 
 // The largest term between any unit and any digit: one scale for all lines.
 const strongest = (now) => Math.max(...now.hidden[last()].map((a, unit) =>
   Math.abs(a) * Math.max(...about.onward[unit].map(Math.abs)))) || 1;
 
-function line(box, from, to, width, colour) {
-  const [a, b] = [from, to].map((element) => element.getBoundingClientRect());
+function line(from, to, width, colour) {
+  const [box, grid, a, b] = [$("lines"), grids[last()], from, to].map(
+    (element) => element.getBoundingClientRect());
   const x = a.left + a.width / 2 - box.left, y = a.top + a.height / 2 - box.top;
   const endX = b.left - box.left, endY = b.top + b.height / 2 - box.top;
-  const grid = grids[last()].getBoundingClientRect();
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
   path.setAttribute("d", grid.right < b.left ? across(x, y, endX, endY)
     : around(x, y, endX, endY, grid.top - box.top));
   path.setAttribute("class", colour);
   path.setAttribute("stroke-width", width.toFixed(2));
-  $("lines").append(path);
+  return path;
 }
 
 // To a digit on the right: level at both ends.
