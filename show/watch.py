@@ -37,7 +37,7 @@ from show.runs import Printer
 from show.server import Question, Refusal, Server
 
 SHOWN_ERRORS = 24       # images of a moment that were classified wrongly
-_BETWEEN_MOMENTS = 1.0  # seconds; one takes 12 ms off the training
+_BETWEEN_MOMENTS = 3.0  # seconds, as between two looks of the page; one takes 12 ms
 _MOST_POINTS = 400      # of a curve within epochs; more of them are joined in pairs
 _POINT = 500            # images of a point of a curve: it is off by 2 % or so
 
@@ -245,7 +245,8 @@ class Watcher(Printer):
 
     def moment(self, epoch: int, images: int, network: Network, found: Evaluation
                ) -> None:
-        """Keep the network as it is now; between milestones at most once a second."""
+        """Keep the network as it is now; between milestones as often as the page
+        looks."""
         now = time.monotonic()
         if (now >= self._due or is_milestone(epoch, images)
                 or epoch == self.page.recording.epochs):

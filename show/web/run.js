@@ -1,7 +1,7 @@
 "use strict";
 // The run: how far it is, its epochs, its moments, and the moment that is shown.
 
-const POLL = 3000;          // ms between two looks: one takes 0.1 s of a training core
+const POLL = 3000;          // ms between two looks: one takes 0.05 s of a training core
 let about = null;           // what does not change: {sizes, class_names, epochs, ...}
 let now = null;             // the server's last word: {live, text, part, points, ...}
 let epochs = [];            // a row for each: numbers, see LOSS and so on
@@ -27,8 +27,7 @@ const look = latest(async () => {
   now = await fetched(`/now?version=${version}`);
   if (now.moments) { ({history: epochs, moments} = now); }
   showState();
-  showCurves();
-  if (now.moments) { showMoment(); ask(); }
+  if (now.moments) { showMoment(); ask(); } else { showCurves(); }
   if (!now.live || now.moments) { say($(now.live ? "moment" : "doing").textContent); }
   if (now.live) { setTimeout(lookAgain, POLL); }
 });
@@ -78,6 +77,7 @@ function choose(at) {
 
 function showMoment() {
   const slider = $("slider"), moment = shownMoment();
+  showCurves();
   slider.disabled = $("play").disabled = moments.length < 2;
   slider.max = Math.max(0, moments.length - 1);
   if (!moment) {
@@ -89,7 +89,6 @@ function showMoment() {
   $("moment").textContent = `${name}: ${rate(accuracy(moment))} correct`;
   slider.setAttribute("aria-valuetext", $("moment").textContent);
   showTiles();
-  showCurves();
   showClasses();
   showWrong();
   showStory();
