@@ -3,9 +3,10 @@ JSON that is not believed before it is measured."""
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Iterator, NoReturn
 
@@ -44,6 +45,14 @@ def write_whole(path: str | Path, content: bytes) -> None:
             os.close(handle)
 
 
+def sweep(folder: Path, until: float = math.inf) -> None:
+    """Remove what processes that were killed until then have left half written."""
+    for path in folder.glob(_UNFINISHED):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < until:
+                path.unlink()
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep a folder to this process; remove what one that was killed left half written.
@@ -61,8 +70,7 @@ def locked(folder: Path) -> Iterator[None]:
                             "wait for its end, or name another folder")
         time.sleep(0.05)
     try:
-        for path in folder.glob(_UNFINISHED):
-            path.unlink()
+        sweep(folder)
         yield
     finally:
         os.close(handle)

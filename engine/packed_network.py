@@ -48,13 +48,6 @@ class Steps(NamedTuple):
     later: list[tuple[list[Row], list[int], int]]   # columns, biases, sum of all |q|
 
 
-def target_rows(classes: int, smoothing: float = 0.0) -> list[list[float]]:
-    """Return the row of Y for each label: one-hot, or smoothed."""
-    off = smoothing / classes
-    return [[1 - smoothing + off if j == label else off for j in range(classes)]
-            for label in range(classes)]
-
-
 class PackedNetwork:
     """A network in packed layers, of which this worker has its share."""
 
@@ -65,8 +58,7 @@ class PackedNetwork:
 
         `loss` is what `network.LOSSES` has for it, `optimizer` makes one of a list of
         layers, and `dropout` is the part of the hidden units that steps leave out.
-        Samples with all |P - Y| below `easy_below` take no part in a step; label
-        smoothing s means Y <- (1 - s) Y + s / c.
+        Samples with all |P - Y| below `easy_below` take no part in a step.
         """
         activation = network.activation
         on_lanes = activation == "relu" and not dropout     # else number by number
@@ -89,7 +81,7 @@ class PackedNetwork:
                                          levels - 1, largest))
             lanes = lanes_of(layer.bias.shape[1], 64)
         self.classes, self.easy_below = network.layers[-1].bias.shape[1], easy_below
-        self._targets = target_rows(self.classes, smoothing)
+        self._targets = list(network.targets(range(self.classes), smoothing))
         self._steepest = math.ceil(1 / (1 - dropout))       # no f' is above this
         self.optimizer = optimizer([self.first, *self.later])
 

@@ -11,13 +11,12 @@ import os
 import queue
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Callable, Sequence
 
 import data_loader
 from data_loader import FILE_NAMES, FOUR_FILES, PARTS
-from engine.files import write_whole
+from engine.files import sweep, write_whole
 from errors import DataError, DownloadError, MissingDataError, one_line
 
 MIRRORS = (    # the original site is gone; these hold the same files
@@ -87,17 +86,6 @@ def _fetch(url: str, progress: Progress | None) -> bytes:
             raise DataError(url, f"more than {_LARGEST:,} bytes", "less")
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what a download that was killed has left half written.
-
-    A minute later: another process may be writing, which takes it a moment.
-    """
-    for path in folder.glob(".*.part"):
-        with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > 60:
-                path.unlink()
-
-
 def _fetch_missing(mirror: str, folder: Path, progress: Progress | None) -> None:
     """Download the files that a folder does not have, each verified before it is there.
     """
@@ -120,7 +108,8 @@ def download(folder, mirrors: Sequence[str], progress: Progress | None = None) -
     folder, faults = Path(folder), []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
+        # Another process may be writing a file, which takes it a moment.
+        sweep(folder, time.time() - 60)
     except OSError as error:
         stale = folder.is_symlink() and not folder.exists()
         found = "a link to nowhere" if stale else error.strerror or str(error)

@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator, Sequence, Union
 
 from data_loader import Dataset
 from engine.fixed_point import format_for
-from engine.packed_network import LOSS_BITS, PackedNetwork, target_rows
+from engine.packed_network import LOSS_BITS, PackedNetwork
 from engine.team import Team
 from learning.optimizers import Matrices
 from learning.settings import Settings, optimizer_maker
@@ -106,6 +106,11 @@ class PackedEngine:
                                      team, settings["dropout"], settings["skip_below"],
                                      settings["label_smoothing"])
         self.optimizer = self.network.optimizer
+        # As in `ListEngine`: a step, of which this worker has its share; whole matrices.
+        self.train_batch = self.network.train_batch
+        self.optimizer_state = self.network.optimizer_state
+        self.restore_optimizer = self.network.restore_optimizer
+        self._targets = network.targets(range(self.network.classes))    # one-hot
         self._kept: dict[int, tuple[Dataset, list | None]] = {}
 
     def batches(self, dataset: Dataset, size: int, order: Sequence[int] | None = None,
@@ -136,12 +141,6 @@ class PackedEngine:
             self._kept[id(dataset)] = dataset, groups
         return self._kept[id(dataset)][1]
 
-    def train_batch(self, images: Sequence, labels: Sequence[int],
-                    learning_rate: float, position: int, masks: Sequence = ()
-                    ) -> tuple[int, int, list[int]]:
-        """As in `ListEngine`, for this worker's share of the batch."""
-        return self.network.train_batch(images, labels, learning_rate, position, masks)
-
     def evaluate(self, dataset: Dataset) -> Evaluation:
         """As in `ListEngine`, in every worker."""
         return Evaluation.of(self.batches(dataset, 500), self._evaluate_batch)
@@ -149,10 +148,9 @@ class PackedEngine:
     def _evaluate_batch(self, images: Sequence, labels: Sequence[int]
                         ) -> tuple[list[list[float]], float]:
         """Return the outputs of the whole batch and the sum of its losses."""
-        network, targets = self.network, target_rows(self.network.classes)
-        outputs, logits = network.predict(images)
+        outputs, logits = self.network.predict(images)
         own = labels[self.team.share(len(labels))]
-        loss = sum(network.loss(z, p, targets[label], label)
+        loss = sum(self.network.loss(z, p, self._targets[label], label)
                    for z, p, label in zip(logits, outputs, own))
         shares, losses = zip(*self.team.gather((outputs, loss)))
         return list(chain(*shares)), sum(losses) / (1 << LOSS_BITS)
@@ -161,14 +159,6 @@ class PackedEngine:
         """Return the network in floats, in every worker."""
         return Network.of_layers([Dense(*pair) for pair in self.network.layers()],
                                  *self.names)
-
-    def optimizer_state(self) -> Matrices:
-        """Return the optimizer's matrices, whole, in every worker."""
-        return self.network.optimizer_state()
-
-    def restore_optimizer(self, state: Matrices) -> None:
-        """Take over what `optimizer_state` gave."""
-        self.network.restore_optimizer(state)
 
 
 Engine = Union[ListEngine, PackedEngine]

@@ -242,12 +242,12 @@ def test_the_first_good_mirror_wins(tmp_path, server):
 
 def test_what_is_there_is_neither_fetched_again_nor_overwritten(tmp_path, server):
     (tmp_path / "train-images.idx3-ubyte").write_bytes(b"mine")
-    for name in (".of-another-process.part", ".of-one-that-was-killed.part"):
+    for name in (".of-another.12.part", ".of-one-that-was-killed.7.part"):
         (tmp_path / name).touch()
     os.utime(tmp_path / name, (0, 0))
     error_of(download.download, tmp_path, mirrors(server, "partly"))
     assert sorted(os.listdir(tmp_path)) == [
-        ".of-another-process.part", "t10k-images-idx3-ubyte.gz",
+        ".of-another.12.part", "t10k-images-idx3-ubyte.gz",
         "train-images.idx3-ubyte", "train-labels-idx1-ubyte.gz"]
     download.download(tmp_path, mirrors(server, "good"))
     assert (tmp_path / "train-images.idx3-ubyte").read_bytes() == b"mine"

@@ -4,7 +4,7 @@ from tools.digest import digest
 
 from data_loader import Dataset
 from engine.fixed_point import WIDE
-from engine.packed_network import PackedNetwork, target_rows
+from engine.packed_network import PackedNetwork
 from engine.portable import softmax
 from engine.sparse import SparseMatrix
 from engine.team import Team
@@ -140,7 +140,7 @@ def test_five_packed_steps_are_close_to_those_of_pytorch(case, levels, times):
     net, labels = packed_network(changes, levels), LABELS * times
     images = [net.first.quantizer(image) for image in IMAGES * times]
     found = [net.train_batch(images, labels, rate) for _ in range(STEPS)]
-    targets = target_rows(2, changes.get("label_smoothing", 0))
+    targets = small_network().targets([0, 1], changes.get("label_smoothing", 0))
     last = sum(net.loss(z, softmax(z, net._shift), targets[label], label)
                for z, label in zip(net.predict(images)[1], labels))
     assert [total / len(labels) / (1 << 32) for total in (found[0].loss, last)] == (
