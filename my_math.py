@@ -137,59 +137,29 @@ def matmul(a: Rows, b: Rows) -> list:
     return matmul_by_four(a, b)
 
 
-def eliminate(a: list, b: list) -> Any:
-    """Gauss-Jordan elimination in place: rows of `a` become I, those of `b` A^-1 B.
+def eliminate(rows: list) -> Fraction:
+    """Gauss-Jordan elimination in place: rows [A | B] become [I | A^-1 B].
 
-    Returns det(A).  Partial pivoting: of the rows left, the one with the largest
-    number in the column comes to the top, so that no factor exceeds 1 and rounding
-    errors do not grow (Golub and Van Loan, Matrix Computations, section 3.4).
-    The numbers are all float or all exact.  Raises SingularMatrixError where no
-    pivot is left.
+    Returns det(A).  The numbers are fractions: nothing is rounded, so any pivot but 0
+    will do.  (In floats it has to be the largest in its column, else rounding errors
+    grow: Golub and Van Loan, Matrix Computations, section 3.4.)  Raises
+    SingularMatrixError where no pivot is left.
     """
-    n, determinant = len(a), _scale_rows(a, b)
-    # A float pivot smaller than its column's rounding error is a zero in disguise.
-    rounding = n * 2.0 ** -52 if isinstance(a[0][0], float) else 0
-    noise = [rounding * max(map(abs, column)) for column in zip(*a)]
+    n, determinant = len(rows), Fraction(1)
     for k in range(n):
-        pivot_row = max(range(k, n), key=lambda i: abs(a[i][k]))
-        pivot = a[pivot_row][k]
-        if abs(pivot) <= noise[k]:
+        pivot_row = next((i for i in range(k, n) if rows[i][k]), None)
+        if pivot_row is None:
             raise SingularMatrixError(f"no pivot in column {k} of the {n} x {n} matrix")
         if pivot_row != k:
-            for rows in (a, b):
-                rows[k], rows[pivot_row] = rows[pivot_row], rows[k]
+            rows[k], rows[pivot_row] = rows[pivot_row], rows[k]
             determinant = -determinant
-        determinant = determinant * pivot
-        _clear_column(a, b, k)
+        pivot = rows[k][k]
+        determinant *= pivot
+        rows[k] = [x / pivot for x in rows[k]]
+        for i, row in enumerate(rows):
+            if i != k and row[k]:
+                rows[i] = [x - row[k] * y for x, y in zip(row, rows[k])]
     return determinant
-
-
-def _scale_rows(a: list, b: list) -> Any:
-    """Divide each row of a, and of b along with it, by its largest number.
-
-    Equations in other units are the same equations; so no unit is taken for noise.
-    Returns the product of what was divided by.
-    """
-    product = 1
-    for i, row in enumerate(a):
-        largest = max(map(abs, row))
-        if not largest:
-            raise SingularMatrixError(f"row {i} of the {len(a)} x {len(a)} matrix is 0")
-        a[i], b[i] = [x / largest for x in row], [x / largest for x in b[i]]
-        product = product * largest
-    return product
-
-
-def _clear_column(a: list, b: list, k: int) -> None:
-    """Divide row k by its pivot and take multiples of it from all other rows."""
-    pivot = a[k][k]
-    for rows, pivot_row in ((a, a[k]), (b, b[k])):
-        pivot_row[:] = [x / pivot for x in pivot_row]
-    for i in range(len(a)):
-        factor = a[i][k]
-        if i != k and factor:
-            a[i] = [x - factor * y for x, y in zip(a[i], a[k])]
-            b[i] = [x - factor * y for x, y in zip(b[i], b[k])]
 
 
 def rotate_to_zero(a: list, vectors: list, p: int, q: int) -> None:
@@ -364,14 +334,10 @@ class Matrix:
     def __truediv__(self, other: Any) -> Any:
         return self._elementwise(other, operator.truediv, "/")
 
-    def __radd__(self, other: Any) -> Any:
-        return self._elementwise(other, lambda x, y: y + x, "+")
+    __radd__, __rmul__ = __add__, __mul__
 
     def __rsub__(self, other: Any) -> Any:
         return self._elementwise(other, lambda x, y: y - x, "-")
-
-    def __rmul__(self, other: Any) -> Any:
-        return self._elementwise(other, lambda x, y: y * x, "*")
 
     def __rtruediv__(self, other: Any) -> Any:
         return self._elementwise(other, lambda x, y: y / x, "/")
@@ -451,14 +417,6 @@ class Matrix:
                 rows[i] = combine_rows(
                     rows[i], [alpha * x for x in values], [b_rows[k] for k in places])
 
-    def add_column_sums(self, b: Matrix, alpha: Any = 1) -> None:
-        """C <- C + alpha (sum of the rows of B) in place, for C of one row: add_matmul
-        with a row of ones for A, as a bias is the weight of an input that is always 1.
-        """
-        check_equal("+=", self.shape, (1, b.shape[1]))
-        self._rows = [[x + alpha * sum(column)
-                       for x, column in zip(self._rows[0], zip(*b._rows))]]
-
     def entries(self) -> Iterator[tuple[Sequence[int], list]]:
         """For each row the columns and the numbers there, as `SparseMatrix` has it."""
         columns = range(self.shape[1])
@@ -467,7 +425,8 @@ class Matrix:
     # --- systems of equations, eigenvalues
 
     def solve(self, right: Matrix) -> Matrix:
-        """The X with A X = B, for a square A; exact fractions where A and B are exact.
+        """The X with A X = B, for a square A: fractions, or where A or B has a float the
+        floats next to them.
 
         >>> Matrix([[2, 1], [1, 3]]).solve(Matrix([[3], [5]]))
         Matrix([[Fraction(4, 5)], [Fraction(7, 5)]])
@@ -476,9 +435,9 @@ class Matrix:
         if right.shape[0] != n:
             raise ShapeError.between("solve", self.shape, right.shape,
                                      f"sizes {n} and {right.shape[0]} must be equal")
-        a, b = _for_elimination(self, right)
-        eliminate(a, b)
-        return Matrix._trusted(b)
+        rows = [list(map(Fraction, a + b)) for a, b in zip(self, right)]
+        eliminate(rows)
+        return Matrix(row[n:] for row in rows).map(_exact_kind(self, right))
 
     def inverse(self) -> Matrix:
         """A^-1 with A A^-1 = I; SingularMatrixError where there is none."""
@@ -491,11 +450,11 @@ class Matrix:
         Fraction(-2, 1)
         """
         self._square_size("determinant")
-        rows, = _for_elimination(self)
         try:
-            return eliminate(rows, [[] for _ in rows])
+            value = eliminate([list(map(Fraction, row)) for row in self])
         except SingularMatrixError:
-            return 0 * rows[0][0]
+            value = Fraction(0)
+        return _exact_kind(self)(value)
 
     def eigen_symmetric(self) -> tuple[list[float], Matrix]:
         """Eigenvalues, largest first, and the eigenvectors as columns of a matrix.
@@ -548,11 +507,10 @@ def check_equal(symbol: str, left: Shape, right: Shape) -> None:
         raise ShapeError.between(symbol, left, right, "must be equal")
 
 
-def _for_elimination(*matrices: Matrix) -> list[list]:
-    """Fresh rows of one kind: all floats if any number is one, else all Fractions."""
-    values = chain.from_iterable(chain.from_iterable(m._rows for m in matrices))
-    kind = float if any(isinstance(x, float) for x in values) else Fraction
-    return [[list(map(kind, row)) for row in m._rows] for m in matrices]
+def _exact_kind(*matrices: Matrix) -> type:
+    """Fraction, or float if any number is one."""
+    kinds = {type(x) for matrix in matrices for row in matrix for x in row}
+    return float if any(issubclass(kind, float) for kind in kinds) else Fraction
 
 
 if __name__ == "__main__":

@@ -189,11 +189,13 @@ class Dense:
         return x @ self.weights + self.bias
 
     def take(self, step: Gradient) -> None:
-        """W <- W - inputs^T dZ, b <- b - (sum of the rows of dZ); dZ is times lr here.
+        """W <- W - inputs^T dZ, b <- b - 1^T dZ (1 x m)(m x n); dZ is times lr here.
+
+        A bias is the weight of an input that is always 1.
         """
         weights, bias = self.target or (self.weights, self.bias)
         weights.add_matmul(step.inputs.T, step.delta, -1)
-        bias.add_column_sums(step.delta, -1)
+        bias.add_matmul(Matrix([[1] * len(step.delta)]), step.delta, -1)
 
 
 class Trace(NamedTuple):

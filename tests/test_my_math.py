@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from engine.sparse import SparseMatrix
-from my_math import Matrix, ShapeError, SingularMatrixError
+from my_math import Matrix, ShapeError, SingularMatrixError, matmul_triple_loop
 
 KINDS = [int, Fraction, float]
 OPERATORS = {"+": operator.add, "-": operator.sub,
@@ -57,16 +57,6 @@ def test_zeros_are_floats():
             Matrix.zeros(*shape)
 
 
-def test_random_normal_has_the_mean_and_deviation_asked_for(rng):
-    values = Matrix.random_normal(100, 100, rng, deviation=3.0)
-    mean = values.mean()
-    assert abs(mean) < 0.1                                 # 3 standard errors
-    assert math.sqrt((values - mean).map(lambda x: x * x).mean()) == pytest.approx(
-        3, rel=0.03)
-    within = values.map(lambda x: abs(x) < 3).mean()
-    assert within == pytest.approx(0.6693, abs=0.015)      # of a true bell 0.6827
-
-
 def test_random_normal_repeats_itself_in_every_version_of_python():
     # Frozen, to the bit: sqrt(3) times four numbers of random.Random(5).random() less
     # 2, and four more.  With fractions the second ends in 4.
@@ -78,13 +68,11 @@ def test_random_normal_repeats_itself_in_every_version_of_python():
 
 A_COPY = {
     "Matrix(A)": Matrix, "copy": Matrix.copy, "T": lambda a: a.T,
-    "T.T": lambda a: a.T.T,
     "row slice": lambda a: a[0:2], "A + 0": lambda a: a + 0,
-    "A + row": lambda a: a + Matrix([[0, 0, 0]]), "-A": operator.neg,
-    "zeros": lambda a: Matrix.zeros(2, 3), "map": lambda a: a.map(lambda x: x),
+    "A + row": lambda a: a + Matrix([[0, 0, 0]]), "zeros": lambda a: Matrix.zeros(2, 3),
     "column times row": lambda a: Matrix([[1], [1]]) * Matrix([[2, 3]]),
+    "map": lambda a: a.map(lambda x: x),
     "map_rows": lambda a: a.map_rows(lambda row: row),
-    "column sums": lambda a: a[0:1].sum(axis=0),
     "I @ A": lambda a: Matrix.identity(2) @ a,
 }
 
@@ -249,18 +237,16 @@ def test_reductions_go_over_all_columns_or_rows(name):
 
 def test_argmax_finds_the_first_of_the_largest():
     a = Matrix([[1, 9, 0, 9], [1, 5, 0, 3], [0, 9, 0, 2]])
-    assert a.argmax() == 1
+    assert (a.argmax(), (a * 0).argmax(), Matrix([[1, 2], [3, 0]]).argmax()) == (1, 0, 2)
     assert a.argmax(axis=0) == [0, 0, 0, 0]
     assert a.argmax(axis=1) == [1, 1, 1]
-    assert a.T.argmax(axis=1) == [0, 0, 0, 0]
-    assert Matrix([[1, 2], [3, 0]]).argmax() == 2          # in reading order
 
 
 @pytest.mark.parametrize("name", [*REDUCED, "argmax"])
-@pytest.mark.parametrize("axis", [2, -1, "rows"])
-def test_a_matrix_has_two_axes(name, axis):
-    with pytest.raises(ValueError, match="axis"):
-        getattr(Matrix([[1]]), name)(axis)
+def test_a_matrix_has_two_axes(name):
+    for axis in (2, -1, "rows"):
+        with pytest.raises(ValueError, match="axis"):
+            getattr(Matrix([[1]]), name)(axis)
 
 
 def test_the_norm_is_the_root_of_the_sum_of_squares():
@@ -272,16 +258,10 @@ def test_the_norm_is_the_root_of_the_sum_of_squares():
 # --- products
 
 @exact_kinds
-def test_products_obey_the_laws_of_a_ring(kind, random_matrix):
-    a, b = random_matrix(3, 14, kind), random_matrix(14, 5, kind)
-    c, d = random_matrix(14, 5, kind), random_matrix(5, 2, kind)
-    assert (a @ b) @ d == a @ (b @ d)
-    assert a @ (b + c) == a @ b + a @ c
-    assert (b + c) @ d == b @ d + c @ d
-    assert (a @ b).T == b.T @ a.T
-    assert 3 * a @ b == a @ (b * 3)
-    assert (a + a) @ b == a @ b - -a @ b
-    assert a.T.T == a
+def test_a_product_is_that_of_the_triple_loop(kind, random_rows):
+    """Other sizes and kernels: test_ladder.py."""
+    a, b = random_rows(3, 14, kind), random_rows(14, 5, kind)
+    assert list(Matrix(a) @ Matrix(b)) == matmul_triple_loop(a, b)
 
 
 def test_a_product_names_inner_sizes_that_differ():
@@ -320,16 +300,6 @@ def test_add_matmul_does_not_broadcast(a, b, what):
         Matrix.zeros(2, 5).add_matmul(Matrix.zeros(*a), Matrix.zeros(*b))
 
 
-def test_add_column_sums_adds_in_place_and_does_not_broadcast(random_matrix):
-    c, b = random_matrix(1, 3), random_matrix(4, 3)
-    expected = c - 5 * b.sum(axis=0)
-    c.add_column_sums(b, -5)
-    assert c == expected
-    for one, other in ((c, random_matrix(4, 2)), (random_matrix(2, 3), b)):
-        with pytest.raises(ShapeError, match=r"\(. x 3\) \+= \(1 x .\)"):
-            one.add_column_sums(other)
-
-
 # --- systems of equations
 
 @pytest.fixture
@@ -347,66 +317,45 @@ def invertible(random_matrix):
 
 @pytest.mark.parametrize("n", [1, 2, 3, 6])
 @exact_kinds
-def test_inverses_and_solutions_are_exact_in_fractions(
+def test_inverses_solutions_and_determinants_are_exact(
         n, kind, invertible, random_matrix):
     a, b = invertible(n, kind), random_matrix(n, 3, kind)
     before = a.copy(), b.copy()
     x = a.solve(b)
     assert x.shape == (n, 3) and a @ x == b
-    assert a @ a.inverse() == Matrix.identity(n) == a.inverse() @ a
-    assert a.inverse() @ b == x
-    assert (a, b) == before
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 6])
-def test_determinants_multiply(n, invertible, random_matrix):
-    a, b = invertible(n), random_matrix(n, n, Fraction)
-    assert (a @ b).determinant() == a.determinant() * b.determinant()
-    assert a.T.determinant() == a.determinant()
-    assert a.inverse().determinant() * a.determinant() == 1
-    assert (3 * a).determinant() == 3 ** n * a.determinant()
+    assert a @ a.inverse() == Matrix.identity(n)
     # L has det 1, U the product 2 3 ... (n + 1); turning n rows over n // 2 swaps.
     assert a.determinant() == (-1) ** (n // 2) * math.factorial(n + 1)
-
-
-def test_floats_are_solved_up_to_rounding(invertible, random_matrix):
-    a, b = invertible(6).map(float), random_matrix(6, 2, float)
-    assert close(a @ a.solve(b), b, 1e-10)
-    assert close(a @ a.inverse(), Matrix.identity(6), 1e-10)
-    assert a.determinant() == pytest.approx(-math.factorial(7), rel=1e-10)
+    assert (a, b) == before
 
 
 @pytest.mark.parametrize("rows, kind", [
     ([[1, 2], [3, 5]], Fraction), ([[1, Fraction(2)], [3, 5]], Fraction),
     ([[1, 2.0], [3, 5]], float), ([[Fraction(1), 2.0], [3, 5]], float)], ids=str)
-def test_one_float_makes_a_solution_float_else_it_is_exact(rows, kind):
+def test_one_float_makes_a_solution_float_else_it_is_a_fraction(rows, kind):
     a = Matrix(rows)
     assert {type(x) for row in a.inverse() for x in row} == {kind}
+    assert {type(x) for row in Matrix([[1, 0], [0, 1]]).solve(a) for x in row} == {kind}
     assert type(a.determinant()) is kind
 
 
-def test_a_small_pivot_is_passed_over_for_a_large_one():
-    # Without pivoting 1 - 1e20 swallows the 2 of the right side: x = 0 instead of 1.
+def test_the_solution_of_floats_is_rounded_once():
+    """In floats 1 - 1e20 swallows the 2 of the right side: x = 0 instead of 1."""
     x = Matrix([[1e-20, 1.0], [1.0, 1.0]]).solve(Matrix([[1.0], [2.0]]))
-    assert [row[0] for row in x] == pytest.approx([1, 1])
+    assert [row[0] for row in x] == [1, 1]
+    a = Matrix([[0.1, 0.7], [0.3, 0.2]])
+    assert a.determinant() == float(Fraction(0.1) * Fraction(0.2)
+                                    - Fraction(0.7) * Fraction(0.3))
 
 
-SINGULAR = {
-    "zero": [[0]], "rank 1": [[1, 2], [2, 4]], "zero column": [[0, 1], [0, 2]],
-    "sum of rows": [[1, 2, 3], [4, 5, 6], [5, 7, 9]],
-    "but for rounding": [[0.1, 0.7], [0.3, 2.1]],          # exactly, 0.1 * 3 is not 0.3
-    "floats": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]],
-}
-
-
-@pytest.mark.parametrize("rows", SINGULAR.values(), ids=SINGULAR)
+@pytest.mark.parametrize("rows", [
+    [[0]], [[1, 2], [2, 4]], [[0, 1], [0, 2]], [[1, 2, 3], [4, 5, 6], [5, 7, 9]],
+    [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]], ids=str)
 def test_a_singular_matrix_has_determinant_0_and_no_inverse(rows):
     a = Matrix(rows)
     assert a.determinant() == 0
     with pytest.raises(SingularMatrixError):
         a.inverse()
-    with pytest.raises(SingularMatrixError):
-        a.solve(a)
 
 
 @pytest.mark.parametrize("name", ["solve", "inverse", "determinant", "eigen_symmetric"])
@@ -414,9 +363,6 @@ def test_only_square_matrices_are_solved(name):
     a = Matrix.zeros(2, 3)
     with pytest.raises(ShapeError, match=rf"{name} .* 2 x 3"):
         getattr(a, name)(*([a] if name == "solve" else []))
-
-
-def test_a_right_side_of_another_height_is_refused():
     with pytest.raises(ShapeError, match=r"\(2 x 2\) solve \(3 x 1\)"):
         Matrix.identity(2).solve(Matrix.zeros(3, 1))
 
@@ -485,18 +431,10 @@ def test_a_sparse_matrix_multiplies_as_its_dense_twin(kind, shape, random_matrix
     assert s.to_matrix() == a == s.T.T.to_matrix() and s.T.to_matrix() == a.T
     for n in (1, 3, 33):
         b, c = random_matrix(shape[1], n, kind), random_matrix(shape[0], n, kind)
+        product = s @ b
+        assert product == a @ b and s.T @ c == a.T @ c
+        product[0, 0] = 99                                 # rows are not shared
         assert s @ b == a @ b
-        assert s.T @ c == a.T @ c
-
-
-def test_images_multiply_as_their_dense_twin_does(random_matrix):
-    s = SparseMatrix.from_images(IMAGES)
-    w, grad = random_matrix(4, 3, float), random_matrix(3, 2, float)
-    assert close(s @ w, s.to_matrix() @ w)
-    assert close(s.T @ grad, s.to_matrix().T @ grad)
-    c = s @ w
-    c[1, 0] = 99                                           # of the image without ink
-    assert (s @ w)[1] == [0, 0, 0]
 
 
 def test_a_sparse_product_refuses_what_does_not_fit():
