@@ -41,7 +41,7 @@ from learning.checkpoint import (MODEL, Row, best_row, check_same_data,
                                  is_over, load_checkpoint)
 from learning.kinds import Choice, ListOf, Record, Text, whole
 from learning.settings import (DEFAULTS, KINDS, RECIPES, SETTINGS, Settings, as_options,
-                               option, value_text, with_new_names)
+                               option, value_text)
 from learning.survey import Survey, survey
 from learning.training import Run, begin, random_for
 
@@ -165,12 +165,7 @@ class Plan(NamedTuple):
         """Return the plan of a search begun earlier; DataError where there is none."""
         path = folder / PLAN
         try:
-            saved = read_json(path)
-            if isinstance(saved, dict):
-                saved = {name: with_new_names(value) for name, value in saved.items()}
-                for name in "images", "given":      # which older plans had
-                    saved.pop(name, None)
-            _PLAN.check(saved, "plan")
+            _PLAN.check(saved := read_json(path), "plan")
         except (OSError, ValueError) as error:
             found = getattr(error, "strerror", None) or f"damaged settings ({error})"
             raise DataError(path, found, "the plan of a search") from None
@@ -181,8 +176,8 @@ _PLAN = Record(
     {"settings": Record({**KINDS, "recipe": Choice(*RECIPES)}),
      "grid": Record({}, {name: ListOf(line.kind, 1)
                          for name, line in SETTINGS.items() if line.varies}),
-     "folds": whole(2, MOST_RUNS, none=0), "data": Text()},
-    {"folder": Text(), "sha256": Text()})
+     "folds": whole(2, MOST_RUNS, none=0), "data": Text(), "sha256": Text(),
+     "folder": Text()})
 
 
 # --- one run

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import children_of
-from tools.digest import digest
+from tools.digest import weights_of
 
 import data_loader
 import train
@@ -39,10 +39,6 @@ def small_run(tmp_path, capsys):
         out, err = capsys.readouterr()
         return code, out, err, tmp_path / folder
     return run
-
-
-def weights_of(folder: Path) -> str:
-    return digest(Network.load(folder / "model.npz")[0])
 
 
 def rows_in(folder: Path) -> list[dict]:

@@ -6,13 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from tools import digest
+from tools.digest import digest, weights_of
 
-from engine import npz
 from learning import checkpoint
 from learning.settings import DEFAULTS
 from network import Network
@@ -30,10 +28,6 @@ OPTIONS = [
 
 def command(*arguments):
     return [sys.executable, "-B", str(ROOT / "train.py"), "--no-plots", *arguments]
-
-
-def weights_of(folder):
-    return digest.digest(Network.load(Path(folder) / "model.npz")[0])
 
 
 def run(*arguments):
@@ -94,31 +88,6 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(uninterrupted, tmp_
     assert in_midst        # else this test does not show what it is there to show
 
 
-def test_killed_in_the_middle_of_a_write_the_checkpoint_before_is_whole(
-        tmp_path, monkeypatch):
-    """The process dies, in effect, after each of the system calls of a write."""
-    settings = {**DEFAULTS, "hidden": [3], "epochs": 3, "data": "ten",
-                "class_names": ["a", "b"]}
-    row = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3,
-           "seconds": 0.5, "test_loss": 2.25, "test_accuracy": 0.125}
-    nets = [Network([4, 3, 2], rng=random.Random(seed)) for seed in (1, 2)]
-    state = checkpoint.RunState([row], [0, 2, 1])
-    checkpoint.save_checkpoint(tmp_path, nets[0], settings, state)
-
-    class Killed(BaseException):
-        """Stands for SIGKILL: nothing catches it."""
-
-    def dying(*arguments, **more):
-        raise Killed
-    for name in ("fsync", "replace"):
-        with monkeypatch.context() as patch:
-            patch.setattr(os, name, dying)
-            with pytest.raises(Killed):
-                checkpoint.save_checkpoint(tmp_path, nets[1], settings, state)
-        kept, _, found = checkpoint.load_checkpoint(tmp_path)
-        assert digest.digest(kept) == digest.digest(nets[0]) and found == state
-
-
 @pytest.mark.parametrize("last", [1, 2, 3])
 def test_killed_in_its_first_checkpoint_a_run_goes_on_or_leaves_nothing(
         last, tmp_path, monkeypatch):
@@ -143,52 +112,25 @@ def test_killed_in_its_first_checkpoint_a_run_goes_on_or_leaves_nothing(
     else:
         kept, *_ = checkpoint.load_checkpoint(tmp_path)
         best, _ = Network.load(tmp_path / "best.npz")
-        assert digest.digest(kept) == digest.digest(best) == digest.digest(net)
-
-
-# --- what stands in the way of a checkpoint: one line, and the good file is kept
-
-@pytest.fixture
-def half_run(tmp_path):
-    """The folder of a run of which 1 of 2 epochs is done."""
-    folder = tmp_path / "half"
-    done = run("--data", OPTIONS[1], "--hidden", "4", "--limit", "100", "--epochs", "1",
-               "--augment", "none", "--output", str(folder), "--workers", "1")
-    assert done.returncode == 0, done.stderr
-    matrices, settings = npz.read_npz(folder / "model.npz")
-    npz.write_npz(folder / "model.npz", matrices, {**settings, "epochs": 2})
-    return folder
+        assert digest(kept) == digest(best) == digest(net)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX resource limits")
-def test_a_full_disk_is_one_line_and_the_good_file_is_kept(half_run):
+def test_a_full_disk_is_one_line_and_the_good_file_is_kept(tmp_path):
     """A limit on the size of files stands for the disk: writing ends with an error."""
-    before = (half_run / "model.npz").read_bytes()
+    folder = tmp_path / "run"
+    done = run("--data", OPTIONS[1], "--hidden", "4", "--limit", "100", "--epochs", "1",
+               "--augment", "none", "--output", str(folder), "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    before = (folder / "model.npz").read_bytes()
     limit = ("import resource, signal, sys; signal.signal(signal.SIGXFSZ, "
              "signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000));"
-             "sys.path.insert(0, {root!r}); import train; sys.exit(train.main("
-             "['--resume', {folder!r}, '--data', {data!r}, '--no-plots', '--workers', "
-             "'1']))").format(root=str(ROOT), folder=str(half_run), data=OPTIONS[1])
-    done = subprocess.run([sys.executable, "-B", "-c", limit], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=60)
-    assert done.stderr.count("\n") == 1, done.stderr
-    line = done.stderr
-    assert done.returncode == 2 and "the checkpoint before it is kept" in line
-    assert (half_run / "model.npz").read_bytes() == before
-    assert sorted(path.name for path in half_run.iterdir()) == [
-        "history.csv", "model.npz"]
-
-
-def test_a_folder_that_cannot_be_written_is_one_line(half_run, monkeypatch, capsys):
-    """Root may write anywhere, so the refusal is put in by hand."""
-    import train
-
-    def refuse(*arguments, **more):
-        raise PermissionError(13, "Permission denied")
-    before = (half_run / "model.npz").read_bytes()
-    monkeypatch.setattr(npz.os, "replace", refuse)
-    code = train.main(["--resume", str(half_run), "--data", OPTIONS[1], "--no-plots",
-                       "--workers", "1"])
-    line, = capsys.readouterr().err.splitlines()
-    assert code == 2 and "Permission denied" in line and "is kept" in line
-    assert (half_run / "model.npz").read_bytes() == before
+             "sys.path.insert(0, sys.argv.pop(1)); import train; sys.exit(train.main())")
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", limit, str(ROOT), "--resume", str(folder), "--data",
+         OPTIONS[1], "--epochs", "2", "--no-plots", "--workers", "1"], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "the checkpoint before it is kept" in done.stderr
+    assert (folder / "model.npz").read_bytes() == before
+    assert sorted(path.name for path in folder.iterdir()) == ["history.csv", "model.npz"]

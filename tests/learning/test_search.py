@@ -12,7 +12,7 @@ from statistics import fmean, stdev
 
 import pytest
 from conftest import ROOT, children_of, is_refusal
-from tools.digest import digest
+from tools.digest import weights_of
 
 import data_loader
 import train
@@ -23,7 +23,6 @@ from learning import search, training
 from learning.checkpoint import save_checkpoint
 from learning.search import Plan, Trial, fold_parts, grid_rows, parse_grid, summed_up
 from learning.settings import DEFAULTS, RECIPES
-from network import Network
 from show.runs import under_way
 
 SAMPLE = str(data_loader.SAMPLE_FOLDER)
@@ -72,10 +71,6 @@ def rows_in(path):
     for row in rows:
         del row["seconds"]
     return rows
-
-
-def weights_of(folder):
-    return digest(Network.load(folder / "model.npz")[0])
 
 
 def scores_in(path):
@@ -137,30 +132,19 @@ def test_the_images_of_a_fold_are_shuffled_by_the_seed_else_the_last_are_evaluat
     assert parts["validation"].images == tiny().images[-8:] and len(parts["train"]) == 10
 
 
-def test_a_plan_comes_back_whole_also_with_the_names_of_old(tmp_path):
+def test_a_plan_comes_back_whole(tmp_path):
     plan = plan_of({"hidden": [[4], []], "skip_below": [0.1, 0.2]}, 3)
     plan.save(tmp_path)
     assert Plan.load(tmp_path) == plan
-    path = tmp_path / "search.json"
-    path.write_text(path.read_text().replace("skip_below", "sure").replace(
-        "skip_epochs", "rest").replace("cooldown", "calm"))
-    saved = {**json.loads(path.read_text()), "images": 12, "given": ["rest"]}
-    del saved["folder"], saved["sha256"]        # they were not remembered either
-    path.write_text(json.dumps(saved))
-    assert Plan.load(tmp_path) == plan._replace(folder="", sha256="")
 
 
 @pytest.mark.parametrize("change, words", [
-    ("", ""), ("[]", r"plan is \[\]"), ("{", ""), ("\xff", ""), ({"settings": 1}, ""),
-    ({"settings": {}}, "no plan.settings.activation"), ({"grid": []}, "plan.grid is"),
+    ("[]", r"plan is \[\]"), ("{", ""), ("\xff", ""), ({"grid": []}, "plan.grid is"),
+    ({"settings": {}}, "no plan.settings.activation"), ({"data": None}, "data is"),
     ({"settings": {**SETTINGS, "hidden": [0]}}, r"settings.hidden is \[0\]"),
-    ({"grid": {"seed": []}}, "grid.seed is"), ({"grid": {"seed": 1}}, "grid.seed is 1"),
-    ({"grid": {"hiden": [1]}}, "an unknown plan.grid.'hiden'"),
-    ({"grid": {"limit": [1]}}, "an unknown"), ({"more": 1}, "an unknown plan.'more'"),
+    ({"grid": {"seed": []}}, "grid.seed is"), ({"grid": {"limit": [1]}}, "an unknown"),
     ({"grid": {"epochs": [1, 1e308]}}, r"grid.epochs\[1\] is 1e\+308"),
-    ({"folds": "2"}, "folds is '2'"), ({"folds": 10 ** 9}, "folds is"),
-    ({"data": None}, "data is"), ({"data": "\ud800"}, "data is"),
-    ({"sha256": 1}, "sha256 is"),
+    ({"folds": 10 ** 9}, "folds is"), ({"sha256": 1}, "sha256 is"),
     ({"settings": {**SETTINGS, "recipe": "x"}}, "settings.recipe is 'x'")])
 def test_a_damaged_plan_is_refused(change, words, tmp_path):
     text = change if isinstance(change, str) else json.dumps(
@@ -171,8 +155,7 @@ def test_a_damaged_plan_is_refused(change, words, tmp_path):
 
 
 @pytest.mark.parametrize("settings, expected", [
-    ({}, "--hidden none --seed 2"), ({"recipe": "best", "epochs": 160},
-                                     "--recipe best --hidden none --seed 2"),
+    ({}, "--hidden none --seed 2"),
     ({"recipe": "fast", "epochs": 3},
      "--recipe fast --hidden none --epochs 3 --seed 2"),
     ({"patience": 4}, "--hidden none --validation 2 --patience 4 --seed 2")])
@@ -216,13 +199,6 @@ def test_a_run_never_prints_and_leaves_its_result_in_its_files(tmp_path, capsys)
     last = list(csv.DictReader(open(folder / "history.csv", newline="")))[-1]
     assert float(last["validation_accuracy"]) == found["validation_accuracy"]
     assert capsys.readouterr() == ("", "")
-
-
-def test_a_run_that_diverges_says_why_and_has_no_result(tmp_path):
-    trial, folder = Trial(1, {**SETTINGS, "learning_rate": 1e9}), tmp_path / "run-1"
-    for _ in "12":                              # as a search that is resumed does
-        assert "beyond" in search.train_trial(Team(), trial, tiny(), folder)
-        assert search.result_of(trial, tmp_path) is None
 
 
 # --- what was found
@@ -304,7 +280,7 @@ def test_folds_print_mean_and_deviation(run):
 
 
 def test_a_grid_evaluated_on_folds_and_a_combination_that_diverges(run):
-    code, out, err, folder = run("--grid", "learning-rate=0.1,1e9", "--folds", "2",
+    code, out, err, folder = run("--grid", "learning-rate=0.1,1.7e308", "--folds", "2",
                                  "--hidden", "none", "--epochs", "1")
     assert code == 0 and err == "" and "1 of 2 combinations, which diverged" in out
     rows = rows_in(folder / "grid.csv")
@@ -312,14 +288,6 @@ def test_a_grid_evaluated_on_folds_and_a_combination_that_diverges(run):
     assert rows[1]["validation_accuracy"] == ""
     mean = fmean(scores_in(folder / "folds.csv")[:2])
     assert float(rows[0]["validation_accuracy"]) == pytest.approx(mean)
-
-
-def test_extreme_numbers_in_a_grid_do_not_end_the_search(run):
-    code, out, err, folder = run(
-        "--grid", "learning-rate=1e-310,0.1,1.7e308", "l2=0,1e308", "--epochs", "1",
-        "--optimizer", "momentum", "--hidden", "4", "--workers", "2")
-    assert code == 0 and err == "" and "3 of 6 combinations, which diverged" in out
-    assert len(rows_in(folder / "grid.csv")) == 6
 
 
 def test_a_plan_without_end_takes_neither_memory_nor_time(run, limited):
@@ -361,30 +329,23 @@ def test_a_picture_is_drawn_or_its_absence_is_said(tmp_path, capsys):
 # --- refused
 
 @pytest.mark.parametrize("options, words", [
-    (["--grid", "hiden=64"], "'hiden=64', expected values of a setting, such as"),
-    (["--grid", "batch_size=32"], "batch-size"), (["--grid", "sure=0.1"], "skip-below"),
+    (["--grid", "batch_size=32"], "'batch_size=32', expected values of a setting, such"),
     (["--grid", "hidden"], "'hidden'"), (["--grid", "hidden="], "'hidden='"),
     (["--grid", "learning-rate=0.1,0.10"], "each of its values once"),
-    (["--grid", "seed=1", "seed=2"], "each setting"),
     (["--grid", "seed=1", "--grid", "seed=2"], "each setting"),
-    (["--grid", "validation=10,20"], "'validation=10,20'"),
+    (["--grid", "validation=10,20"], "'validation=10,20'"), (["--grid"], "--grid"),
     (["--grid", "hidden=64,x"], "hidden: found 'x', expected sizes such as 128"),
-    (["--grid", "seed=1,,2"], "seed: found '', expected a whole number from 0"),
-    (["--grid", "activation=relu,soft"], "found 'soft', expected relu, sigmoid or"),
     (["--grid", "momentum=0.5,0.9"], "--momentum has no effect with --optimizer sgd"),
     (["--grid", "seed=1,2", "--seed", "3"], "--seed cannot be given with a --grid"),
     (["--grid", "seed=1", "--validation", "120"], "--validation 120"),
-    (["--grid"], "--grid"), (["--folds", "1"], "--folds"), (["--folds", "x"], "'x'"),
-    (["--folds", "121"], "--folds 121"),
+    (["--folds", "1"], "--folds"), (["--folds", "121"], "--folds 121"),
     (["--folds", "3", "--validation", "10"], "--validation cannot"),
     (["--folds", "3", "--patience", "2"], "--patience cannot"),
     (["--folds", "3", "--grid", "patience=2,3"], "--patience cannot"),
-    (["--grid", "seed=1", "--resume", "x"], "--grid cannot be given with --resume"),
     (["--folds", "3", "--resume", "x"], "--folds cannot be given with --resume"),
     (["--grid", "hidden=4,100000"], "--hidden 100000: found 79,500,010 parameters"),
     (["--grid", f"seed={','.join(map(str, range(10_001)))}"],
      "a search of 10,001 runs: expected at most 10,000"),
-    (["--recipe", "nonsense"], "nonsense"),
     (["--grid", "seed=1", "--watch"], "--watch goes with one run"),
     (["--port", "1"], "--port and --no-browser go with --watch only")])
 def test_what_makes_no_sense_is_one_line_and_code_2(options, words, run):

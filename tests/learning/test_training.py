@@ -3,7 +3,7 @@ import pickle
 import random
 
 import pytest
-from tools.digest import digest
+from tools.digest import digest, weights_of
 
 from data_loader import SAMPLE_FOLDER, Dataset, load
 from engine.packed_network import LOSS_BITS
@@ -14,7 +14,6 @@ from learning.checkpoint import load_checkpoint
 from learning.engines import ENGINES, PackedEngine
 from learning.settings import DEFAULTS
 from learning.training import Epoch, Listener
-from network import Network
 
 
 def test_random_numbers_differ_by_seed_purpose_and_epoch_and_are_frozen():
@@ -159,10 +158,6 @@ def early(tmp_path_factory):
         return folder
     run.parts = parts
     return run
-
-
-def weights_of(folder):
-    return digest(Network.load(folder / "model.npz")[0])
 
 
 class Recorder(Listener):

@@ -55,6 +55,11 @@ def digest(network):
     return sha.hexdigest()
 
 
+def weights_of(folder):
+    """The digest of the model in the folder of a run."""
+    return digest(Network.load(Path(folder) / "model.npz")[0])
+
+
 def begin(settings):
     """Return (data sets, (network, settings, state)) of a run that has not begun."""
     train, test = data_loader.load(data_loader.SAMPLE_FOLDER)
