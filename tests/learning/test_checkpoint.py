@@ -45,12 +45,6 @@ def half(two_epochs, tmp_path):
     return make
 
 
-def test_the_run_itself_is_read(half):
-    _, settings, state = checkpoint.load_checkpoint(half())
-    assert settings["data"] == "sample (synthetic digits)" and settings["epochs"] == 2
-    assert len(state.history) == 1 and len(state.skipped) == 100
-
-
 @pytest.mark.parametrize("optimizer, kinds", [
     ("sgd", []), ("momentum", ["target"]), ("adam", ["mean", "square"])])
 def test_a_checkpoint_comes_back_whole(optimizer, kinds, tmp_path, rng):
@@ -87,30 +81,22 @@ ROW = {"epoch": 1, "loss": 2.5, "train_accuracy": 0.25, "images": 3, "seconds": 
 EPOCH = EpochState()._asdict()
 # What a setting may be is tested with the settings, what a record is with the kinds.
 DAMAGE = [
-    {"data": None}, {"data": 7}, {"data": "\ud800"}, {"data": "\x1b[2J"},
-    {"class_names": None}, {"class_names": ["a"]},
-    {"class_names": [*"012345678", "\x1b[31m"]}, {"class_names": [*"012345678", 9]},
-    {"sha256": {"train": 5}}, {"sha256": {"more": ""}}, {"unheard_of": 1},
-    {"hidden": [1_000_000], "dropout": 0.5}, {"hidden": [3]}, {"hidden": [4, 4]},
-    {"hidden": []}, {"hidden": [10 ** 400]}, {"epochs": 10 ** 308}, {"epochs": "2"},
-    {"batch_size": 10 ** 9}, {"learning_rate": float("nan")}, {"optimizer": "adam"},
+    {"data": None}, {"class_names": ["a"]}, {"class_names": [*"012345678", "\x1b[31m"]},
+    {"sha256": {"more": ""}}, {"unheard_of": 1}, {"hidden": [3]}, {"optimizer": "adam"},
+    {"hidden": [10 ** 400]}, {"epochs": 10 ** 308}, {"learning_rate": float("nan")},
     {"patience": 1}, {"seed": None}, {"history": None}, {"history": [1]},
-    {"history": [{**ROW, "epoch": 2}]}, {"history": [ROW, ROW]},
+    {"history": [{**ROW, "epoch": 2}]}, {"history": [{**ROW, "images": 101}]},
     {"history": [{**ROW, "validation_accuracy": 0.5}]},
     {"history": [{name: value for name, value in ROW.items() if name != "test_loss"}]},
-    {"history": [{**ROW, "images": 101}]}, {"history": [{**ROW, "test_accuracy": 1.5}]},
-    {"skipped": None}, {"skipped": ""}, {"skipped": "?"}, {"skipped": 5},
-    {"skipped": packed(bytes(100))[:-6]}, {"skipped": "Zg"}, {"skipped": "é"},
-    {"skipped": packed(bytes(2))}, {"skipped": packed(bytes(10 ** 7 + 1))},
-    {"epoch_state": None}, {"epoch_state": 7}, {"epoch_state": {"done": 1}},
+    {"skipped": None}, {"skipped": ""}, {"skipped": "?"}, {"skipped": "é"},
+    {"skipped": packed(bytes(100))[:-6]}, {"skipped": packed(bytes(10 ** 7 + 1))},
+    {"epoch_state": 7}, {"epoch_state": {"done": 1}},
     {"epoch_state": {**EPOCH, "done": 101}},
     {"epoch_state": {**EPOCH, "done": 8, "correct": 9}},
     {"epoch_state": {**EPOCH, "done": 8, "easy": [100]}},
     {"epoch_state": {**EPOCH, "done": 2, "easy": [1, 2, 3]}},
-    {"epoch_state": {**EPOCH, "done": 8, "loss_sum": 10 ** 400}},
     {"epoch_state": {**EPOCH, "done": 8, "loss_sum": 8 << 65}},
-    {"epoch_state": {**EPOCH, "seconds": float("inf")}},
-    {"optimizer_steps": None}, {"optimizer_steps": 1 << 53}, {"optimizer_steps": True}]
+    {"optimizer_steps": None}, {"optimizer_steps": 1 << 53}]
 
 
 @pytest.mark.parametrize("changes", DAMAGE, ids=lambda changes: repr(changes)[:60])
@@ -120,14 +106,6 @@ def test_nonsense_is_refused_in_one_line(changes, half, capsys):
     assert code == 2 and err[:-1].isprintable() and err.endswith("\n"), err
     assert "model.npz: found" in err and ", expected a " in err
     assert len(err) < 400 and out == ""
-
-
-def test_a_checkpoint_cut_in_half_is_refused(half, capsys):
-    path = half() / "model.npz"
-    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
-    assert train.main(["--resume", str(path.parent), "--data", str(SAMPLE)]) == 2
-    err = capsys.readouterr().err
-    assert "model.npz: found" in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize("change", [
@@ -167,9 +145,6 @@ def relabelled(data):
 
 CHANGES = {
     "labels": lambda train, test: (relabelled(train), test),
-    "pixels": lambda train, test: (
-        Dataset("", bytes(255 - p for p in train.images), train.labels, 28, 28), test),
-    "order": lambda train, test: (train.pick([*range(1, 5000), 0]), test),
     "size": lambda train, test: (
         Dataset("", train.images, train.labels, 14, 56),
         Dataset("", test.images, test.labels, 14, 56)),

@@ -162,33 +162,25 @@ HALF_INFINITE = struct.pack("<e", float("inf"))
 DAMAGE = {
     "more than is known": setting("colour", "blue"),
     "short history": setting("history", 0, [1.0, 2.0]),
-    "not a number": setting("history", 0, 1, float("nan")),
     "a number beyond all floats": setting("history", 0, 1, 10 ** 400),
     "no moment": setting("moments", []),
     "too many": dict(header=lambda fields: fields.update(epochs=99, history=[[
         1, 1, 1, 1, 1]] * 99, moments=[[n, 0, [0] * 3, [0] * 3] for n in range(99)])),
-    "out of order": dict(header=lambda fields: fields["moments"].reverse()),
     "twice the same": dict(header=lambda fields: fields["moments"].append(
         fields["moments"][-1])),
     "before the start": setting("moments", 0, 0, -1),
     "an epoch after the last": setting("moments", 2, 0, 3),
     "more correct than there are": setting("moments", 0, 2, [3, 0, 0]),
     "classes too few": setting("moments", 0, 2, [1, 0]),
-    "true instead of 1": setting("moments", 0, 2, [True, 0, 0]),
     "evaluated on nothing known": setting("evaluated_on", "<script>"),
     "fewer epochs than there are": setting("epochs", 1),
-    "other sizes": setting("about", "sizes", [784, 12, 3.0001]),
-    "another activation": setting("about", "activation", "relu"),
-    "other levels": setting("about", "grey_levels", 5),
-    "other classes": setting("about", "class_names", ["a", "b", "c"]),
-    "other data": setting("about", "data", "other digits"),
+    "another model": setting("about", "activation", "relu"),
     "no zlib": dict(packed=lambda stream: b"abc" + stream),
     "cut off": dict(packed=lambda stream: stream[:-3]),
     "a wrong checksum": dict(packed=lambda stream: stream[:-1]
                              + bytes([stream[-1] ^ 1])),
     "more behind it": dict(packed=lambda stream: stream + b"x"),
     "a number too few": dict(content=lambda numbers: numbers[:-2]),
-    "a number too many": dict(content=lambda numbers: numbers + b"12"),
     "a gigabyte": dict(content=lambda numbers: numbers + bytes(10 ** 8),
                        packed=lambda stream: stream * 10),
     "a number that is infinite": dict(content=lambda n: n[:-2] + HALF_INFINITE)}
@@ -209,8 +201,7 @@ def test_damage_is_refused_in_one_line(change, recording, file):
 
 
 @pytest.mark.parametrize("content", [
-    b"", b"[]\n", b"{}\n", b"null\n", b"\xff\xfe\n", b"[" * 100_000 + b"\n",
-    b"x" * (3 << 20), b'{"about": ' + b"9" * 5000 + b"}\n"],
+    b"", b"[]\n", b"{}\n", b"\xff\xfe\n", b"[" * 100_000 + b"\n", b"x" * (3 << 20)],
     ids=lambda content: f"{len(content)} bytes")
 def test_what_is_no_such_file_is_refused_in_one_line(content, recording, file, tmp_path):
     file.write_bytes(content)

@@ -35,8 +35,3 @@ def test_values_come_in_rising_order_and_words_where_options_have_them():
             for hidden in ([64], [], [8, 8]) for name in ("sgd", "adam")]
     assert survey(rows, ["hidden", "optimizer"]).values == [
         ["none", "8-8", "64"], ["adam", "sgd"]]
-
-
-def test_one_run_is_a_search_too():
-    found = survey([{"hidden": [64], "validation_accuracy": 0.5}], ["hidden"])
-    assert found.names == ["hidden"] and found.best == {"hidden": "64"}
