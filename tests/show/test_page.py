@@ -80,14 +80,12 @@ def test_the_server_answers_what_the_page_asks(server, sample):
                        ("/change?goal=", image)):
         status, kind, content, _ = ask(server, "POST", path, body)
         assert (status, kind) == (200, "application/json"), content
-    for path, status in (
-            ("/picture?damage=fire", 400), ("/picture?damage=turn&damage=turn", 400),
-            ("/picture?off=0-128", 404), ("/picture?off=1-0", 404),
-            ("/picture?off=3", 404), ("/picture?off=0-%D9%A1", 404),
-            ("/why?digit=3", 404), ("/why?digit=3&rival=10", 404),
-            ("/why?digit=-1&rival=1", 404), ("/change?goal=x", 404)):
-        assert is_short_refusal(ask(server, "POST", path, image), status), path
-    for number in "", "128", "-1", "x", "99999999999999999999":
+    assert is_short_refusal(ask(server, "POST", "/picture?damage=fire", image), 400)
+    for query in ("picture?off=0-128", "picture?off=1-0", "picture?off=3",
+                  "picture?off=0-%D9%A1", "why?digit=3", "why?digit=3&rival=10",
+                  "why?digit=-1&rival=1", "change?goal=x"):
+        assert is_short_refusal(ask(server, "POST", "/" + query, image), 404), query
+    for number in "", "128", "9" * 20:
         answer = ask(server, "GET", f"/unit?number={number}")
         assert is_short_refusal(answer, 404), number
 

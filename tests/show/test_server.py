@@ -6,7 +6,6 @@ import json
 import socket
 import time
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
@@ -56,18 +55,17 @@ def server(page):
         yield server
 
 
-def head_of_about(server):
-    """A request without content."""
-    return (f"GET /about HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\n"
-            "\r\n").encode()
+def head(server, line, *fields):
+    """The head of a request to this server."""
+    host = f"Host: localhost:{server.server_port}"
+    return "\r\n".join([line, host, *fields, "", ""]).encode()
 
 
-def head_of_drawing(server):
+def head_of_drawing(server, *more):
     """The head of a request that the page would send with a drawing."""
-    host = f"localhost:{server.server_port}"
-    return (f"POST /long HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
-            "Content-Type: application/octet-stream\r\n"
-            "Content-Length: 19600\r\n\r\n").encode()
+    return head(server, "POST /long HTTP/1.1", "Content-Length: 19600",
+                f"Origin: http://localhost:{server.server_port}",
+                "Content-Type: application/octet-stream", *more)
 
 
 # --- What is answered
@@ -102,24 +100,16 @@ def test_questions_are_answered_with_their_content_and_fields(server):
     assert json.loads(ask(server, "POST", "/long", LONG)[2]) == {"sum": 0, "of": ""}
 
 
-def test_requests_in_parallel_get_their_own_answers(server):
-    def read(number):
-        return json.loads(ask(server, "POST", "/short", bytes([number]) * 784)[2])
-
-    with ThreadPoolExecutor(24) as pool:
-        assert [answer["sum"] for answer in pool.map(read, range(24))] == [
-            2 * 784 * number for number in range(24)]
-
-
-def test_a_hundred_connections_may_wait_at_once(page):
+def test_a_hundred_questions_at_once_get_their_own_answers(page):
     server = Server({"/": page}, QUESTIONS)
-    with ExitStack() as stack:          # it accepts none of them yet
+    with ExitStack() as stack:          # it accepts no connection yet
         waiting = [stack.enter_context(connected(server)) for _ in range(100)]
         stack.enter_context(serving(server))
-        for connection in waiting:
-            connection.sendall(head_of_about(server).replace(b"HTTP/1.1", b"HTTP/1.0"))
-        for connection in waiting:
-            assert connection.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
+        for number, connection in enumerate(waiting):
+            connection.sendall(head(server, f"GET /field?number={number} HTTP/1.0"))
+        for number, connection in enumerate(waiting):
+            assert connection.makefile("rb").read().endswith(
+                b'\r\n\r\n{"number": "%d"}' % number)
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "[::1]", "127.0.0.1"])
@@ -134,16 +124,13 @@ def test_the_names_of_this_machine_are_answered(server, host):
 # --- What is refused
 
 @pytest.mark.parametrize("method, path, status", [
-    ("GET", "/favicon.ico", 404), ("GET", "/first.js", 404), ("GET", "/about/", 404),
-    ("GET", "/../server.py", 404), ("GET", "/%00", 404), ("GET", "http://[", 404),
-    ("GET", "/short", 405), ("GET", "/long", 405), ("POST", "/", 405),
-    ("POST", "/about", 405), ("POST", "/nothing", 404), ("POST", "short", 404),
-    ("PUT", "/", 405), ("DELETE", "/", 405), ("OPTIONS", "/", 405), ("TRACE", "/", 405),
-    ("BREW", "/", 405), ("HEAD", "/", 405)])
+    ("GET", "/first.js", 404), ("GET", "/about/", 404), ("GET", "/../server.py", 404),
+    ("GET", "/%00", 404), ("GET", "http://[", 404), ("GET", "/short", 405),
+    ("POST", "/", 405), ("POST", "/about", 405), ("POST", "/nothing", 404),
+    ("OPTIONS", "/", 405), ("BREW", "/", 405), ("HEAD", "/", 405)])
 def test_unknown_paths_and_methods_are_refused(server, method, path, status):
-    text = (f"{method} {path} HTTP/1.1\r\nHost: localhost:{server.server_port}\r\n"
-            "Content-Length: 0\r\n\r\n")
-    lines = raw(server, text.encode()).split(b"\r\n")
+    text = head(server, f"{method} {path} HTTP/1.1", "Content-Length: 0")
+    lines = raw(server, text).split(b"\r\n")
     assert lines[0].startswith(b"HTTP/1.1 %d " % status), lines[0]
     assert (b"Allow: GET, POST" in lines) == (status == 405)
     assert lines[-1].count(b"\n") == (method != "HEAD") and len(lines[-1]) < 100
@@ -151,10 +138,8 @@ def test_unknown_paths_and_methods_are_refused(server, method, path, status):
 
 def refusals():
     """(status, method, path, content, headers) of requests that are refused."""
-    hosts = ("evil.example", "127.0.0.1", "127.0.0.1:1", "localhost", "localhost:80", "",
-             "127.0.0.1.evil.example:PORT", "evil.example:PORT", "0.0.0.0:PORT",
-             "::1:PORT", "user@localhost:PORT")
-    for host in hosts:
+    for host in ("127.0.0.1", "localhost:80", "", "127.0.0.1.evil.example:PORT",
+                 "evil.example:PORT", "0.0.0.0:PORT", "user@localhost:PORT"):
         yield 403, "GET", "/", None, {"Host": host}
         yield 403, "POST", "/short", SHORT, {"Host": host, "Origin": f"http://{host}"}
     for status, name, values in (
@@ -163,17 +148,14 @@ def refusals():
                              "https://127.0.0.1:PORT", "http://127.0.0.1",
                              "http://127.0.0.1:PORT/", "http://localhost:PORT")),
             # a form could send it
-            (415, "Content-Type", (None, "text/plain", "application/json",
-                                   "application/x-www-form-urlencoded")),
-            (400, "Content-Length", ("-1", "+784", "7_84", "784.0", "", "ten", "0x310",
-                                     "9" * 50, "784, 784"))):
+            (415, "Content-Type", (None, "text/plain")),
+            (400, "Content-Length", ("-1", "+784", "7_84", "", "9" * 50, "784, 784"))):
         for value in values:
             yield status, "POST", "/short", SHORT, {name: value}
     for path, lengths in (("/long", (0, 784, 19599)), ("/short", (0, 783, 785, 19600))):
         for length in lengths:
             yield 400, "POST", path, bytes(length), {}
-    for query in ("x=1", "times", "times=1&times=2", "xtimes=1", "%", "of=%ff",
-                  "times=1&x=1", "&".join("abcdefghi")):
+    for query in ("x=1", "times", "times=1&times=2", "of=%ff", "&".join("abcdefghi")):
         yield 400, "POST", f"/short?{query}", SHORT, {}
     yield 404, "POST", "/short?of=nothing", SHORT, {}
     yield 422, "GET", "/huge", None, {}         # JSON has no such numbers
@@ -194,11 +176,9 @@ def test_what_the_page_would_not_send_is_refused(server):
 
 
 def test_headers_that_are_sent_twice_are_refused(server):
-    host = f"Host: 127.0.0.1:{server.server_port}\r\n".encode()
-    for head, line in ((head_of_about(server), host),
-                       (head_of_drawing(server), b"Content-Length: 5\r\n")):
-        head = head.replace(b"HTTP/1.1\r\n", b"HTTP/1.1\r\n" + line)
-        assert raw(server, head).startswith(b"HTTP/1.1 400 ")
+    for text in (head(server, "GET /about HTTP/1.1", "Host: localhost:1"),
+                 head_of_drawing(server, "Content-Length: 5")):
+        assert raw(server, text).startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("length", [19601, 200_000, 5_000_000])
@@ -210,11 +190,9 @@ def test_content_that_is_too_long_is_refused(server, length):
 
 
 @pytest.mark.parametrize("text, status", [
-    (b"hello\r\n\r\n", 400), (b"GET / HTTP/9.9\r\n\r\n", 400), (b"\0\xff\r\n\r\n", 400),
-    (b"GET / HTTP/x\r\n\r\n", 400), (b"a" * 5000 + b"\r\n\r\n", 400),
-    (b"GET / / /\r\n\r\n", 400),
+    (b"\0\xff\r\n\r\n", 400), (b"GET / HTTP/9.9\r\n\r\n", 400),
+    (b"a" * 5000 + b"\r\n\r\n", 400), (b"GET / / /\r\n\r\n", 400),
     (b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n", 414),
-    (b"GET / HTTP/1.1\r\nA: " + b"a" * 70000 + b"\r\n\r\n", 431),
     (b"GET / HTTP/1.1\r\n" + b"A: a\r\n" * 200 + b"\r\n", 431),
     (b"GET / HTTP/1.0\r\n\r\n", 400),
     (b"GET https://127.0.0.1/ HTTP/1.1\r\n\r\n", 400)])
