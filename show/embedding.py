@@ -25,8 +25,6 @@ from learning.models import Model
 from my_math import Matrix, dot
 from show.figures import GREY, Axes, Figure, Progress, Rows, draw_all, new_figure
 
-Steps = Callable[[int, int], None]          # called with steps done, steps in all
-
 MAPPED = 1000           # images on a page
 COMPONENTS = 20         # principal components whose share is shown
 CLASS_KEYS = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -47,13 +45,8 @@ class Components(NamedTuple):
 
     scores: Matrix             # (n x k) the samples on the new axes
     variances: list[float]     # of each column of scores
-    total: float               # the variance of all d columns together
+    explained: list[float]     # their parts of all d columns' variance; 0 without any
     axes: Matrix               # (d x k) unit vectors at right angles, one a column
-
-    @property
-    def explained(self) -> list[float]:
-        """Each component's part of all variance, 0..1; 0 where there is none."""
-        return [value / self.total if self.total else 0.0 for value in self.variances]
 
 
 def pca(samples: Matrix, components: int) -> Components:
@@ -73,15 +66,11 @@ def pca(samples: Matrix, components: int) -> Components:
     centred = samples - samples.mean(axis=0)
     covariance = centred.T @ centred / (n - 1)
     values, vectors = _leading_eigenvectors(covariance, components)
-    axes = Matrix(map(_upright, vectors.T)).T
-    total = sum(covariance[i, i] for i in range(d))
+    axes = Matrix(vector if max(vector, key=abs) > 0 else [-x for x in vector]
+                  for vector in vectors.T).T
     variances = [max(value, 0.0) for value in values]     # not -1e-17 where it is 0
-    return Components(centred @ axes, variances, total, axes)
-
-
-def _upright(vector: list[float]) -> list[float]:
-    """Return the vector or its opposite, so that its largest number is above 0."""
-    return vector if max(vector, key=abs) > 0 else [-x for x in vector]
+    total = sum(covariance[i, i] for i in range(d)) or 1.0
+    return Components(centred @ axes, variances, [x / total for x in variances], axes)
 
 
 def _leading_eigenvectors(matrix: Matrix, count: int, rounds: int = 30
@@ -146,8 +135,7 @@ def neighbour_weights(distances: Sequence[float], perplexity: float) -> list[flo
     return [weight / total for weight in weights]
 
 
-def affinities(samples: Matrix, perplexity: float,
-               progress: Steps = lambda done, total: None) -> list[list[float]]:
+def affinities(samples: Matrix, perplexity: float) -> list[list[float]]:
     """Return p_ij = (p_{j|i} + p_{i|j}) / 2n for j < i: row i has i numbers.
 
     p_ij = p_ji, so half of them are all of them; with both halves their sum is 1.
@@ -161,7 +149,6 @@ def affinities(samples: Matrix, perplexity: float,
         del distances[i]                                # the distance to itself
         near.append(neighbour_weights(distances, perplexity))
         near[i].insert(i, 0.0)
-        progress(i + 1, n)
     return [[(p + near[j][i]) / (2 * n) for j, p in enumerate(row[:i])]
             for i, row in enumerate(near)]
 
@@ -211,57 +198,49 @@ def gradient(near: Sequence[Sequence[float]], xs: Sequence[float],
                   for total, x, row in zip(sums, along, forces)] for along in (xs, ys))
 
 
-class _Axis:
-    """One coordinate of all points, and how they move along it."""
+def _descend(places: list[float], speeds: list[float], gains: list[float],
+             slopes: Sequence[float], rate: float, momentum: float
+             ) -> tuple[list[float], list[float], list[float]]:
+    """Return one coordinate y of all points after a step, their speeds v and gains.
 
-    def __init__(self, places: Sequence[float]) -> None:
-        self.places = list(places)
-        self._speeds = [0.0] * len(self.places)
-        self._gains = [1.0] * len(self.places)
-
-    def step(self, slopes: Sequence[float], rate: float, momentum: float) -> None:
-        """v <- momentum v - rate gain slope;  y <- y + v, with a mean of 0.
-
-        A gain grows while its point goes on downhill and shrinks when the slope turns
-        (Jacobs 1988, the delta-bar-delta rule; the numbers are van der Maaten's).
-        """
-        self._gains = [gain + 0.2 if (slope > 0) != (speed > 0) else
-                       max(gain * 0.8, 0.01)
-                       for gain, slope, speed in zip(self._gains, slopes, self._speeds)]
-        self._speeds = [momentum * speed - rate * gain * slope for speed, gain, slope
-                        in zip(self._speeds, self._gains, slopes)]
-        moved = [place + speed for place, speed in zip(self.places, self._speeds)]
-        mean = math.fsum(moved) / len(moved)
-        self.places = [place - mean for place in moved]
+    v <- momentum v - rate gain slope;  y <- y + v, with a mean of 0.  A gain grows
+    while its point goes on downhill and shrinks when the slope turns (Jacobs 1988, the
+    delta-bar-delta rule; the numbers are van der Maaten's).
+    """
+    gains = [gain + 0.2 if (slope > 0) != (speed > 0) else max(gain * 0.8, 0.01)
+             for gain, slope, speed in zip(gains, slopes, speeds)]
+    speeds = [momentum * speed - rate * gain * slope
+              for speed, gain, slope in zip(speeds, gains, slopes)]
+    places = [place + speed for place, speed in zip(places, speeds)]
+    mean = math.fsum(places) / len(places)
+    return [place - mean for place in places], speeds, gains
 
 
 def tsne(samples: Matrix, start: Matrix, perplexity: float, iterations: int = 200,
-         progress: Steps = lambda done, total: None) -> Matrix:
+         progress: Callable[[int, int], None] = lambda done, total: None) -> Matrix:
     """Return points on a page (n x 2) with the neighbours of the samples (n x d).
 
     Steepest descent of KL(P || Q) with momentum and gains.  The points begin within
     1e-4 of one another, as in `start` (n x 2; the first principal components keep the
     large picture, Kobak and Berens 2019).  For a fifth of the time p_ij is exaggerated;
     the learning rate is n / exaggeration (Belkina et al. 2019), n without.  `progress`
-    is told of each row of P and each step.  Python 3.12 adds floats in another way than
-    those before, and its pages differ.  1,000 points take a minute on one core, CPython
-    3.11.
+    is told of each step.  Python 3.12 adds floats in another way than those before, and
+    its pages differ.  1,000 points take a minute on one core, CPython 3.11.
 
     Neighbours on the page are alike.  Distances between clusters, and how large they
     are, mean little.
     """
-    n, total = len(samples), len(samples) + iterations
-    near = affinities(samples, perplexity, lambda done, _: progress(done, total))
+    n, near = len(samples), affinities(samples, perplexity)
     spread = start.norm() / math.sqrt(n) or 1.0
-    axes = [_Axis(column) for column in (start * (1e-4 / spread)).T]
+    axes = [(column, [0.0] * n, [1.0] * n) for column in (start * (1e-4 / spread)).T]
     for step in range(iterations):
         early = step < iterations / 5
         exaggeration, momentum = (EXAGGERATION, 0.5) if early else (1.0, 0.8)
-        slopes = gradient(near, *(axis.places for axis in axes), exaggeration)
-        for axis, slope in zip(axes, slopes):
-            axis.step(slope, n / exaggeration, momentum)
-        progress(n + step + 1, total)
-    return Matrix(axis.places for axis in axes).T
+        slopes = gradient(near, *(places for places, *_ in axes), exaggeration)
+        axes = [_descend(*axis, along, n / exaggeration, momentum)
+                for axis, along in zip(axes, slopes)]
+        progress(step + 1, iterations)
+    return Matrix(places for places, *_ in axes).T
 
 
 # --- Pages of the last hidden layer

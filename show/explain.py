@@ -30,20 +30,11 @@ class Pass(NamedTuple):
     label: int | None                   # None where it is not known
     inputs: list[dict[int, float]]      # of each layer: {place: number}, without zeros
     sums: list[list[float]]             # of each layer: Z1, Z2, ...
-    outputs: list[float]                # P, or A where they are sigmoids
-
-    @property
-    def letter(self) -> str:
-        """Return "P" for probabilities that sum to 1, else "A"."""
-        return "P" if self.network.loss == "cross-entropy" else "A"
+    outputs: list[float]                # of the last layer
+    letter: str                         # P for outputs that sum to 1, else A
 
 
 # --- Words and numbers
-
-def _largest(numbers: Sequence[float], count: int = _NAMED) -> list[int]:
-    """Return the places of the largest numbers, the largest first."""
-    return nlargest(count, range(len(numbers)), key=numbers.__getitem__)
-
 
 def _number(x: float) -> str:
     """Return six decimals, or two digits and a power of ten where those would hide it.
@@ -169,7 +160,7 @@ def output_lines(run: Pass) -> list[str]:
 def argument_lines(run: Pass) -> list[str]:
     """Return the inputs of the last layer for and against the two best classes, and
     the label where it is neither."""
-    best, *others = _largest(run.outputs, len(run.outputs))
+    best, *others = sorted(range(len(run.names)), key=lambda c: -run.outputs[c])
     what = "units" if len(run.sums) > 1 else "pixels (counted row by row)"
     lines = [f"The {what} for and against a class: their terms in the logit's sum"]
     roles = {run.label: "the label"} if run.label is not None else {}
@@ -266,8 +257,8 @@ def _weight_gradient(run: Pass, i: int, delta: Sequence[float]) -> list[str]:
              f"({k} x {n}),   db{i + 1} = dZ{i + 1}",
              f"  {number:,} of {k * n:,} entries are not 0"
              + "; the largest:" * bool(number)]
-    slopes = [j for j in _largest(list(map(abs, delta))) if delta[j]]
-    for p, j in nlargest(_NAMED, ((p, j) for p in inputs for j in slopes),
+    steepest = nlargest(_NAMED, range(n), key=lambda j: abs(delta[j]))
+    for p, j in nlargest(_NAMED, ((p, j) for p in inputs for j in steepest if delta[j]),
                          key=lambda place: abs(inputs[place[0]] * delta[place[1]])):
         pixel = "" if i else f", from pixel {p // run.width}, {p % run.width},"
         lines.append(f"    dW{i + 1}[{p}, {j}]{pixel} = {inputs[p]:.4f} x "
@@ -291,7 +282,8 @@ def explain(network: Network, image: bytes, width: int, levels: int,
               for matrix in trace.inputs]
     run = Pass(network, image, width, levels, names, label, inputs,
                [matrix.to_matrix()[0] for matrix in trace.sums],
-               LOSSES[network.loss].outputs(trace.logits)[0])
+               LOSSES[network.loss].outputs(trace.logits)[0],
+               "P" if network.loss == "cross-entropy" else "A")
     units = len(run.sums[0])
     if unit is not None and not 0 <= unit < units:
         raise IndexError(f"unit {unit} of {units}, counted from 0")

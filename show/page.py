@@ -195,12 +195,11 @@ class Reader:
 
     def why(self, content: bytes, digit: str, rival: str, off: str) -> dict:
         """Return the parts of the difference of two logits, and all logits."""
-        count, masks = len(self._names), self._masks(off)
+        count = len(self._names)
         pair = self._number(digit, count, "digit"), self._number(rival, count, "rival")
         x = SparseMatrix.from_images([content], self._levels)
-        logits = self._network.forward(x, masks).logits[0]
-        why = compare(self._network, x, *pair, masks)
-        return {"digit": pair[0], "rival": pair[1], "logits": logits, **why._asdict()}
+        why = compare(self._network, x, *pair, self._masks(off))
+        return {"digit": pair[0], "rival": pair[1], **why._asdict()}
 
     def change(self, content: bytes, goal: str, off: str) -> dict:
         """Return [pixel, new grey] of few changes that make it another class."""

@@ -132,22 +132,16 @@ class _Handler(BaseHTTPRequestHandler):
         super().handle_one_request()
 
     def do_GET(self) -> None:
-        """Answer a GET."""
-        self._respond(posted=False)
-
-    def do_POST(self) -> None:
-        """Answer a POST."""
-        self._respond(posted=True)
-
-    def _respond(self, posted: bool) -> None:
-        """Send a content type and bytes, or the refusal."""
+        """Send what is asked for, or the refusal."""
         try:
             self._check_host()
-            found = self._answer(posted)
+            found = self._answer(self.command == "POST")
         except Refusal as refusal:
             self.send_error(*refusal.args)
         else:
             self._send(200, *found)
+
+    do_POST = do_GET
 
     # --- what is asked
 

@@ -26,6 +26,7 @@ _RIVALS = 5                     # classes that are tried for the fewest changes
 class Why(NamedTuple):
     """The difference of two logits, as a sum over units and as one over pixels."""
 
+    logits: list[float]         # Z
     difference: float           # Z[c] - Z[r]
     units: list[float]          # a_k (V[k, c] - V[k, r]); [] without a hidden layer
     bias: float                 # b[c] - b[r]
@@ -51,7 +52,8 @@ def compare(network: Network, x: SparseMatrix, c: int, r: int,
     units = [a * (weights[c] - weights[r])
              for a, weights in zip(trace.inputs[-1][0], last)] if depth > 1 else []
     biases = network.layers[-1].bias[0]
-    return Why(logits[c] - logits[r], units, biases[c] - biases[r], slope, offset)
+    return Why(logits, logits[c] - logits[r], units, biases[c] - biases[r], slope,
+               offset)
 
 
 def slopes(network: Network, trace: Trace, c: int, r: int) -> tuple[list[float], float]:

@@ -124,8 +124,8 @@ def test_answers_are_those_of_the_network(reader, network, sample, off, units):
             "hidden": [trace.inputs[1][0]]}
         assert all(reading["hidden"][0][k] == 0 for k in units)
         assert reader.why(image, "3", "2", off) == {
-            "digit": 3, "rival": 2, "logits": trace.logits[0],
-            **compare(network, x, 3, 2, masks)._asdict()}
+            **compare(network, x, 3, 2, masks)._asdict(), "logits": trace.logits[0],
+            "digit": 3, "rival": 2}
 
 
 def test_lines_are_read_as_1_wherever_they_are(reader):
