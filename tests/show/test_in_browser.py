@@ -98,23 +98,20 @@ def test_a_digit_drawn_with_the_mouse_is_read_undone_and_cleared(page):
     browser.wait(reads(7))
 
 
-@pytest.mark.parametrize("code, key, left", [(8, "Backspace", 0), (46, "Delete", 1)])
-def test_undo_or_clear_in_the_middle_of_a_stroke_ends_it(page, code, key, left):
+@pytest.mark.parametrize("key, code, kept", [("Backspace", 8, [4]),
+                                              ("Delete", 46, [4, 2, 0])])
+def test_undo_or_clear_in_the_middle_of_a_stroke_ends_it(page, key, code, kept):
     browser = page()
     browser.draw("#paper", ONE)
     browser.focus("#paper")
     browser.mouse("mousePressed", "#paper", 0.2, 0.3)
     browser.mouse("mouseMoved", "#paper", 0.3, 0.3)
     browser.key(key, code)
-    browser.mouse("mouseMoved", "#paper", 0.4, 0.9)
+    browser.mouse("mouseMoved", "#paper", 0.4, 0.9)         # draws nothing any more
     browser.mouse("mouseReleased", "#paper", 0.4, 0.9)
-    browser.settle()
-    # What was there before is whole, and nothing goes to where the mouse went then.
-    assert browser.ask("done.filter(deed => deed.points).length") == 1 + left
-    assert browser.ask("done[0].points.length") == len(ONE[0])
-    assert browser.ask("visible().length") == 1 - left
-    browser.draw("#paper", SEVEN)
-    assert browser.ask("done.at(-1).points.length") == len(SEVEN[0])
+    draw(browser, SEVEN)
+    assert browser.ask("done.map(({points}) => points ? points.length : 0)") == [
+        *kept, len(SEVEN[0])]
 
 
 def test_keys_draw_a_held_space_is_one_and_other_keys_are_the_browsers(page):
@@ -134,8 +131,6 @@ def test_keys_draw_a_held_space_is_one_and_other_keys_are_the_browsers(page):
         paper.dispatchEvent(event);
         return event.defaultPrevented; })""") == [False] * 3
     assert browser.ask("[pen.x, pen.y]") == at
-    browser.key("Delete", 46)
-    browser.wait(reads("–"))
 
 
 def test_samples_are_one_stop_of_the_tab_key_and_seen_as_they_are(page, sample):
@@ -191,20 +186,6 @@ def test_logits_and_lines_are_those_of_the_network(three, shipped):
     best = terms.index(max(terms))
     assert f"{best} (+{terms[best]:.2f})" in browser.text("#caption")
     assert 0 < browser.count("#lines path") <= 10
-
-
-def test_hovering_shows_and_clicking_keeps(three):
-    browser, _ = three
-    first = browser.text("#unit-title")
-    browser.hover("#unit-0-40")
-    assert browser.text("#unit-title") == "Unit 40 at work" != first
-    browser.hover("#title")
-    assert browser.text("#unit-title") == first
-    for title, selected in (("Unit 40 at work", "true"), (first, "false")):
-        browser.click("#unit-0-40")
-        browser.hover("#title")
-        assert browser.text("#unit-title") == title
-        assert browser.ask("$('unit-0-40').ariaSelected") == selected
 
 
 def test_two_digits_are_two_and_a_doubtful_answer_names_the_runner_up(page):
@@ -292,12 +273,17 @@ def test_ink_is_coloured_and_a_unit_multiplies_adds_and_activates(three, shipped
         assert ("silent" in browser.text("#unit-text")) == (sums[unit] < 0)
 
 
-def test_units_are_one_stop_of_the_tab_key_and_arrows_move_between_them(three):
+def test_units_are_shown_by_mouse_and_keys_and_kept_when_chosen(three):
     browser, _ = three
-    assert browser.count(".units [tabindex=\"0\"]") == 1
     first = browser.text("#unit-title")
-    browser.ask("$('tour-start').focus()")
-    browser.key("Tab", 9)
+    for title, selected in (("Unit 40 at work", "true"), (first, "false")):
+        browser.hover("#unit-0-40")
+        assert browser.text("#unit-title") == "Unit 40 at work" != first
+        browser.click("#unit-0-40")
+        browser.hover("#title")
+        assert browser.text("#unit-title") == title
+        assert browser.ask("$('unit-0-40').ariaSelected") == selected
+    assert browser.count(".units [tabindex=\"0\"]") == 1
     browser.ask("$('unit-0-0').focus({focusVisible: true})")
     browser.key("ArrowRight", 39)
     assert browser.text("#unit-title") == "Unit 1 at work"
@@ -311,7 +297,12 @@ def test_units_are_one_stop_of_the_tab_key_and_arrows_move_between_them(three):
     browser.key("Enter", 13, "\r")
     browser.ask("document.activeElement.blur()")
     assert browser.text("#unit-title") == f"Unit {row} at work"
-    browser.click("#clear")                             # nothing is left of the drawing
+
+
+def test_clear_leaves_nothing_of_the_drawing(three):
+    browser, _ = three
+    browser.click("#unit-0-40")
+    browser.click("#clear")
     browser.wait(reads("–"))
     browser.settle()
     assert browser.ask("getComputedStyle($('why-content')).visibility") == "hidden"
@@ -549,9 +540,6 @@ def test_the_first_load_is_tried_again(page):
         const real = window.fetch, calls = [];
         window.fetch = (...all) => (calls.push(all[0]), calls.length < 3
             ? Promise.reject(new TypeError("gone")) : real(...all));
-        for (const id of ["outputs", "layers", "rival", "damages", "steps", "goal",
-                          "samples", "meant"]) { $(id).replaceChildren(); }
-        grids.length = 0;
         start();
         while (!about) { await pause(50); }
         return calls; })()""")
@@ -603,7 +591,7 @@ def test_other_networks_have_their_words_and_fit(opened, served, sizes, activati
 
 
 @pytest.mark.parametrize("width", [360, 1280, 1920, 2560])
-def test_the_width_of_the_window_is_used_and_not_exceeded(page, width):
+def test_any_width_is_used_and_not_exceeded_and_controls_have_names(page, width):
     browser = page(width, 740, phone=width == 360)
     draw(browser, SEVEN)
     browser.press("#damages button:nth-child(2)")
@@ -617,6 +605,8 @@ def test_the_width_of_the_window_is_used_and_not_exceeded(page, width):
     left = browser.ask("document.documentElement.scrollHeight - Math.max(innerHeight, "
                        "scrollY + $('harm').getBoundingClientRect().bottom)")
     assert left <= 40               # nothing but a margin below the last panel
+    names = browser.names_of_controls()
+    assert len(names) > 128 + 10 and all(names)     # the units, the samples and more
 
 
 def test_type_follows_the_readers_size(page):
@@ -649,15 +639,12 @@ def test_forced_colours_leave_bars_lines_and_legend_visible(page):
     browser = page(forced=True)
     draw(browser, ONE)
 
-    def colour(selector, name="backgroundColor"):
-        return browser.ask(f"getComputedStyle(document.querySelector('{selector}'))"
-                           f".{name}")
-
-    for selector in ("#output-1 .track span", ".swatch.blue", ".swatch.orange",
-                     "#why-units .scale span"):
-        assert colour(selector) != colour("#network"), selector
-    assert colour("#lines path", "stroke") != colour("#network")
-    assert colour(".swatch.blue") != colour(".swatch.orange")
+    shown = ["#output-1 .track span", "#why-units .scale span", ".swatch.blue",
+             ".swatch.orange", "#network"]
+    *bars, blue, orange, ground = browser.ask(f"{shown}.map(selector => "
+        "getComputedStyle(document.querySelector(selector)).backgroundColor)")
+    line = browser.ask("getComputedStyle(document.querySelector('#lines path')).stroke")
+    assert ground not in (*bars, blue, orange, line) and blue != orange
 
 
 def test_full_bars_are_as_wide_as_empty_ones_and_disabled_buttons_look_so(page):
@@ -670,10 +657,3 @@ def test_full_bars_are_as_wide_as_empty_ones_and_disabled_buttons_look_so(page):
     assert browser.text("#output-4 .percent") == ">\xa099.9\xa0%"
     assert browser.ask(width) == empty
     assert all(a != b for a, b in zip(disabled, browser.ask(look)))
-
-
-def test_every_control_has_a_name(page):
-    browser = page()
-    draw(browser, ONE)
-    names = browser.names_of_controls()
-    assert len(names) > 128 + 10 and all(names)     # the units, the samples and more
