@@ -276,7 +276,7 @@ def maps():
     start = pca(Matrix(A1), 2).scores
     draw = Drawing(760, 410, "Hidden activations of 300 images: PCA and t-SNE")
     scatter(draw, 20, "PCA", list(start), labels)
-    scatter(draw, 390, "t-SNE", list(tsne(Matrix(A1), None, 20, 400, start)), labels)
+    scatter(draw, 390, "t-SNE", list(tsne(Matrix(A1), start, 20, 400)), labels)
     draw.save("maps.svg")
 
 

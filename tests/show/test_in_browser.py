@@ -104,11 +104,10 @@ def test_undo_or_clear_in_the_middle_of_a_stroke_ends_it(page, key, code, kept):
     browser = page()
     browser.draw("#paper", ONE)
     browser.focus("#paper")
-    browser.mouse("mousePressed", "#paper", 0.2, 0.3)
-    browser.mouse("mouseMoved", "#paper", 0.3, 0.3)
+    browser.mouse("#paper", [("mousePressed", (0.2, 0.3)), ("mouseMoved", (0.3, 0.3))])
     browser.key(key, code)
-    browser.mouse("mouseMoved", "#paper", 0.4, 0.9)         # draws nothing any more
-    browser.mouse("mouseReleased", "#paper", 0.4, 0.9)
+    browser.mouse("#paper", [("mouseMoved", (0.4, 0.9)),    # draws nothing any more
+                             ("mouseReleased", (0.4, 0.9))])
     draw(browser, SEVEN)
     assert browser.ask("done.map(({points}) => points ? points.length : 0)") == [
         *kept, len(SEVEN[0])]

@@ -6,7 +6,6 @@ https://chromedevtools.github.io/devtools-protocol/
 """
 import base64
 import json
-import os
 import select
 import shutil
 import subprocess
@@ -71,7 +70,7 @@ class Browser:
         while b"\0" not in self._received:
             if not select.select([pipe], [], [], PATIENCE)[0]:
                 raise TimeoutError("the browser says nothing more")
-            content = os.read(pipe.fileno(), 1 << 20)
+            content = pipe.read(1 << 20)            # unbuffered: what is there
             if not content:
                 raise ConnectionError("the browser has ended")
             self._received += content
@@ -147,20 +146,16 @@ class Browser:
         self.wait("!jobs")
 
     def text(self, selector):
-        """The text of an element."""
         return self.ask(f"document.querySelector('{selector}').textContent")
 
     def texts(self, selector):
-        """The texts of all such elements."""
         return self.ask(f"[...document.querySelectorAll('{selector}')]"
                         ".map(element => element.textContent)")
 
     def count(self, selector):
-        """The number of such elements."""
         return self.ask(f"document.querySelectorAll('{selector}').length")
 
     def shows(self, selector):
-        """Whether an element can be seen."""
         return self.ask(f"document.querySelector('{selector}').checkVisibility()")
 
     def scrolls_sideways(self):
@@ -185,22 +180,30 @@ class Browser:
             return [box.left + element.clientLeft, box.top + element.clientTop,
                     element.clientWidth, element.clientHeight]; }})()""")
 
+    def mouse(self, selector, events, pause=0.0, button="left"):
+        """Events of the mouse, (kind, (x, y)) with x and y from 0 to 1 over an element.
+        """
+        left, top, width, height = self.box(selector)
+        numbers = []
+        for kind, (x, y) in events:
+            numbers.append(self.post(
+                "Input.dispatchMouseEvent", type=kind, x=left + x * width,
+                y=top + y * height, button=button, buttons=int(button == "left"),
+                clickCount=1))
+            time.sleep(pause)
+        for number in numbers:
+            self.result(number)
+
     def draw(self, selector, strokes, pause=0.0):
         """Draw strokes, lists of (x, y) from 0 to 1, over an element with the mouse.
 
         With so many seconds of `pause` between the points.
         """
-        left, top, width, height = self.box(selector)
-        numbers = []
+        events = []
         for stroke in strokes:
             kinds = ["mousePressed", *["mouseMoved"] * (len(stroke) - 1)]
-            for kind, (x, y) in [*zip(kinds, stroke), ("mouseReleased", stroke[-1])]:
-                numbers.append(self.post(
-                    "Input.dispatchMouseEvent", type=kind, x=left + x * width,
-                    y=top + y * height, button="left", buttons=1, clickCount=1))
-                time.sleep(pause)
-        for number in numbers:
-            self.result(number)
+            events += [*zip(kinds, stroke), ("mouseReleased", stroke[-1])]
+        self.mouse(selector, events, pause)
 
     def scroll_to(self, selector):
         """Bring an element into the middle of the window."""
@@ -220,18 +223,10 @@ class Browser:
     def hover(self, selector):
         """Bring the mouse over an element, which is scrolled to first."""
         self.scroll_to(selector)
-        self.mouse("mouseMoved", selector, 0.5, 0.5, button="none")
+        self.mouse(selector, [("mouseMoved", (0.5, 0.5))], button="none")
 
     def focus(self, selector):
-        """Bring the focus to an element."""
         self.ask(f"document.querySelector('{selector}').focus()")
-
-    def mouse(self, kind, selector, x, y, button="left"):
-        """One event of the mouse, at (x, y) from 0 to 1 over an element."""
-        left, top, width, height = self.box(selector)
-        self.send("Input.dispatchMouseEvent", type=kind, x=left + x * width,
-                  y=top + y * height, button=button, buttons=int(button == "left"),
-                  clickCount=1)
 
     def key(self, key, code=0, text="", modifiers=0, repeats=0):
         """Press a key, hold it for so many repeats and release it; `modifiers` 8 is

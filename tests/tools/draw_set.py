@@ -104,11 +104,11 @@ def strokes(style, place, rng):
     return drawn
 
 
-def dense(points, count=3):
-    """The points, and others in between: `count` steps from each to the next."""
+def dense(points):
+    """The points, and two others between each and the next."""
     return [points[0]] + [
-        (x0 + (x1 - x0) * k / count, y0 + (y1 - y0) * k / count)
-        for (x0, y0), (x1, y1) in zip(points, points[1:]) for k in range(1, count + 1)]
+        (x0 + (x1 - x0) * k / 3, y0 + (y1 - y0) * k / 3)
+        for (x0, y0), (x1, y1) in zip(points, points[1:]) for k in (1, 2, 3)]
 
 
 def drawings():
@@ -220,14 +220,13 @@ def report(found):
     answers: of the page, to the saved picture and to the screenshot."""
     for name, digit, *answers in found:
         if set(answers) != {digit}:
-            print(f"{name}: " + ", ".join(f"{source} {answer}" for source, answer
-                                          in zip(SOURCES, answers)))
+            print(f"{name}: " + ", ".join(map(" ".join, zip(SOURCES, answers))))
     print(f"{len(found)} drawings:")
     for k, source in enumerate(SOURCES, 2):
         right = sum(row[k] == row[1] for row in found)
         same = sum(row[k] == row[2] for row in found)
-        print(f"  {source}: {right} right, {right / len(found):.1%}"
-              + (f"; the same answer as the page's to {same}" if k > 2 else ""))
+        print(f"  {source}: {right} right, {right / len(found):.1%}; the same answer "
+              f"as the page's to {same}")
 
 
 def main():

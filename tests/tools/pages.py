@@ -151,14 +151,9 @@ def obstacle(item, long):
           and not re.search("--(data|image|draw)| list", item.text)):
         return "needs MNIST: name its folder by MNIST_DIR"
     needed += ["matplotlib"] * ("--pictures" in item.text)
-    missing = [name for name in needed if not is_there(name)]
+    missing = [name for name in needed if not (ROOT / name).exists()
+               and ("." in name or importlib.util.find_spec(name) is None)]
     return f"needs {' and '.join(missing)}" if missing else ""
-
-
-def is_there(name):
-    """Return whether there is such a package, or such a file in the repository."""
-    return (ROOT / name).exists() or (
-        "." not in name and importlib.util.find_spec(name) is not None)
 
 
 # --- running it
@@ -190,9 +185,14 @@ class Course:
         return self.results[item]
 
     def run(self, item):
-        """Return (exit code, what it prints on stdout and stderr)."""
+        """Return (exit code, what it prints on stdout and stderr).
+
+        A file that is lengthened gets what comes two empty lines below it.
+        """
         if item.file:
-            self.write(item)
+            with open(self.folder / item.file, "a" if item.kind == "append" else "w",
+                      encoding="utf-8") as file:
+                file.write("\n\n" * (item.kind == "append") + item.text)
         if item.kind in ("create", "append"):
             return 0, ""
         if item.kind == "console":
@@ -206,13 +206,6 @@ class Course:
                          if earlier[:1] + earlier[2:4] == item[:1] + item[2:4]
                          and earlier.line <= item.line
                          and not obstacle(earlier, self.long))
-
-    def write(self, item):
-        """Write a file of the reader's, or what comes two empty lines below it."""
-        path, text = self.folder / item.file, item.text
-        if item.kind == "append":
-            text = path.read_text(encoding="utf-8") + "\n\n" + text
-        path.write_text(text, encoding="utf-8")
 
     def run_command(self, words):
         """Return (exit code, what it printed on stdout and stderr)."""
