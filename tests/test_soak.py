@@ -26,10 +26,8 @@ def megabytes(process):
 
 
 def is_flat(samples, allowed=1.5):
-    """Whether the last third needs hardly more megabytes than the second third.
-
-    The first third is left out: caches fill, and the allocator finds its size.
-    """
+    """Whether the last third needs hardly more megabytes than the second third; in the
+    first one caches fill, and the allocator finds its size."""
     third = len(samples) // 3
     return max(samples[-third:]) - max(samples[third:-third]) < allowed
 
@@ -37,7 +35,6 @@ def is_flat(samples, allowed=1.5):
 def test_what_grows_is_not_flat():
     assert is_flat([9, 30] + [40, 41] * 30)
     assert not is_flat([40 + 0.1 * epoch for epoch in range(60)])
-    assert not is_flat([40] * 59 + [60])
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from engine.team import Team
-from learning.dropout import MASKS, Dropout
+from learning.dropout import Dropout
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.9])
@@ -23,7 +23,7 @@ def test_units_are_left_out_with_the_chance_asked_for_and_the_others_are_larger(
     share = sum(k == 0 for row in floats for k in row) / (400 * 50)
     assert abs(share - rate) <= 4 * math.sqrt(rate * (1 - rate) / (400 * 50))
     # Not the same for all images: 400 of 1,000 masks are 330 different ones.
-    assert not rate or len(set(map(tuple, floats))) > 250
+    assert not rate or len(set(map(tuple, floats))) > 300
 
 
 def drawn(seed, share=slice(None)):
@@ -42,9 +42,3 @@ def test_all_shares_together_are_the_masks_of_all_images(workers):
         for layer, masks in enumerate(whole):
             assert [row for share in shares for row in share[batch][layer]] == masks
     assert drawn(4)[0] != drawn(4)[1] and drawn(4) != drawn(5)
-
-
-def test_masks_are_drawn_from_all_that_are_made():
-    rng = random.Random(5)
-    masks, = Dropout(0.5, [3], rng).draw(20 * MASKS, rng)
-    assert len({id(row) for row in masks}) == MASKS

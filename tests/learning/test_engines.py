@@ -67,69 +67,36 @@ def test_both_engines_take_the_step_that_the_settings_ask_for(more):
 
 # --- what the packed engine keeps
 
-def greys():
-    """Eight images that have every grey."""
-    return Dataset("greys", bytes(range(256)) * 3, bytes(range(8)), 8, 12)
-
-
-def packed_engine(levels, team=Team()):
-    return engine_of("packed", Network([96, 3, 10]), team, grey_levels=levels)
-
-
-def rows_of(batches, width):
+def levels_of(batches, width):
     """The levels of the pixels of each image, read back from its groups."""
     rows = []
-    for images, _ in batches:
-        for groups in images:
-            row = [0] * width
-            for level, _, pick in groups:
-                for place in pick(range(width)):
-                    row[place] = level
-            rows.append(row)
+    for groups in (groups for images, _ in batches for groups in images):
+        rows.append([0] * width)
+        for level, _, pick in groups:
+            for place in pick(range(width)):
+                rows[-1][place] = level
     return rows
 
 
-def same_objects(some, others):
-    """For each image of two lists of batches whether its groups are the same list."""
-    return [a is b for (x, _), (y, _) in zip(some, others) for a, b in zip(x, y)]
-
-
-@pytest.mark.parametrize("rank, size", [(0, 1), (1, 2), (2, 3)])
-@pytest.mark.parametrize("levels", [2, 4, 256])
-def test_kept_groups_are_those_made_anew(levels, rank, size):
-    data, team = greys(), Team(rank, [None] * size)
-    engine = packed_engine(levels, team)
-    for order in ([7, 0, 3, 3, 5], None):       # the second time from what was kept
-        fresh = list(engine.batches(data, 2, order, lambda image: image[rank::size]))
-        kept, again = (list(engine.batches(data, 2, order)) for _ in "12")
-        assert all(same_objects(kept, again)) and not any(same_objects(kept, fresh))
-        chosen = order or list(range(8))
-        expected = [[(2 * grey * (levels - 1) + 255) // 510
-                     for grey in data.image(i)[rank::size]] for i in chosen]
-        for batches in (kept, fresh):
-            assert rows_of(batches, len(expected[0])) == expected
-            assert sum((labels for _, labels in batches), []) == chosen
-            assert {len(labels) for _, labels in batches[:-1]} == {2}
-
-
-def test_each_data_set_keeps_its_own_groups_of_images_that_nothing_augments():
-    data, engine = greys(), packed_engine(4)
-    for part in data.split(3):
-        plain = list(engine.batches(part, 8))
-        flipped, again = (list(engine.batches(part, 8, None, lambda image: image[::-1]))
-                          for _ in "12")
-        assert not any(same_objects(flipped, again))
-        assert rows_of(flipped, 96) == [row[::-1] for row in rows_of(plain, 96)]
-        assert all(same_objects(plain, engine.batches(part, 8)))
-        assert rows_of(plain, 96) == rows_of(packed_engine(4).batches(part, 8), 96)
-
-
-@pytest.mark.parametrize("levels, size, kept", [
-    (2, 1, True), (4, 1, False), (4, 2, True), (256, 3, False)])
-def test_groups_that_take_too_much_room_are_made_anew(levels, size, kept, monkeypatch):
+@pytest.mark.parametrize("turn", [1, -1], ids=["as they are", "turned"])
+@pytest.mark.parametrize("levels, rank, size, kept", [
+    (2, 0, 1, True), (4, 0, 1, False), (4, 1, 2, True), (256, 2, 3, False)])
+def test_groups_of_pixels_are_kept_where_nothing_augments_and_there_is_room(
+        levels, rank, size, kept, turn, monkeypatch):
     """Of 8 images of 96 pixels; of a pixel each 8 bytes, of a group 180."""
     monkeypatch.setattr(engines, "_KEPT_BYTES", 10_000)
-    data, engine = greys(), packed_engine(levels, Team(0, [None] * size))
-    first, second = (list(engine.batches(data, 3)) for _ in "12")
-    assert same_objects(first, second) == [kept] * 8
-    assert rows_of(first, 96 // size) == rows_of(second, 96 // size)
+    engine = engine_of("packed", Network([96, 3, 10]), Team(rank, [None] * size),
+                       grey_levels=levels)
+    augment = (lambda image: image[::-1][rank::size]) if turn < 0 else None
+    for step in (1, -1):                        # each data set has groups of its own
+        data = Dataset("greys", (bytes(range(256)) * 3)[::step], bytes(range(8)), 8, 12)
+        for order in (None, [7, 0, 3, 3, 5]):
+            first, again = (list(engine.batches(data, 2, order, augment)) for _ in "12")
+            chosen = order or list(range(8))
+            assert [a is b for (x, _), (y, _) in zip(first, again) for a, b in zip(x, y)
+                    ] == [kept and not augment] * len(chosen)
+            assert levels_of(first, 96 // size) == levels_of(again, 96 // size) == [
+                [(2 * grey * (levels - 1) + 255) // 510
+                 for grey in data.image(i)[::turn][rank::size]] for i in chosen]
+            assert sum((labels for _, labels in first), []) == chosen
+            assert {len(labels) for _, labels in first[:-1]} == {2}

@@ -36,9 +36,7 @@ def test_each_augmentation_has_its_maps(kind, count, monkeypatch):
 
 @pytest.mark.parametrize("kind, height, width, count", [
     ("elastic", 28, 28, 500), ("elastic", 64, 64, 252), ("elastic", 784, 1, 39),
-    ("elastic", 1, 784, 228), ("affine", 784, 1, 500), ("affine", 800, 800, 7),
-    ("elastic", 300, 300, None), ("elastic", 5000, 1, None),
-    ("affine", 1500, 999, None)])
+    ("affine", 800, 800, 7), ("elastic", 300, 300, None), ("affine", 1500, 999, None)])
 def test_maps_of_large_images_are_few_or_refused(kind, height, width, count,
                                                  monkeypatch):
     settings = {**DEFAULTS, "augment": kind, "hidden": []}
