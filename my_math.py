@@ -23,7 +23,7 @@ import random
 import runpy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from itertools import chain, combinations, repeat
+from itertools import chain, repeat
 from operator import mul
 from typing import Any
 
@@ -32,7 +32,7 @@ Rows = Sequence[Sequence[Any]]
 
 
 class SingularMatrixError(ArithmeticError):
-    """A matrix without an inverse: its columns are linearly dependent."""
+    """A matrix has no inverse."""
 
 
 class ShapeError(ValueError):
@@ -63,11 +63,7 @@ def argmax(numbers: Sequence) -> int:
 
 
 def transpose(a: Rows) -> list:
-    """The columns of `a` as rows: T[j][i] = a[i][j].
-
-    >>> transpose([[1, 2, 3], [4, 5, 6]])
-    [[1, 4], [2, 5], [3, 6]]
-    """
+    """The columns of `a` as rows: T[j][i] = a[i][j]."""
     return [list(column) for column in zip(*a)]
 
 
@@ -140,45 +136,23 @@ def matmul(a: Rows, b: Rows) -> list:
 def eliminate(rows: list) -> Fraction:
     """Gauss-Jordan elimination in place: rows [A | B] become [I | A^-1 B].
 
-    Returns det(A).  The numbers are fractions: nothing is rounded, so any pivot but 0
-    will do.  (In floats it has to be the largest in its column, else rounding errors
-    grow: Golub and Van Loan, Matrix Computations, section 3.4.)  Raises
-    SingularMatrixError where no pivot is left.
+    Returns det(A), and ends where that is 0.  The numbers are fractions: nothing is
+    rounded, so any pivot but 0 will do.  (In floats it has to be the largest in its
+    column, else rounding errors grow: Golub and Van Loan, Matrix Computations, 3.4.)
     """
     n, determinant = len(rows), Fraction(1)
     for k in range(n):
         pivot_row = next((i for i in range(k, n) if rows[i][k]), None)
         if pivot_row is None:
-            raise SingularMatrixError(f"no pivot in column {k} of the {n} x {n} matrix")
-        if pivot_row != k:
-            rows[k], rows[pivot_row] = rows[pivot_row], rows[k]
-            determinant = -determinant
+            return Fraction(0)
+        rows[k], rows[pivot_row] = rows[pivot_row], rows[k]
         pivot = rows[k][k]
-        determinant *= pivot
+        determinant *= pivot if pivot_row == k else -pivot
         rows[k] = [x / pivot for x in rows[k]]
         for i, row in enumerate(rows):
             if i != k and row[k]:
                 rows[i] = [x - row[k] * y for x, y in zip(row, rows[k])]
     return determinant
-
-
-def rotate_to_zero(a: list, vectors: list, p: int, q: int) -> None:
-    """One Jacobi rotation J: a <- J^T a J with a[p][q] = 0, in place.
-
-    `vectors` holds the eigenvectors found so far as rows and turns along.
-    """
-    theta = (a[q][q] - a[p][p]) / (2 * a[p][q])
-    tangent = math.copysign(1, theta) / (abs(theta) + math.hypot(theta, 1))
-    cosine = 1 / math.hypot(tangent, 1)
-    sine = tangent * cosine
-    for rows in (a, vectors):
-        row_p, row_q = rows[p], rows[q]
-        rows[p] = [cosine * x - sine * y for x, y in zip(row_p, row_q)]
-        rows[q] = [sine * x + cosine * y for x, y in zip(row_p, row_q)]
-    for row in a:
-        x, y = row[p], row[q]
-        row[p], row[q] = cosine * x - sine * y, sine * x + cosine * y
-    a[p][q] = a[q][p] = 0.0
 
 
 # --- The matrix
@@ -199,16 +173,12 @@ class Matrix:
 
     def __init__(self, rows: Iterable[Iterable]):
         """Copy `rows`; ShapeError where ragged or empty, TypeError where no numbers."""
-        self._rows: list[list] = []
-        for i, row in enumerate(rows):
-            if not isinstance(row, Iterable):
-                kind = type(row).__name__
-                raise TypeError(f"row {i} is a {kind}, not a row of numbers")
-            self._rows.append(list(row))
-            width, first = len(self._rows[i]), len(self._rows[0])
-            if width != first:
-                raise ShapeError(f"row {i} has {width} numbers, row 0 has {first}")
-            for kind in set(map(type, self._rows[i])):
+        self._rows: list[list] = list(map(list, rows))
+        for i, row in enumerate(self._rows):
+            if len(row) != len(self._rows[0]):
+                raise ShapeError(f"row {i} has {len(row)} numbers, "
+                                 f"row 0 has {len(self._rows[0])}")
+            for kind in set(map(type, row)):
                 if not issubclass(kind, numbers.Real):
                     raise TypeError(f"row {i} holds a {kind.__name__}, not a number")
         if not self._rows or not self._rows[0]:
@@ -221,8 +191,6 @@ class Matrix:
         matrix._rows = rows
         return matrix
 
-    # --- other ways to make one
-
     @classmethod
     def zeros(cls, rows: int, columns: int) -> Matrix:
         """The rows x columns matrix of 0.0."""
@@ -230,11 +198,7 @@ class Matrix:
 
     @classmethod
     def identity(cls, size: int) -> Matrix:
-        """I[i, j] = 1 where i = j, else 0.
-
-        >>> Matrix.identity(2)
-        Matrix([[1, 0], [0, 1]])
-        """
+        """I[i, j] = 1 where i = j, else 0."""
         return cls([int(i == j) for j in range(size)] for i in range(size))
 
     @classmethod
@@ -311,8 +275,7 @@ class Matrix:
     def _elementwise(self, other: Any, function: Callable, symbol: str) -> Any:
         """C[i, j] = function(A[i, j], B[i, j]); a size of 1 stretches to fit."""
         if isinstance(other, numbers.Real):
-            return Matrix._trusted([list(map(function, row, repeat(other)))
-                                    for row in self._rows])
+            other = Matrix._trusted([[other]])
         if not isinstance(other, Matrix):
             return NotImplemented
         (m, n), (p, q) = self.shape, other.shape
@@ -357,9 +320,6 @@ class Matrix:
 
     def sum(self, axis: int | None = None) -> Any:
         """The sum of all (axis None), each column (0: 1 x n) or each row (1: m x 1).
-
-        >>> Matrix([[1, 2], [3, 4]]).sum(axis=0)
-        Matrix([[4, 6]])
         """
         return self._reduce(sum, axis)
 
@@ -422,7 +382,7 @@ class Matrix:
         columns = range(self.shape[1])
         return ((columns, row) for row in self._rows)
 
-    # --- systems of equations, eigenvalues
+    # --- systems of equations
 
     def solve(self, right: Matrix) -> Matrix:
         """The X with A X = B, for a square A: fractions, or where A or B has a float the
@@ -431,17 +391,16 @@ class Matrix:
         >>> Matrix([[2, 1], [1, 3]]).solve(Matrix([[3], [5]]))
         Matrix([[Fraction(4, 5)], [Fraction(7, 5)]])
         """
-        n = self._square_size("solve")
-        if right.shape[0] != n:
-            raise ShapeError.between("solve", self.shape, right.shape,
-                                     f"sizes {n} and {right.shape[0]} must be equal")
+        self._check_square()
+        check_inner("solve", self.shape, right.shape)
         rows = [list(map(Fraction, a + b)) for a, b in zip(self, right)]
-        eliminate(rows)
-        return Matrix(row[n:] for row in rows).map(_exact_kind(self, right))
+        if not eliminate(rows):
+            raise SingularMatrixError("its columns are linearly dependent")
+        return Matrix(row[len(self):] for row in rows).map(_exact_kind(self, right))
 
     def inverse(self) -> Matrix:
         """A^-1 with A A^-1 = I; SingularMatrixError where there is none."""
-        return self.solve(Matrix.identity(self._square_size("inverse")))
+        return self.solve(Matrix.identity(len(self)))
 
     def determinant(self) -> Any:
         """det A, the factor by which A scales a volume; 0 where A is singular.
@@ -449,41 +408,13 @@ class Matrix:
         >>> Matrix([[1, 2], [3, 4]]).determinant()
         Fraction(-2, 1)
         """
-        self._square_size("determinant")
-        try:
-            value = eliminate([list(map(Fraction, row)) for row in self])
-        except SingularMatrixError:
-            value = Fraction(0)
-        return _exact_kind(self)(value)
+        self._check_square()
+        return _exact_kind(self)(eliminate([list(map(Fraction, row)) for row in self]))
 
-    def eigen_symmetric(self) -> tuple[list[float], Matrix]:
-        """Eigenvalues, largest first, and the eigenvectors as columns of a matrix.
-
-        For a symmetric A: A v = lambda v, the vectors of length 1 and at right angles
-        to each other.  Jacobi rotations (Golub and Van Loan, section 8.5): each sweep
-        turns every pair once, until no number off the diagonal counts.  Convergence is
-        quadratic, so ten sweeps are many.
-        """
-        n, size = self._square_size("eigen_symmetric"), self.norm()
-        if not math.isfinite(size):
-            raise ValueError("eigen_symmetric needs finite numbers, and no huge ones")
-        if (self - self.T).norm() > 1e-9 * size:
-            raise ValueError("eigen_symmetric needs A[i, j] = A[j, i]; this A differs")
-        a = [list(map(float, row)) for row in self._rows]
-        vectors = [[float(i == j) for j in range(n)] for i in range(n)]
-        tolerance, pairs = 1e-15 * size, list(combinations(range(n), 2))
-        while any(abs(a[p][q]) > tolerance for p, q in pairs):
-            for p, q in pairs:
-                if abs(a[p][q]) > tolerance:
-                    rotate_to_zero(a, vectors, p, q)
-        order = sorted(range(n), key=lambda i: -a[i][i])
-        return [a[i][i] for i in order], Matrix([vectors[i] for i in order]).T
-
-    def _square_size(self, what: str) -> int:
+    def _check_square(self) -> None:
         m, n = self.shape
         if m != n:
-            raise ShapeError(f"{what} needs a square matrix, not {m} x {n}")
-        return n
+            raise ShapeError(f"a square matrix is needed, not {m} x {n}")
 
 
 def _stretch(rows: list, height: int, width: int) -> Iterable:

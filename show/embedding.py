@@ -15,7 +15,7 @@ import math
 import random
 import statistics
 import string
-from itertools import accumulate, chain, zip_longest
+from itertools import accumulate, chain, combinations, zip_longest
 from pathlib import Path
 from typing import Callable, NamedTuple, Sequence
 
@@ -73,6 +73,44 @@ def pca(samples: Matrix, components: int) -> Components:
     return Components(centred @ axes, variances, [x / total for x in variances], axes)
 
 
+def eigen_symmetric(matrix: Matrix) -> tuple[list[float], Matrix]:
+    """Return the eigenvalues, largest first, and eigenvectors as columns of a matrix.
+
+    For a symmetric A: A v = lambda v, the vectors of length 1 and at right angles to
+    each other.  Jacobi rotations (Golub and Van Loan, section 8.5): each sweep turns
+    every pair once, until no number off the diagonal counts.  Convergence is quadratic,
+    so ten sweeps are many.
+    """
+    n = len(matrix)
+    a, vectors = list(matrix.map(float)), list(Matrix.identity(n))
+    tolerance, pairs = 1e-15 * matrix.norm(), list(combinations(range(n), 2))
+    while any(abs(a[p][q]) > tolerance for p, q in pairs):
+        for p, q in pairs:
+            if abs(a[p][q]) > tolerance:
+                _rotate_to_zero(a, vectors, p, q)
+    order = sorted(range(n), key=lambda i: -a[i][i])
+    return [a[i][i] for i in order], Matrix(vectors[i] for i in order).T
+
+
+def _rotate_to_zero(a: list, vectors: list, p: int, q: int) -> None:
+    """One Jacobi rotation J: a <- J^T a J with a[p][q] = 0, in place.
+
+    `vectors` holds the eigenvectors found so far as rows and turns along.
+    """
+    theta = (a[q][q] - a[p][p]) / (2 * a[p][q])
+    tangent = math.copysign(1, theta) / (abs(theta) + math.hypot(theta, 1))
+    cosine = 1 / math.hypot(tangent, 1)
+    sine = tangent * cosine
+    for rows in (a, vectors):
+        row_p, row_q = rows[p], rows[q]
+        rows[p] = [cosine * x - sine * y for x, y in zip(row_p, row_q)]
+        rows[q] = [sine * x + cosine * y for x, y in zip(row_p, row_q)]
+    for row in a:
+        x, y = row[p], row[q]
+        row[p], row[q] = cosine * x - sine * y, sine * x + cosine * y
+    a[p][q] = a[q][p] = 0.0
+
+
 def _leading_eigenvectors(matrix: Matrix, count: int, rounds: int = 30
                           ) -> tuple[list[float], Matrix]:
     """Return the `count` largest eigenvalues of a symmetric A >= 0, and their vectors.
@@ -87,7 +125,7 @@ def _leading_eigenvectors(matrix: Matrix, count: int, rounds: int = 30
     for _ in range(rounds):
         basis = _orthonormal(matrix @ basis)
     small = basis.T @ (matrix @ basis)
-    values, vectors = ((small + small.T) / 2).eigen_symmetric()
+    values, vectors = eigen_symmetric((small + small.T) / 2)
     return values[:count], basis @ Matrix(row[:count] for row in vectors)
 
 

@@ -37,7 +37,7 @@ def close(a, b, tolerance=1e-12):
     (["12", "34"], TypeError, "row 0 holds a str"), ([[1, None]], TypeError, "row 0"),
     ([[1, 2], [3, "4"]], TypeError, "row 1 holds a str"),
     ([[1], [2j]], TypeError, "row 1 holds a complex"),
-    ([[[1]]], TypeError, "a list"), ([1, 2], TypeError, "row 0 is a int"),
+    ([[[1]]], TypeError, "a list"), ([1, 2], TypeError, "not iterable"),
     (5, TypeError, "not iterable"), (None, TypeError, "not iterable")], ids=str)
 def test_ragged_rows_and_what_is_no_number_are_refused(rows, error, message):
     with pytest.raises(error, match=message):
@@ -358,46 +358,13 @@ def test_a_singular_matrix_has_determinant_0_and_no_inverse(rows):
         a.inverse()
 
 
-@pytest.mark.parametrize("name", ["solve", "inverse", "determinant", "eigen_symmetric"])
+@pytest.mark.parametrize("name", ["solve", "inverse", "determinant"])
 def test_only_square_matrices_are_solved(name):
     a = Matrix.zeros(2, 3)
-    with pytest.raises(ShapeError, match=rf"{name} .* 2 x 3"):
+    with pytest.raises(ShapeError, match="square matrix .* 2 x 3"):
         getattr(a, name)(*([a] if name == "solve" else []))
     with pytest.raises(ShapeError, match=r"\(2 x 2\) solve \(3 x 1\)"):
         Matrix.identity(2).solve(Matrix.zeros(3, 1))
-
-
-# --- eigenvalues
-
-@pytest.mark.parametrize("n", [1, 2, 3, 8])
-@pytest.mark.parametrize("scale", [1, 1e-200, 1e200])
-@pytest.mark.parametrize("kind", KINDS)
-def test_eigenvectors_only_grow_under_their_matrix(n, scale, kind, random_matrix):
-    half = random_matrix(n, n, kind)
-    a = (half + half.T) * scale
-    values, vectors = a.eigen_symmetric()
-    assert close(a @ vectors / scale, vectors * Matrix([values]) / scale, 1e-12)
-    assert close(vectors.T @ vectors, Matrix.identity(n))
-    assert values == sorted(values, reverse=True)
-    trace = sum(a[i, i] for i in range(n))
-    assert sum(values) / scale == pytest.approx(float(trace / scale), abs=1e-11)
-    squares = Matrix([values]).norm() / scale
-    assert squares == pytest.approx((a / scale).norm(), rel=1e-12)
-
-
-@pytest.mark.parametrize("a, value", [(Matrix.identity(3), 1), (Matrix.zeros(3, 3), 0)])
-def test_equal_eigenvalues_still_have_vectors_at_right_angles(a, value):
-    values, vectors = a.eigen_symmetric()
-    assert values == [value] * 3
-    assert vectors.T @ vectors == Matrix.identity(3)
-
-
-@pytest.mark.parametrize("rows, error, message", [
-    ([[1, 2], [3, 4]], ValueError, "differs"), ([[math.inf]], ValueError, "finite"),
-    ([[1, 2]], ShapeError, "1 x 2")])
-def test_eigen_symmetric_refuses_other_matrices(rows, error, message):
-    with pytest.raises(error, match=message):
-        Matrix(rows).eigen_symmetric()
 
 
 # --- sparse

@@ -11,8 +11,8 @@ from learning.models import Model
 from my_math import Matrix
 from network import Network
 from show import embedding
-from show.embedding import (affinities, gradient, hidden_activations,
-                            neighbour_weights, pca, tsne)
+from show.embedding import (affinities, eigen_symmetric, gradient,
+                            hidden_activations, neighbour_weights, pca, tsne)
 
 
 def normal(rng, rows, columns):
@@ -52,6 +52,18 @@ def test_scores_are_uncorrelated_and_give_the_samples_back(spread):
     assert (again - spread).norm() < 1e-9 * spread.norm()
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 8])
+@pytest.mark.parametrize("scale", [0, 1, 1e-200, 1e200])
+def test_eigenvectors_only_grow_under_their_matrix(n, scale, rng):
+    half = normal(rng, n, n) * scale
+    a = half + half.T
+    values, vectors = eigen_symmetric(a)
+    scale = scale or 1
+    assert (a @ vectors / scale - vectors * Matrix([values]) / scale).norm() < 1e-11
+    assert (vectors.T @ vectors - Matrix.identity(n)).norm() < 1e-12
+    assert values == sorted(values, reverse=True)
+
+
 @pytest.mark.parametrize("rank", [3, 30])
 def test_the_first_components_are_the_leading_eigenvectors(rng, rank):
     """Against Jacobi's method; of rank 3 the basis has columns with no direction left.
@@ -59,7 +71,7 @@ def test_the_first_components_are_the_leading_eigenvectors(rng, rank):
     samples = normal(rng, 40, rank) * Matrix([[0.7 ** i for i in range(rank)]])
     samples = samples @ normal(rng, rank, 30)
     found, centred = pca(samples, 4), samples - samples.mean(axis=0)
-    values, vectors = (centred.T @ centred / 39).eigen_symmetric()
+    values, vectors = eigen_symmetric(centred.T @ centred / 39)
     assert found.variances == pytest.approx(values[:4], abs=1e-9 * sum(found.variances))
     for i in range(min(rank, 4)):
         axis, other = found.axes.T[i], vectors.T[i]
