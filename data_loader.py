@@ -71,7 +71,7 @@ class Dataset:
     ValueError where the sizes do not agree.
 
     >>> tiny = Dataset("tiny", b"abcdef", bytes([1, 0, 3]), height=1, width=2)
-    >>> len(tiny), tiny.image(1), tiny.label(2)
+    >>> len(tiny), tiny.image(1), tiny.labels[2]
     (3, b'cd', 3)
     >>> train, validation = tiny.split(1)
     >>> train.images, validation.images
@@ -105,12 +105,6 @@ class Dataset:
         size = self.height * self.width
         return self.images[index * size:(index + 1) * size]
 
-    def label(self, index: int) -> int:
-        """The label of one image.  Raises IndexError outside 0..n-1."""
-        if not 0 <= index < len(self.labels):
-            raise IndexError(f"label {index} of {len(self)}, counted from 0")
-        return self.labels[index]
-
     def head(self, count: int) -> Dataset:
         """The first `count` images, or all where there are fewer."""
         if count < 1:
@@ -127,7 +121,7 @@ class Dataset:
     def pick(self, indices: Sequence[int]) -> Dataset:
         """The images of these indices, in their order; IndexError outside 0..n-1."""
         return Dataset(self.name, b"".join(map(self.image, indices)),
-                       bytes(map(self.label, indices)), self.height, self.width,
+                       bytes(self.labels[i] for i in indices), self.height, self.width,
                        self.class_names)
 
     def order(self, rng) -> list[int]:

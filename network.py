@@ -151,9 +151,7 @@ class Gradient(NamedTuple):
     @property
     def weights(self) -> Matrix:
         """dL/dW = inputs^T dZ   (k x m)(m x n)."""
-        slopes = Matrix.zeros(self.inputs.shape[1], self.delta.shape[1])
-        slopes.add_matmul(self.inputs.T, self.delta)
-        return slopes
+        return self.inputs.T @ self.delta
 
     @property
     def bias(self) -> Matrix:
@@ -410,12 +408,6 @@ class Network:
         return loss
 
     # --- files
-
-    def copy(self) -> Network:
-        """A network of the same numbers that shares nothing with this one."""
-        layers = [Dense(layer.weights.copy(), layer.bias.copy())
-                  for layer in self.layers]
-        return Network.of_layers(layers, self.activation, self.loss)
 
     def save(self, path: str | Path, settings: dict | None = None,
              others: dict[str, Matrix] | None = None) -> None:

@@ -136,7 +136,7 @@ def show_index(ensemble: Ensemble, test: Dataset, options: argparse.Namespace) -
     if index >= len(test):
         raise OptionError(f"--index {index}: expected 0 to {len(test) - 1}, the "
                           f"{len(test):,} test images of {test.name}")
-    image, label = test.image(index), test.label(index)
+    image, label = test.image(index), test.labels[index]
     answers = ensemble.predict(image)
     if options.json:
         print_json(image_object(answers, names, ensemble.models, index=index,

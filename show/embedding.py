@@ -292,7 +292,7 @@ def hidden_activations(model: Model, test: Dataset) -> tuple[Matrix, list[int]]:
     chosen = [i * len(test) // count for i in range(count)]
     images = SparseMatrix.from_images([test.image(i) for i in chosen], model.levels)
     activations = model.network.forward(images).inputs[-1].to_matrix()
-    return activations, [test.label(i) for i in chosen]
+    return activations, [test.labels[i] for i in chosen]
 
 
 def principal_components(found: Components, labels: Sequence[int],

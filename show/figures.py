@@ -206,7 +206,7 @@ def _draw_error(image: Axes, bars: Axes, evaluation: Evaluation, test: Dataset,
                 index: int) -> None:
     """Draw one wrong prediction; of more than ten probabilities, the ten largest."""
     names, answers = test.class_names, evaluation.outputs[index]
-    label, guess = test.label(index), evaluation.predictions[index]
+    label, guess = test.labels[index], evaluation.predictions[index]
     image.imshow(rows_of(test.image(index), test.width), **INK)
     image.set_title(f"image {index}: {names[label]}\npredicted {names[guess]}, "
                     f"{answers[guess]:.1%}", fontsize=10, loc="left")

@@ -252,7 +252,7 @@ def error_lines(evaluation: Evaluation, test: Dataset, index: int) -> list[str]:
     rows = picture(test.image(index), test.width)
     margin = min((len(row) - len(row.lstrip()) for row in rows if row.strip()),
                  default=0)
-    return [f"--index {index}: {names[test.label(index)]}",
+    return [f"--index {index}: {names[test.labels[index]]}",
             f"predicted {names[argmax(outputs)]} ({max(outputs):.2%})", "",
             *(row[margin:].rstrip() for row in rows), ""]
 

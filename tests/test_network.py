@@ -398,15 +398,6 @@ def test_smoothing_gives_a_part_of_each_target_to_all_classes(loss, rng):
     assert net.mean_loss(x, [2, 0], 0.3) == pytest.approx(sum(losses) / 2, rel=1e-12)
 
 
-@every_activation
-def test_a_copy_learns_without_the_network_it_was_made_from(activation, rng):
-    net = random_network([5, 4, 3], rng, activation=activation, loss="mse")
-    twin, before = net.copy(), copies(net)
-    assert repr(twin) == repr(net) and parameters(twin) == before
-    twin.train_batch(Matrix.random_normal(3, 5, rng), [2, 0, 1], 0.1)
-    assert parameters(net) == before != parameters(twin)
-
-
 def test_other_matrices_are_saved_beside_the_network(tmp_path, rng):
     net, path = random_network([4, 3, 2], rng), tmp_path / "model.npz"
     others = {"optimizer.target1.bias": Matrix([[1.5, -2.5]]), "x": Matrix([[7.0]])}

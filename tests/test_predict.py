@@ -83,7 +83,7 @@ def test_index_shows_picture_probabilities_and_verdict(ask, model, network):
         assert [row[0] for row in rows] == list("0123456789")
         percents = [float(row.split("|")[-1].strip("% ")) for row in rows]
         assert sum(percents) == pytest.approx(100, abs=0.1)
-        answer, label = percents.index(max(percents)), TEST.label(index)
+        answer, label = percents.index(max(percents)), TEST.labels[index]
         verdict = "right" if answer == label else f"wrong, it is {label}"
         assert re.search(rf"\nAnswer: {answer}(, perhaps \d)? \(", out)
         assert out.count(verdict) == 1 and f"Model: {model}" in out
@@ -107,7 +107,7 @@ def test_the_whole_test_set(ask, network, monkeypatch):
     part = out.split("The most confident errors:\n")[1]
     assert list(map(int, re.findall(r"--index (\d+): ", part))) == worst
     for index in worst:
-        assert f"--index {index}: {TEST.label(index)}" in part
+        assert f"--index {index}: {TEST.labels[index]}" in part
         answer = f"{report.predictions[index]} ({max(report.outputs[index]):.2%})"
         assert f"predicted {answer}" in part
         assert all(row.strip() in part for row in picture(TEST.image(index), 28))
@@ -248,7 +248,7 @@ def test_json_of_an_index(ask, model, network):
     assert found == {"file": None, "index": 42,
                      "digit": expected.index(max(expected)),
                      "probabilities": expected, "perhaps": text.perhaps(expected),
-                     "label": TEST.label(42),
+                     "label": TEST.labels[42],
                      "models": [text.model_object(Model.load(model))]}
 
 
@@ -316,10 +316,10 @@ def test_a_model_without_a_history_of_ours_has_a_name_alone(trained, settings):
 
 def test_explain_of_an_index(ask, network):
     code, out, err = ask("--index", "42", "--explain")
-    assert code == 0 and err == "" and f"is labelled {TEST.label(42)}" in out
+    assert code == 0 and err == "" and f"is labelled {TEST.labels[42]}" in out
     assert "(1 x 784)(784 x 16)" in out and "Answer: " in out
     x = SparseMatrix.from_images([TEST.image(42)], 4)
-    assert f" = {network.mean_loss(x, [TEST.label(42)]):.6f}" in out
+    assert f" = {network.mean_loss(x, [TEST.labels[42]]):.6f}" in out
     assert "Z1[3] " in ask("--index", "42", "--explain", "--unit", "3")[1]
     check_refused(*ask("--index", "42", "--explain", "--unit", "16"), "--unit", "16")
 

@@ -1,5 +1,6 @@
 """engine.packed_network: its steps beside those of the textbook's network."""
 import random
+from copy import deepcopy
 from itertools import product
 
 import pytest
@@ -141,7 +142,7 @@ def test_easy_are_those_whose_outputs_are_near_their_targets(form, loss, rng):
     net.layers[0].weights, net.layers[1].weights = Matrix([[5.0, 0], [0, 5]]), weights
     images, labels = [b"\xff\0", b"\0\xff", b"\xff\0"], [0, 1, 1]
     x = SparseMatrix.from_images(images, 4)
-    again = net.copy()
+    again = deepcopy(net)
     engine = ListEngine(again, {**DEFAULTS, "skip_below": 0.05})
     *_, easy = engine.train_batch(x, labels, 0.1)
     mine = packed(net, 4, form, easy_below=0.05)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -223,7 +224,7 @@ def test_what_cannot_work_is_refused_before_it_starts(count, pixels, allowed, fo
 def engine_of(team, network, images=32, **settings):
     """The network on the packed engine, as a run with these settings has it."""
     settings = {**DEFAULTS, "hidden": network.sizes[1:-1], **settings}
-    return engines.PackedEngine(network.copy(), settings, team, images)
+    return engines.PackedEngine(deepcopy(network), settings, team, images)
 
 
 def halves(team, network, levels):

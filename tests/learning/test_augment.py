@@ -23,7 +23,7 @@ def test_parts_of_a_data_set_have_its_images_and_labels():
     assert data.head(4).labels == data.labels[:4] and (len(first), len(last)) == (8, 3)
     assert first.images + last.images == data.images
     assert first.labels + last.labels == data.labels
-    assert (last.label(0), last.image(2)) == (data.label(8), data.image(10))
+    assert (last.labels[0], last.image(2)) == (data.labels[8], data.image(10))
     some = data.pick([2, 0, 2])
     assert some.labels == bytes([2, 0, 2]) and some.images == b"".join(
         map(data.image, [2, 0, 2]))
@@ -33,7 +33,6 @@ def test_parts_of_a_data_set_have_its_images_and_labels():
 
 
 @pytest.mark.parametrize("make, error, words", [
-    (lambda data: data.label(11), IndexError, "11 of 11"),
     (lambda data: data.pick([0, 11]), IndexError, "11"),
     (lambda data: list(data.batches(2, [-1])), IndexError, "-1 of 11"),
     (lambda data: data.head(0), ValueError, "0"),
@@ -71,7 +70,7 @@ def test_batches_cover_every_image_once(size):
         indices = range(11) if chosen is None else chosen
         wanted = map(data.image, indices)
         assert images == list(map(turn, wanted) if turn else wanted)
-        assert labels == [data.label(i) for i in indices]
+        assert labels == [data.labels[i] for i in indices]
         assert set(sizes[:-1]) <= {size} and 0 < sizes[-1] <= size
 
 

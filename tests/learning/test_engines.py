@@ -1,5 +1,6 @@
 """Lists or lanes: the two engines behind one interface."""
 import random
+from copy import deepcopy
 
 import pytest
 
@@ -17,7 +18,7 @@ from network import LOSSES, Network
 def engine_of(kind, net, team=Team(), **settings):
     """A copy of a network on an engine, as a run with these settings has it."""
     settings = {**DEFAULTS, "hidden": net.sizes[1:-1], "batch_size": 20, **settings}
-    return ENGINES[kind](net.copy(), settings, team, 20)
+    return ENGINES[kind](deepcopy(net), settings, team, 20)
 
 
 @pytest.mark.parametrize("more", [

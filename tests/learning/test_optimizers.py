@@ -1,4 +1,6 @@
 """Optimizers: the steps that PyTorch takes, on either engine, and what a run keeps."""
+from copy import deepcopy
+
 import pytest
 from tools.digest import digest
 
@@ -131,7 +133,7 @@ def test_what_is_restored_goes_on_with_the_same_bits(name, kind):
     settings = settings_of({"optimizer": name, "l2": 0.001, "hidden": [4]})
 
     def engine_of(network):
-        return ENGINES[kind](network.copy(), settings, Team(), 4)
+        return ENGINES[kind](deepcopy(network), settings, Team(), 4)
 
     def train(engine, steps):
         (x, _), = engine.batches(Dataset("four", b"".join(IMAGES), bytes(4), 1, 3), 4)

@@ -185,7 +185,7 @@ def test_the_hidden_layer_of_images_from_everywhere(tiny, monkeypatch):
     model = a_model([36, 5, 3])
     hidden, labels = hidden_activations(model, tiny)
     assert hidden.shape == (20, 5)
-    assert labels == [tiny.label(3 * i) for i in range(20)]
+    assert labels == [tiny.labels[3 * i] for i in range(20)]
     x = SparseMatrix.from_images([tiny.image(57)], 4)
     assert hidden[19] == model.network.forward(x).inputs[1].to_matrix()[0]
     monkeypatch.setattr(embedding, "MAPPED", 1000)
