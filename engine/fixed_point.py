@@ -23,7 +23,6 @@ class Format(NamedTuple):
     factor_fraction: int    # their f where they are multiplied
     activation_bits: int    # of an activation, none of which is negative
     activation_fraction: int
-    outputs_per_row: int    # sums of a later layer that share 64 bits
     resolution: int         # dZ = 1 of an output becomes about 2^resolution
     offset: int = 0         # what is added to activations, so that none is negative
 
@@ -43,9 +42,9 @@ class Format(NamedTuple):
 #   Activations in UQ5.5, no sign: 10 bits, 0..32 by 1/32.
 #   Later weights in Q8.24, and rounded to Q4.10, within -8..8, for products: sums over
 #   256 units are 2^8 (2^10 - 1) 2^13 < 2^31 at most; twice the units leave a bit less.
-NARROW = Format(24, 16, 32, 24, 10, 10, 5, 2, 3)
+NARROW = Format(24, 16, 32, 24, 10, 10, 5, 3)
 # All else: 64 bits a lane.  Z in Q24.40, activations in UQ8.8, weights in Q32.32.
-WIDE = Format(64, 40, 64, 32, 32, 16, 8, 1, 12)
+WIDE = Format(64, 40, 64, 32, 32, 16, 8, 12)
 # Sigmoid and tanh, within -1..1, have finer activations, with 14 fractional bits.  With
 # dropout their largest is 1 / (1 - p): they take four bytes, and 2^16 is added, which
 # makes them positive for all p up to 1 - 2^-16.

@@ -218,7 +218,7 @@ class LaterLayer:
         # = 2^8 (2^10 - 1) 2^13 + 2^6 2^15 = 2^31: what a narrow sum has room for
         if max(map(abs, biases)) >> form.product_fraction + 6:
             raise LaneOverflowError("a bias of a later layer above 64")
-        if form.outputs_per_row == 2:
+        if form.later_lanes == 32:
             self._prepare_pairs(drop, biases)
         else:
             self.columns = [lanes.shift_right(row, drop) for row in self.weights.rows]
@@ -274,7 +274,7 @@ class LaterLayer:
 
     def outputs(self, rows: Sequence[Row], count: int) -> list[tuple[int, ...]]:
         """Return Z of each of `count` images, whole numbers, from rows of Z^T."""
-        share = self.form.outputs_per_row
+        share = 64 // self.form.later_lanes     # sums of one image in 64 bits
         lanes = lanes_of(share * count, 64 // share)
         columns = [numbers[k::share] for numbers in map(lanes.decode, rows)
                    for k in range(share)]

@@ -26,7 +26,6 @@ class PackedMatrix:
     """
 
     __slots__ = ("rows", "lanes", "unit")
-    __hash__ = None  # a matrix can change
 
     def __init__(self, rows: list[Row], lanes: Lanes, unit: float) -> None:
         """Take over the rows: neither checked nor copied."""
@@ -55,13 +54,6 @@ class PackedMatrix:
     def copy(self) -> PackedMatrix:
         """Return a matrix of the same numbers that shares nothing with this one."""
         return PackedMatrix(self.rows[:], self.lanes, self.unit)
-
-    def __eq__(self, other: object) -> Any:
-        if not isinstance(other, PackedMatrix):
-            return NotImplemented
-        mask = self.lanes.modulus - 1
-        return (self.shape, self.unit) == (other.shape, other.unit) and not any(
-            row - twin & mask for row, twin in zip(self.rows, other.rows))
 
     def _same(self, other: Matrix | PackedMatrix, symbol: str) -> PackedMatrix:
         """Return the other operand in the same unit and lanes; ValueError where it is

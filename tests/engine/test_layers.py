@@ -1,4 +1,8 @@
-"""engine.layers: each step against plain whole numbers, every lane up to its limit."""
+"""engine.layers: sums against plain whole numbers, every lane up to its limit.
+
+Steps of ordinary size are compared with the textbook's in test_packed_network.py, and
+their bits are frozen in test_team.py.
+"""
 import math
 from fractions import Fraction
 
@@ -7,7 +11,7 @@ import pytest
 from engine.activations import Elementwise, Relu
 from engine.fixed_point import (DITHERS, NARROW, SMOOTH, WIDE, Deltas, dithers,
                                 format_for)
-from engine.lanes import LaneOverflowError, lanes_of, spread
+from engine.lanes import LaneOverflowError, lanes_of
 from engine.layers import FirstLayer, LaterLayer, Quantizer
 from my_math import Matrix
 
@@ -135,25 +139,6 @@ def test_sums_over_the_pixels_of_all_workers_are_exact(form, levels, workers, rn
             for column, b in zip(zip(*rows), offset))
 
 
-@packed_formats
-@pytest.mark.parametrize("levels", [2, 4])
-def test_steps_are_taken_exactly(form, levels, rng):
-    layer = FirstLayer(random_matrix(rng, 50, 6, 0.5), random_matrix(rng, 1, 6), levels,
-                       form)
-    rows, bias = whole_weights(layer), list(layer.lanes.decode(layer.bias.rows[0]))
-    images = images_of(rng, 20, 50)
-    steps = [(i, [rng.randint(-50, 50) for _ in range(6)]) for i in range(0, 20, 2)]
-    groups = list(map(layer.quantizer, images))
-    for _ in range(30):                 # past a look at how large they are
-        layer.take(groups, [(i, layer.lanes.encode(q)) for i, q in steps], 500)
-    for i, q in steps:
-        for p, grey in enumerate(levels_in(images[i], levels)):
-            rows[p] = [v + 30 * grey * x for v, x in zip(rows[p], q)]
-        bias = [v + 30 * (levels - 1) ** 2 * x for v, x in zip(bias, q)]
-    assert whole_weights(layer) == rows
-    assert list(layer.lanes.decode(layer.bias.rows[0])) == bias
-
-
 def one_weight_layer(value, form, pixels=1, levels=4):
     return FirstLayer(Matrix([[0.0, value, 0.0]] * pixels), Matrix.zeros(1, 3), levels,
                       form)
@@ -214,47 +199,6 @@ def test_steps_beyond_a_narrow_lane_are_noticed(sign, step):
 
 # --- between layers
 
-def random_sums(rng, lanes, form, count=30):
-    """Z up to the largest activation, and around 0."""
-    drop = form.fraction - form.activation_fraction
-    top = min((1 << drop + form.activation_bits) - (1 << drop), 63 << form.fraction)
-    values = [0, 1, -1, 2, top, -top, (1 << form.fraction) - 1, -1 << form.fraction]
-    return [[rng.choice(values) if rng.random() < 0.3 else rng.randint(-top, top)
-             for _ in range(lanes.count)] for _ in range(count)]
-
-
-@packed_formats
-@pytest.mark.parametrize("count", [1, 2, 128])
-def test_relu_rounds_what_is_positive_and_keeps_the_gate(form, count, rng):
-    lanes, drop = lanes_of(count, form.lanes), form.fraction - form.activation_fraction
-    rows, relu = random_sums(rng, lanes, form), Relu(lanes, form)
-    activations, gates = relu.forward(
-        [lanes.encode(row) + 5 * lanes.modulus for row in rows])
-    wide = lanes_of(count, 64)
-    for row, a, gate in zip(rows, activations, gates):
-        assert wide.decode(spread(a, form.activation_bytes, wide)) == tuple(
-            v + (1 << drop - 1) >> drop if v > 0 else 0 for v in row)
-        assert gate == sum((v > 0) << lanes.bits * j + lanes.bits - 1
-                           for j, v in enumerate(row))
-
-
-@packed_formats
-@pytest.mark.parametrize("shift", [0, 1, 7, 13, 20])
-def test_the_way_back_through_relu_is_gated_and_rounded(form, shift, rng):
-    lanes = lanes_of(5, form.lanes)
-    relu, top = Relu(lanes, form), 1 << form.lanes - 3
-    rows = random_sums(rng, lanes, form)
-    _, gates = relu.forward(list(map(lanes.encode, rows)))
-    for number, (row, gate) in enumerate(zip(rows, gates)):
-        sums = [rng.choice([0, -1, 1, top, -top, rng.randint(-top, top)]) for _ in row]
-        dither = dithers(lanes, shift)[number]
-        back = relu.backward(lanes.encode(sums), dither, gate, shift)
-        assert back > 0
-        assert lanes.decode(back) == tuple(
-            s + t >> shift if v > 0 else 0
-            for s, t, v in zip(sums, lanes.decode(dither - lanes.bias), row))
-
-
 @packed_formats
 @pytest.mark.parametrize("lane", [0, 2])
 def test_an_activation_beyond_its_bytes_is_noticed(form, lane):
@@ -270,37 +214,6 @@ def test_an_activation_beyond_its_bytes_is_noticed(form, lane):
         row[lane] = value
         with pytest.raises(LaneOverflowError, match="activation"):
             relu.forward([lanes.encode([0, 0, 0]), lanes.encode(row)])
-
-
-CURVES = {"relu": (lambda z: max(z, 0), lambda z: float(z > 0)),
-          "sigmoid": (lambda z: 1 / (1 + math.exp(-z)),
-                      lambda z: math.exp(-abs(z)) / (1 + math.exp(-abs(z))) ** 2),
-          "tanh": (math.tanh, lambda z: 1 - math.tanh(z) ** 2)}
-
-
-@pytest.mark.parametrize("activation", CURVES)
-@pytest.mark.parametrize("kept", [None, 0, 256, 320])
-def test_activations_by_table_are_those_of_math(activation, kept, rng):
-    """Z is rounded to 1/256, A to its unit, the slope to 2^-16, and dropout's factor
-    is applied to both."""
-    form = WIDE._replace(activation_bits=32) if activation == "relu" else SMOOTH
-    lanes, (function, slope) = lanes_of(200, 64), CURVES[activation]
-    curve = Elementwise(lanes, form, activation)
-    factor = 1 if kept is None else kept / 256
-    z = [rng.uniform(-20, 20) for _ in range(200)]
-    row = lanes.encode([round(v * 2 ** form.fraction) for v in z])
-    (a,), (slopes,) = curve.forward([row], *[[[kept] * 200]] * (kept is not None))
-    unit = 2.0 ** -form.activation_fraction
-    found = [(v - form.offset) * unit for v in lanes.decode(spread(a, 4, lanes))]
-    for v, got, got_slope in zip(z, found, slopes):
-        v = round(v * 256) / 256
-        assert abs(got - function(v) * factor) <= 1.7 * unit
-        assert abs(got_slope / 65536 - slope(v) * factor) <= 2 / 65536
-    sums = [rng.randint(-2 ** 40, 2 ** 40) for _ in range(200)]
-    dither = dithers(lanes, 9)[3]
-    assert lanes.decode(curve.backward(lanes.encode(sums), dither, slopes, 9)) == tuple(
-        (s * k >> 16) + t >> 9
-        for s, k, t in zip(sums, slopes, lanes.decode(dither - lanes.bias)))
 
 
 @pytest.mark.parametrize("z", [64, -65, 10 ** 5])
@@ -350,35 +263,13 @@ def test_the_products_of_a_later_layer_are_exact(form, outputs, count, rng):
                       for column, b in zip(factors, bias)) for row in rows]
     columns = layer.forward(raw)
     assert layer.outputs(columns, count) == expected
-    if form.outputs_per_row == 1:       # before another layer: a row for each image
+    if form.later_lanes == 64:       # before another layer: a row for each image
         lanes = lanes_of(outputs, 64)
         assert [lanes.decode(z) for z in layer.transposed(columns, count)] == expected
     for _ in range(5):
         q = [rng.randint(-8, 8) for _ in range(outputs)]
         assert layer.before.decode(layer.backward(q)) == tuple(
             sum(map(int.__mul__, q, row)) for row in zip(*factors))
-
-
-@every_format
-@pytest.mark.parametrize("levels", [2, 4])
-@pytest.mark.parametrize("fraction", [14, 17, 21, 30])
-def test_the_step_of_a_later_layer_is_exact_but_for_one_rounding(
-        form, levels, fraction, rng):
-    layer = later_layer(rng, form, levels=levels)
-    before, bias = whole_columns(layer), layer.bias.lanes.decode(layer.bias.rows[0])
-    rows, raw = random_activations(rng, form, 6, 12)
-    qs = [[rng.randint(-9, 9) for _ in range(5)] for _ in rows]
-    sums, bias_sums = layer.step(qs, raw)
-    assert bias_sums == list(map(sum, zip(*qs)))
-    layer.take(sums, bias_sums, fraction, sum(sum(map(abs, q)) for q in qs))
-    shift = fraction + form.activation_fraction - form.later_fraction
-    for c, (now, was) in enumerate(zip(whole_columns(layer), before)):
-        for j, (new, old) in enumerate(zip(now, was)):
-            step = (levels - 1) ** 2 * sum(q[c] * row[j] for q, row in zip(qs, rows))
-            assert new - old == math.floor(Fraction(step) / Fraction(2) ** shift
-                                           + Fraction(1, 2) * (shift > 0))
-    assert layer.bias.lanes.decode(layer.bias.rows[0]) == tuple(
-        b + (s * (levels - 1) ** 2 << 40 >> fraction) for b, s in zip(bias, bias_sums))
 
 
 @packed_formats

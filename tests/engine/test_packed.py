@@ -24,8 +24,8 @@ def test_the_way_in_and_out_is_exact(m, n, bits):
     packed, rows = packed_matrix(m, n, bits)
     floats = packed.to_matrix()
     assert floats == Matrix([[v * UNIT for v in row] for row in rows])
-    assert PackedMatrix.from_matrix(floats, packed.lanes, UNIT) == packed
-    assert packed.shape == (m, n) and packed.copy() == packed
+    assert PackedMatrix.from_matrix(floats, packed.lanes, UNIT).rows == packed.rows
+    assert packed.shape == (m, n) and packed.copy().rows == packed.rows
     assert packed.copy().rows is not packed.rows
 
 
@@ -53,14 +53,6 @@ def test_a_factor_has_8_bits_and_the_product_is_rounded(factor, bits):
     for row, found in zip(rows, map(a.lanes.decode, product.rows)):
         for v, p in zip(row, found):
             assert abs(p - v * factor) <= abs(v * factor) / 256 + 0.5
-
-
-def test_equal_are_unit_shape_and_residues():
-    a, _ = packed_matrix(2, 3, 24)
-    b = a.copy()
-    b.rows[1] += 5 * b.lanes.modulus
-    assert a == b and a != a * 2
-    assert a != PackedMatrix(a.rows, a.lanes, UNIT / 2) and a != 1
 
 
 def test_other_shapes_units_and_lanes_are_refused():
