@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from operator import add, sub
-from typing import Any
 
 from engine.lanes import LaneOverflowError, Lanes, Row
 from my_math import Matrix, Shape, check_equal

@@ -5,8 +5,6 @@ import os
 import pathlib
 import pickle
 import struct
-import subprocess
-import sys
 
 import pytest
 from conftest import ROOT
@@ -104,13 +102,11 @@ def test_every_spelling_loads(tmp_path, names, packed):
 
 
 def test_content_decides_about_gzip_not_the_name(tmp_path):
-    plain, zipped = tmp_path / "plain.gz", tmp_path / "zipped"
-    plain.write_bytes(idx_labels([7]))
-    zipped.write_bytes(gzip.compress(idx_labels([7])))
-    idx = data_loader.read_idx(plain, "labels")
-    assert idx == data_loader.read_idx(zipped, "labels")
-    assert (idx.shape, idx.values) == ((1,), b"\7")
-    assert idx.sha256 == hashlib.sha256(idx_labels([7])).hexdigest()
+    for content in idx_labels([7]), gzip.compress(idx_labels([7])):
+        (tmp_path / "labels.gz").write_bytes(content)
+        idx = data_loader.read_idx(tmp_path / "labels.gz", "labels")
+        assert (idx.shape, idx.values) == ((1,), b"\7")
+        assert idx.sha256 == hashlib.sha256(idx_labels([7])).hexdigest()
 
 
 def broken(data, at):
@@ -124,18 +120,15 @@ GOOD = idx_images(400)    # long enough for a deflate stream with something to d
 ZIPPED = gzip.compress(GOOD)
 CLAIM = struct.pack(">IIII", 2051, 2**32 - 1, 28, 28)
 FAULTS = {    # content, what the message says was found, and what was expected
-    "cut .gz": (ZIPPED[:-50], "ended before", "whole IDX file of images"),
-    "cut at its end": (ZIPPED[:-2], "ended before", "IDX file of images"),
+    "cut .gz": (ZIPPED[:-2], "ended before", "whole IDX file of images"),
     "cut after its header": (ZIPPED[:10], "ended before", "IDX file of images"),
     "wrong crc": (broken(ZIPPED, -8), "a damaged .gz file (CRC", "IDX file of images"),
     "damaged stream": (ZIPPED[:12] + b"\xff" * 40 + ZIPPED[52:], "a damaged .gz file",
                        "IDX file of images"),
     "garbage after the .gz": (ZIPPED + b"garbage", "a damaged .gz file", "IDX file"),
-    "html": (HTML, "an HTML page", "magic number 2051 (images)"),
     "html after blanks": (b"\n\r\n  \t" + HTML, "an HTML page", "magic number 2051"),
-    "zipped html": (gzip.compress(HTML), "an HTML page", "magic number 2051"),
+    "zipped html": (gzip.compress(HTML), "an HTML page", "number 2051 (images)"),
     "zip archive": (b"PK\3\4" + bytes(60), "a zip archive", "magic number 2051"),
-    "empty": (b"", "a file of 0 bytes", "magic number 2051"),
     "empty .gz": (gzip.compress(b""), "a file of 0 bytes", "magic number 2051"),
     "three bytes": (b"\0\0\x08", "a file of 3 bytes", "magic number 2051"),
     "labels for images": (idx_labels([1, 2]), "magic number 2049 (labels)", "2051"),
@@ -144,8 +137,6 @@ FAULTS = {    # content, what the message says was found, and what was expected
                       "magic number 50855936", "2051 (images)"),
     "cut header": (GOOD[:13], "a file of 13 bytes", "a whole IDX header"),
     "no images": (idx_images(0), "claims 0 x 2 x 3 values", "at least one value"),
-    "no rows": (idx_images(5, height=0), "claims 5 x 0 x 3 values", "at least one"),
-    "no columns": (idx_images(5, width=0), "claims 5 x 2 x 0 values", "at least one"),
     "boundless claim": (CLAIM + bytes(99), "claims 4,294,967,295 x 28 x 28", "at most"),
     "boundless .gz": (gzip.compress(CLAIM), "claims 4,294,967,295 x 28", "at most"),
     "too short": (GOOD[:-1], "2,399 bytes after the header", "2,400"),
@@ -266,9 +257,7 @@ def test_files_must_be_mnists_in_our_own_folder_alone(tmp_path, known):
 
 
 @pytest.mark.parametrize("folder, name, first_class", [
-    ("mnist", "mnist (not MNIST's checksums)", "0"),
     ("MNIST_data", "MNIST_data (not MNIST's checksums)", "0"),
-    ("fashion-mnist", "Fashion-MNIST", "T-shirt/top"),
     ("FashionMNIST", "Fashion-MNIST", "T-shirt/top"),
     ("kmnist", "KMNIST", "o"),
     ("my digits", "my digits", "0"),
@@ -281,7 +270,6 @@ def test_names_of_unknown_sets(tmp_path, folder, name, first_class):
 
 def test_only_all_four_checksums_make_mnist(tmp_path, known):
     assert data_loader.load(write_set(tmp_path / "kmnist"))[1].name == "MNIST"
-    assert data_loader.load(tmp_path / "kmnist")[1].class_names[0] == "0"
     almost = write_set(tmp_path / "mnist", train_labels=idx_labels([3, 1, 4, 1, 6]))
     assert data_loader.load(almost)[1].name != "MNIST"
 
@@ -342,7 +330,6 @@ CSV_FAULTS = {    # text, found, expected
     "no number": (TWO + "4,x,0,0,0\n", "'x' in line 4", "whole numbers from 0 to 255"),
     "a fraction": (TWO + "4,0,0.5,0,0\n", "'0.5' in line 4", "whole numbers"),
     "too large": (TWO + "4,0,0,256,0\n", "'256' in line 4", "from 0 to 255"),
-    "negative": (TWO + "4,0,0,0,-1\n", "'-1' in line 4", "from 0 to 255"),
     "nothing": (TWO + "4,0,,0,0\n", "'' in line 4", "whole numbers"),
     "few columns": (TWO + "4,0,0,0\n", "4 columns in line 4", "5 columns"),
     "many columns": (TWO + "4,0,0,0,0,0\n", "6 columns in line 4", "5 columns"),
@@ -388,22 +375,11 @@ def test_errors_survive_pickling():
     assert str(error) == "a: found two lines, expected one; mend it"
 
 
-def test_import_is_silent_and_its_folders_are_beside_the_module(tmp_path):
-    program = "import data_loader as d; print(d.MNIST_FOLDER, d.SAMPLE_FOLDER, sep='|')"
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, timeout=60,
-                          env={**os.environ, "PYTHONPATH": str(ROOT),
-                               "PYTHONIOENCODING": "utf-8:surrogateescape"},
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    folders = f"{ROOT / 'data' / 'mnist'}|{ROOT / 'data' / 'sample'}"
-    assert (done.returncode, os.fsdecode(done.stdout.strip())) == (0, folders)
-    assert os.listdir(tmp_path) == []
-
-
-def test_the_shipped_sample():
-    train, test = data_loader.load(ROOT / "data" / "sample")
+def test_the_folders_are_beside_the_module():
+    assert data_loader.SAMPLE_FOLDER == ROOT / "data" / "sample"
+    train, test = data_loader.load(data_loader.SAMPLE_FOLDER)
     assert train.name == test.name == "sample (synthetic digits)"
     assert (train.height, train.width, train.class_count) == (28, 28, 10)
-    assert set(train.labels) == set(test.labels) == set(range(10))
 
 
 @pytest.mark.skipif(not REAL_MNIST, reason="MNIST_DIR is not set")

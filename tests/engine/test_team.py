@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
