@@ -63,13 +63,17 @@ def check_refused(code, out, err, *words):
 
 
 @pytest.fixture
-def ask(model, capsys):
-    """Run predict on the sample; (exit code, stdout, stderr)."""
-    def run(*options, use=None, data=SAMPLE):
-        code = predict.main(["--data", str(data), "--model", str(use or model),
-                             *options])
-        return (code, *capsys.readouterr())
-    return run
+def run(capsys):
+    """run(option, ...): (exit code, stdout, stderr) of the command."""
+    return lambda *options: (predict.main(list(map(str, options))),
+                             *capsys.readouterr())
+
+
+@pytest.fixture
+def ask(run, model):
+    """ask(option, ...): the same with that model, on the sample."""
+    return lambda *options, use=model, data=SAMPLE: run("--data", data, "--model", use,
+                                                        *options)
 
 
 def test_index_shows_picture_probabilities_and_verdict(ask, model, network):
@@ -140,8 +144,8 @@ def test_the_whole_test_set(ask, network, monkeypatch):
     ("--test --pictures x --json", "--json does not go with --pictures"),
     ("--index 1 --explain --model a b", "--explain takes one model, found 2"),
     ("--draw --model a b", "--draw takes"), ("--pictures x --model a b", "takes one")])
-def test_nonsense_options_are_one_line_and_code_2(options, words, capsys):
-    check_refused(predict.main(shlex.split(options)), *capsys.readouterr(), words)
+def test_nonsense_options_are_one_line_and_code_2(options, words, run):
+    check_refused(*run(*shlex.split(options)), words)
 
 
 @pytest.mark.parametrize("sizes, settings, words", [
@@ -158,18 +162,19 @@ def test_models_that_make_no_sense_are_one_line(ask, tmp_path, sizes, settings, 
 
 
 @pytest.fixture
-def runs(tmp_path, monkeypatch, rng):
-    """runs({name: (data set, limit)}) makes models of runs, each newer than the last."""
-    def make(trained):
-        monkeypatch.setattr(models, "RUNS", tmp_path)
-        for age, (name, (data, limit)) in enumerate(trained.items()):
-            (tmp_path / name).mkdir()
-            path = tmp_path / name / "model.npz"
-            Network([784, 10], rng=rng).save(path, {
-                "data": data, "limit": limit, "history": history_of(0.5),
-                "patience": 0})
+def runs(tmp_path, monkeypatch):
+    """runs((data set, limit), ...): the model files of runs a, b, ..., each newer than
+    the last."""
+    monkeypatch.setattr(models, "RUNS", tmp_path)
+
+    def make(*trained):
+        paths = [tmp_path / name / "model.npz" for name, _ in zip("ab", trained)]
+        for age, (path, (data, limit)) in enumerate(zip(paths, trained)):
+            path.parent.mkdir()
+            Network([784, 10]).save(path, {"data": data, "limit": limit, "patience": 0,
+                                           "history": history_of(0.5)})
             os.utime(path, (age, age))
-        return tmp_path
+        return paths
     return make
 
 
@@ -177,39 +182,34 @@ SAMPLE_NAME = "sample (synthetic digits)"
 
 
 @pytest.mark.parametrize("trained, data, taken", [
-    ({"a-1": ("MNIST", 0), "b-1": (SAMPLE_NAME, 0)}, SAMPLE_NAME, "b-1"),
-    ({"a-1": ("MNIST", 0), "b-1": (SAMPLE_NAME, 0)}, "MNIST", None),
-    ({"a-1": (SAMPLE_NAME, 300)}, SAMPLE_NAME, None),
+    ([("MNIST", 0), (SAMPLE_NAME, 0)], SAMPLE_NAME, True),
+    ([("MNIST", 0), (SAMPLE_NAME, 0)], "MNIST", False),
+    ([(SAMPLE_NAME, 300)], SAMPLE_NAME, False),
     # Pictures: a run on what the shipped model knows too.
-    ({"a-1": ("MNIST", 0)}, "", "a-1"), ({"a-1": ("MNIST", 500)}, "", None),
-    ({"a-1": ("sample", 0)}, "", None), ({"a-1": (None, 0)}, "", None)])
+    ([("MNIST", 0)], "", True), ([("MNIST", 500)], "", False),
+    ([("sample", 0)], "", False), ([(None, 0)], "", False)])
 def test_the_newest_run_is_taken_where_its_data_fits(trained, data, taken, runs):
-    folder = runs(trained)
+    newest = runs(*trained)[-1]
     model, passed_over = models.find_model(data)
-    newest = folder / list(trained)[-1] / "model.npz"
     assert model.path == (newest if taken else models.SHIPPED_MODEL)
-    if all(name for name, _ in trained.values()):
-        assert (passed_over and passed_over.path) == (None if taken else newest)
+    assert (passed_over and passed_over.path) == (None if taken else newest)
 
 
-def test_a_toy_run_never_takes_the_place_of_the_shipped_model_in_silence(runs, capsys):
-    runs({"toy-1": (SAMPLE_NAME, 300)})
-    assert predict.main(["--index", "3", "--data", SAMPLE]) == 0
-    out, err = capsys.readouterr()
-    assert "data/model.npz" in out and "toy-1" not in out and err.count("\n") == 1
+def test_a_toy_run_never_takes_the_place_of_the_shipped_model_in_silence(runs, run):
+    path, = map(str, runs((SAMPLE_NAME, 300)))
+    code, out, err = run("--index", "3", "--data", SAMPLE)
+    assert code == 0 and "data/model.npz" in out and path not in out
     assert f"Not taken, as it was not trained on all of {SAMPLE_NAME}: " in err
-    assert "toy-1" in err and "--model takes it" in err
+    assert path in err and "--model takes it" in err and err.count("\n") == 1
 
 
-def test_without_the_shipped_model_a_run_is_taken_or_asked_for(runs, tmp_path, capsys,
+def test_without_the_shipped_model_a_run_is_taken_or_asked_for(runs, run, tmp_path,
                                                                monkeypatch):
     monkeypatch.setattr(models, "SHIPPED_MODEL", tmp_path / "none.npz")
-    folder = runs({})
-    code = predict.main(["--index", "1", "--data", SAMPLE])
-    check_refused(code, *capsys.readouterr(), "python train.py")
-    runs({"toy-1": ("sample", 300)})
+    check_refused(*run("--index", "1", "--data", SAMPLE), "python train.py")
+    path, = runs(("sample", 300))
     model, passed_over = models.find_model("MNIST")
-    assert model.path == folder / "toy-1" / "model.npz" and passed_over is None
+    assert (model.path, passed_over) == (path, None)
 
 
 @pytest.mark.parametrize("options", [
@@ -254,18 +254,18 @@ def test_json_of_an_index(ask, model, network):
 
 # --- the model that answers
 
-def test_a_part_of_a_set_may_lack_the_last_classes(ask, tmp_path, rng):
+def test_a_part_of_a_set_may_lack_the_last_classes(ask, tmp_path):
     """Twelve classes, of which only the first eleven have test images."""
     eleven = Dataset("", bytes(11 * 784), bytes(range(11)), 28, 28)
     folder = write_idx(tmp_path / "emnist", eleven, eleven)
     path = tmp_path / "model.npz"
-    Network([784, 12], rng=rng).save(path, {"class_names": list("abcdefghijkl")})
+    Network([784, 12]).save(path, {"class_names": list("abcdefghijkl")})
     code, out, _ = ask("--test", use=path, data=folder)
     assert code == 0 and "a b c d e f g h i j k l".split() in map(
         str.split, out.splitlines())
     found, = strict(ask("--index", "10", "--json", use=path, data=folder)[1])
     assert found["name"] == "abcdefghijkl"[found["digit"]]
-    Network([784, 10], rng=rng).save(path)
+    Network([784, 10]).save(path)
     check_refused(*ask("--test", use=path, data=folder),
                   "10 classes, expected 784 and 11 for")
 
@@ -326,7 +326,7 @@ def test_explain_of_an_index(ask, network):
 
 # --- --test --shift
 
-def test_accuracy_on_moved_images(ask, model, network, few, capsys):
+def test_accuracy_on_moved_images(ask, run, model, network, few):
     code, out, _ = ask("--test", "--shift", "3", "--json", data=few)
     found, = strict(out)
     test = TEST.head(150)
@@ -340,9 +340,8 @@ def test_accuracy_on_moved_images(ask, model, network, few, capsys):
         moved = b"".join(move(test.image(i)) for i in range(len(test)))
         right += network.evaluate(Dataset("", moved, test.labels, 28, 28), 4).correct
     assert curve[2] == pytest.approx(right / 600)
-    code = predict.main(["--data", str(few), "--test", "--shift", "1", "--model",
-                         str(model), str(models.SHIPPED_MODEL)])
-    out = capsys.readouterr().out           # with a column for each model
+    code, out, _ = run("--data", few, "--test", "--shift", "1", "--model", model,
+                       models.SHIPPED_MODEL)            # with a column for each model
     lines = [line for line in out.splitlines() if re.match(r" +[01] ", line)]
     assert code == 0 and [line.count("%") for line in lines] == [2, 2]
     assert f"| {curve[0]:.2%}" in re.sub(" +", " ", lines[0])
@@ -352,27 +351,24 @@ def test_accuracy_on_moved_images(ask, model, network, few, capsys):
 # --- several models
 
 @pytest.fixture
-def two_models(tmp_path, rng):
+def two_models(tmp_path):
     """Paths of two networks of different sizes, losses and grey levels."""
     paths = [tmp_path / "a.npz", tmp_path / "b.npz"]
-    Network([784, 5, 10], rng=rng).save(paths[0], {"grey_levels": 2})
-    Network([784, 8, 6, 10], "tanh", "bce", rng).save(paths[1])
+    Network([784, 5, 10]).save(paths[0], {"grey_levels": 2})
+    Network([784, 8, 6, 10], "tanh", "bce").save(paths[1])
     return paths
 
 
-def test_several_models_answer_with_their_mean(two_models, capsys):
-    image = TEST.image(7)
-    a, b = (Network.load(path)[0] for path in two_models)
-    rows = (a.predict(SparseMatrix.from_images([image], 2))[0],
-            b.predict(SparseMatrix.from_images([image], 256))[0])
-    expected = [(p + q) / 2 for p, q in zip(*rows)]
-    options = ["--data", SAMPLE, "--model", *map(str, two_models)]
-    assert predict.main([*options, "--index", "7", "--json"]) == 0
-    found, = strict(capsys.readouterr().out)
-    assert found["probabilities"] == pytest.approx(expected, rel=1e-12)
-    assert predict.main([*options, "--index", "7"]) == 0
-    out = capsys.readouterr().out
-    assert "The mean of the outputs of 2 models:" in out
+def test_several_models_answer_with_their_mean(two_models, run):
+    rows = [Network.load(path)[0].predict(
+        SparseMatrix.from_images([TEST.image(7)], levels))[0]
+        for path, levels in zip(two_models, (2, 256))]
+    options = ["--data", SAMPLE, "--index", "7", "--model", *two_models]
+    found, = strict(run(*options, "--json")[1])
+    assert found["probabilities"] == pytest.approx(
+        [(p + q) / 2 for p, q in zip(*rows)], rel=1e-12)
+    code, out, _ = run(*options)
+    assert code == 0 and "The mean of the outputs of 2 models:" in out
     assert all(f"Model {i}: {path}" in out for i, path in enumerate(two_models, 1))
     assert [model["file"] for model in found["models"]] == list(map(str, two_models))
 
@@ -404,15 +400,13 @@ def test_packed_reading_is_exact_whatever_the_size_of_the_weights(size, levels, 
 @pytest.mark.parametrize("sizes, settings, words", [
     ([100, 10], {}, "100 inputs"), ([784, 3], {}, "3 classes"),
     ([784, 10], {"class_names": list("abcdefghij")}, "classes a, b")])
-def test_models_that_do_not_go_together_are_one_line(two_models, tmp_path, capsys,
-                                                     sizes, settings, words):
+def test_models_that_do_not_go_together_are_one_line(two_models, tmp_path, run, sizes,
+                                                     settings, words):
     first, odd = two_models[0], tmp_path / "odd.npz"
     Network(sizes).save(odd, settings)
-    code = predict.main(["--image", "x.png", "--model", str(first), str(odd)])
-    check_refused(code, *capsys.readouterr(), words, odd, first)
+    check_refused(*run("--image", "x.png", "--model", first, odd), words, odd, first)
     if sizes[0] == 100:                             # nor with a picture
-        code = predict.main(["--image", "x.png", "--model", str(odd)])
-        check_refused(code, *capsys.readouterr(), words, "28 x 28")
+        check_refused(*run("--image", "x.png", "--model", odd), words, "28 x 28")
 
 
 # --- --image
@@ -428,8 +422,7 @@ def clear_digits():
 @pytest.fixture
 def written(tmp_path, clear_digits):
     """written(name, labels): the path of a picture of these digits, dark on white."""
-    def write(name: str, labels: str) -> str:
-        """A PGM file: 3 x 3 pixels for each, room between the digits."""
+    def write(name, labels):        # PGM, 3 x 3 pixels for each, room between digits
         rows = []
         for y in range(-10, 38):
             row = b""
@@ -446,16 +439,10 @@ def written(tmp_path, clear_digits):
 
 
 @pytest.fixture
-def ask_shipped(capsys, monkeypatch):
-    """Run predict with the shipped model where there is no data set at all."""
-    def nothing(*_, **__):
-        raise AssertionError("a picture needs no data set")
-    monkeypatch.setattr(predict, "load_data", nothing)
-
-    def run(*options):
-        code = predict.main(["--model", str(models.SHIPPED_MODEL), *options])
-        return (code, *capsys.readouterr())
-    return run
+def ask_shipped(run, monkeypatch):
+    """ask_shipped(option, ...): with the shipped model, where there is no data set."""
+    monkeypatch.delattr(predict, "load_data")
+    return lambda *options: run("--model", models.SHIPPED_MODEL, *options)
 
 
 def test_a_picture_of_a_digit(ask_shipped, written):
@@ -495,10 +482,10 @@ def test_what_is_left_out_of_a_picture_is_told(ask_shipped, tmp_path):
         dash[100 * y + 20:100 * y + 45] = bytes(25)
     path = tmp_path / "minus.pgm"
     path.write_bytes(b"P5 100 100 255\n" + dash)
-    code, out, err = ask_shipped("--image", str(path))
+    code, out, err = ask_shipped("--image", path)
     assert (code, err) == (0, "") and "\nAnswer: 1 (" in out
     assert "\nLeft out, as no digit: a dash\n" in out
-    found, = strict(ask_shipped("--image", str(path), "--json")[1])
+    found, = strict(ask_shipped("--image", path, "--json")[1])
     assert (found["digit"], found["left_out"]) == (1, ["a dash"])
 
 
@@ -535,7 +522,7 @@ def test_bad_pictures_cost_a_line_each_and_the_others_are_read(ask_shipped, writ
 
 # --- --draw and --pictures
 
-def test_draw_serves_the_page_with_this_model(model, capsys, monkeypatch):
+def test_draw_serves_the_page_with_this_model(model, run, monkeypatch):
     served, opened = [], threading.Event()
 
     def serve(server):
@@ -545,19 +532,18 @@ def test_draw_serves_the_page_with_this_model(model, capsys, monkeypatch):
 
     monkeypatch.setattr(page.Server, "serve_forever", serve)
     monkeypatch.setattr(webbrowser, "open", lambda url: opened.set())
-    assert predict.main(["--draw", "--model", str(model)]) == 0
+    code, out, _ = run("--draw", "--model", model)
     server, = served
     about = server.questions["/start"].answer()
     assert about["sizes"] == [784, 16, 10] and about["levels"] == 4
     assert about["class_names"] == list("0123456789")
-    assert f"Draw on {server.url} (Ctrl-C ends)\n" in capsys.readouterr().out
+    assert code == 0 and f"Draw on {server.url} (Ctrl-C ends)\n" in out
 
 
-def test_a_port_in_use_is_one_line(model, capsys):
+def test_a_port_in_use_is_one_line(model, run):
     with page.Server({}, {}) as other:
-        port = str(other.server_port)
-        assert predict.main(["--draw", "--port", port, "--model", str(model)]) == 2
-    assert capsys.readouterr().err.startswith(f"predict.py: port {port}: found ")
+        port = other.server_port
+        check_refused(*run("--draw", "--port", port, "--model", model), f"port {port}: ")
 
 
 def test_pictures_are_drawn_into_a_new_folder(ask, few, tmp_path, monkeypatch):
@@ -566,22 +552,21 @@ def test_pictures_are_drawn_into_a_new_folder(ask, few, tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "draw_model", draw)
     monkeypatch.setattr(embedding, "draw_hidden_layer", pages)
     folder = tmp_path / "new" / "pictures"
-    code, out, err = ask("--pictures", str(folder), data=few)
+    code, out, err = ask("--pictures", folder, data=few)
     assert (code, err) == (0, "") and "confident errors" not in out
     assert "a.png, b.png" in out and str(folder) in out
     place, model, test, report = draw.call_args[0]
     assert (place, model.network.sizes, model.levels) == (folder, [784, 16, 10], 4)
     assert report.labels == test.labels and len(report.outputs) == 150
     assert f"{report.accuracy:.2%} of the 150 test images" in pages.call_args[0][3]
-    _, out, _ = ask("--test", "--pictures", str(folder), data=few)
+    _, out, _ = ask("--test", "--pictures", folder, data=few)
     assert "confident errors" in out and "a.png, b.png" in out
 
 
 def test_without_matplotlib_pictures_are_one_line(ask, few, tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "new_figure", create_autospec(
         figures.new_figure, side_effect=ImportError("found none, expected one")))
-    code, _, err = ask("--pictures", str(tmp_path), data=few)
-    assert code == 2 and err == "predict.py: --pictures: found none, expected one\n"
+    check_refused(*ask("--pictures", tmp_path, data=few), "--pictures: found none, exp")
 
 
 # --- handing over to NumPy, and back
