@@ -133,7 +133,7 @@ def test_the_whole_test_set(ask, network, monkeypatch):
     ("--index 1 --unit 2", "--unit goes with --explain only"),
     ("--index 1 --show", "--show goes with --image only"),
     ("--index 1 --shift 2", "--shift goes with --test only"),
-    ("--image x --data y", "--data goes with"), ("--test --port 80", "--port goes with"),
+    ("--image x --data y", "--data goes with"), ("--test --port 8", "--port goes with"),
     ("--index 1 --no-browser", "--no-browser goes with --draw only"),
     ("--test --shift 28", "from 1 to 27"), ("--draw --port 65536", "from 0 to 65535"),
     ("--test --shift 2 --pictures x", "--pictures does not go with --shift"),
@@ -543,7 +543,7 @@ def test_draw_serves_the_page_with_this_model(model, run, monkeypatch):
 def test_a_port_in_use_is_one_line(model, run):
     with page.Server({}, {}) as other:
         port = other.server_port
-        check_refused(*run("--draw", "--port", port, "--model", model), f"port {port}: ")
+        check_refused(*run("--draw", "--port", port, "--model", model), f"port {port}")
 
 
 def test_pictures_are_drawn_into_a_new_folder(ask, few, tmp_path, monkeypatch):

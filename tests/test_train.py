@@ -18,7 +18,7 @@ from data_loader import Dataset
 from engine import files
 from learning import download, training
 from learning.checkpoint import EpochState, RunState
-from learning.engines import ENGINES, PackedEngine
+from learning.engines import PackedEngine
 from learning.models import Model
 from learning.settings import DEFAULTS
 from network import Network
@@ -50,7 +50,7 @@ def test_a_run_prints_an_epoch_a_line_and_writes_model_and_history(small_run):
     """1,000 images and three epochs are enough for far more than chance (10 %)."""
     code, out, err, folder = small_run("--epochs", "3", "--limit", "1000", "--hidden",
                                        "16", "--batch-size", "50")
-    assert code == 0 and err == "" and "MNIST" not in out and "; batch 50, seed 1" in out
+    assert (code, err) == (0, "") and "MNIST" not in out and "; batch 50, seed 1" in out
     pattern = (r"Epoch  1/3 \| Loss: \d\.\d{4} \| Train Acc: \d+\.\d\d% \| "
                r"Test Acc: \d+\.\d\d% \| \d+\.\d s\n")
     assert re.search(pattern, out) and "Epoch  3/3" in out
@@ -263,12 +263,11 @@ def test_two_runs_never_share_a_folder(real_run, small_run, tmp_path, monkeypatc
 
 
 def test_a_folder_whose_first_checkpoint_was_cut_short_can_be_used(small_run, tmp_path):
-    folder = tmp_path / "run"
-    folder.mkdir()
+    (folder := tmp_path / "run").mkdir()
     (folder / ".model.npz.4711.part").write_bytes(b"half")
     assert small_run("--resume", str(folder))[0] == 2
-    code, *_ = small_run("--epochs", "1")
-    assert code == 0
+    (folder / ".model.npz.4711.part").write_bytes(b"half")
+    assert small_run("--epochs", "1")[0] == 0
     assert {path.name for path in folder.iterdir()} == {"history.csv", "model.npz"}
 
 
@@ -298,9 +297,9 @@ MOMENTUM, ADAM = ["--optimizer", "momentum"], ["--optimizer", "adam"]
 
 
 @pytest.mark.parametrize("options", [
-    ["--learning-rate", "1e4"], ["--learning-rate", "1e9"], ["--learning-rate", "1e300"],
-    ["--learning-rate", "1.7e308", *MOMENTUM], ["--l2", "1e308"],
-    ["--l2", "1e308", *MOMENTUM], ["--learning-rate", "1.7e308", *ADAM]])
+    ["--learning-rate", "1e4"], ["--learning-rate", "1e300"], ["--l2", "1e308"],
+    ["--learning-rate", "1.7e308", *MOMENTUM], ["--l2", "1e308", *MOMENTUM],
+    ["--learning-rate", "1.7e308", *ADAM]])
 @pytest.mark.parametrize("engine", ["packed", "lists"])
 def test_divergence_is_named_and_leaves_no_model(engine, options, small_run):
     code, _, err, folder = small_run(*options, "--epochs", "2", "--engine", engine)
@@ -309,10 +308,9 @@ def test_divergence_is_named_and_leaves_no_model(engine, options, small_run):
 
 
 @pytest.mark.parametrize("options", [
-    ["--learning-rate", "1e-310"], ["--learning-rate", "5e-324", *MOMENTUM],
-    ["--learning-rate", "1e-310", *ADAM], ["--l2", "5e-324"], ["--dropout", "0.999"],
-    ["--batch-size", "1000000"], ["--save-every", "1.7e308"],
-    ["--schedule", "step", "--decay", "0"]])
+    ["--learning-rate", "5e-324", *MOMENTUM], ["--learning-rate", "1e-310", *ADAM],
+    ["--l2", "5e-324"], ["--dropout", "0.999"], ["--schedule", "step", "--decay", "0"],
+    ["--batch-size", "1000000", "--save-every", "1.7e308"]])
 @pytest.mark.parametrize("engine", ["packed", "lists"])
 def test_extreme_numbers_that_harm_no_run(engine, options, small_run):
     code, out, err, folder = small_run(*options, "--epochs", "2", "--engine", engine)
@@ -342,15 +340,3 @@ def test_pictures_are_drawn_or_their_absence_is_said(tmp_path, capsys):
     assert code == 0 and ("No pictures drawn: " in out) != there_is_one
     for name in names:
         assert (name in out) == (tmp_path / "run" / name).exists() == there_is_one
-
-
-@pytest.mark.parametrize("levels, hidden, images, limit", [
-    ("16", "8", "600", 0.02), ("4", "32", "2000", 0.06)], ids=["wide", "narrow"])
-def test_both_engines_learn_alike(levels, hidden, images, limit, small_run):
-    """Not to the bit: the packed engine rounds, in narrow lanes at random.  But as
-    well, from the same start."""
-    packed, lists = (rows_in(small_run(
-        "--engine", engine, "--epochs", "2", "--limit", images, "--hidden", hidden,
-        "--grey-levels", levels, folder=engine)[-1])[-1] for engine in ENGINES)
-    assert packed["loss"] == pytest.approx(lists["loss"], rel=limit)
-    assert packed["test_accuracy"] == pytest.approx(lists["test_accuracy"], abs=0.02)

@@ -2,6 +2,7 @@
 import gzip
 import os
 import signal
+import socket
 import socketserver
 import struct
 import subprocess
@@ -102,7 +103,8 @@ class Mirror(socketserver.StreamRequestHandler):
     def cut(self, content):
         """Half the file, then the connection is torn down (RST)."""
         self.wfile.write(whole(content)[:-len(content) // 2])
-        self.connection.setsockopt(*LINGER)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                   struct.pack("ii", 1, 0))
         self.connection.close()
 
     def headers(self, content):
@@ -136,10 +138,6 @@ class Mirror(socketserver.StreamRequestHandler):
             super().finish()
         except OSError:
             pass
-
-
-LINGER = (socketserver.socket.SOL_SOCKET, socketserver.socket.SO_LINGER,
-          struct.pack("ii", 1, 0))
 
 
 class Server(socketserver.ThreadingTCPServer):
