@@ -8,19 +8,20 @@ import math
 import random
 import re
 import shutil
-import socket
 import struct
 import time
-import warnings
 import zipfile
 import zlib
 from collections import Counter
-from contextlib import contextmanager
-from types import SimpleNamespace
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from conftest import is_refusal, serving
 from tools import fuzzing
+from tools.asking import raw
 
 import data_loader
 from engine import npz
@@ -39,8 +40,6 @@ except ImportError:     # PyPy has none; memory is then measured on CPython alon
 SECONDS = 2.0       # of this process; an input takes about a millisecond
 MEGABYTES = 40      # at most, for files of a few kilobytes
 LONGEST = 1000      # characters of an error, without the path
-
-PARTS = list(data_loader.FILE_NAMES)
 
 
 def idx(magic, *shape):
@@ -61,7 +60,6 @@ CSV_TOKENS = (b",", b"\n", b"\r", b'"', b'""', b"\0", b"-1", b"256", b"1e2", b" 
               "٣".encode(), "²".encode(), b"\xff", b"label,", b"0x1", b"+1", b"1_0",
               b"\xef\xbb\xbf", b"\x1b[31m", b"00", b"," * 99, b"9" * 5000)
 
-
 # Each colour type of PNG at its smallest and largest depth, plain and interlaced.
 PNG_SEEDS = [fuzzing.png_chunks(fuzzing.rng_for("PNG", kind), *kind, interlaced)
              for kind in ((0, 1), (0, 16), (2, 8), (2, 16), (3, 1), (3, 8), (4, 8),
@@ -77,182 +75,138 @@ OTHER_SEEDS = [     # a BMP and a GIF of a few pixels: Pillow's, where that is i
     b"GIF89a\2\0\2\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\2\0\2\0\0\2\2\x8c\n\0;"]
 
 
-@pytest.fixture
-def npz_seeds(tmp_path):
-    """The members of good model files: a small network, and another with no settings.
-    """
-    path = tmp_path / "seed.npz"
+# --- Every format: how a damaged file of it is read
+
+
+def check_folder(folder, files, name="."):
+    """Load a data set from a folder of these files, or by the name of one of them."""
+    with TemporaryDirectory(dir=folder) as place:
+        for file, content in files.items():
+            Path(place, file).write_bytes(content)
+        for data in data_loader.load(Path(place, name)):
+            assert len(data.images) == len(data) * data.height * data.width
+            assert 0 <= min(data.labels) and max(data.labels) < data.class_count
+
+
+def check_idx(folder, content, rng):
+    """Read a file, now and then as one of the four in a folder."""
+    if rng.random() < 0.1:
+        files = dict(zip(data_loader.FILE_NAMES.values(), IDX_SEEDS[:2] * 2))
+        damaged = rng.choice(list(files))
+        del files[damaged]
+        files[damaged + rng.choice(["", ".gz"])] = content
+        return check_folder(folder, files)
+    path = folder / rng.choice(["file", "file.gz"])
+    path.write_bytes(content)
+    idx = data_loader.read_idx(path, rng.choice(["images", "labels"]))
+    assert len(idx.values) == math.prod(idx.shape) > 0
+
+
+def check_csv(folder, content, rng):
+    """Read a CSV file, which may be the second one of its folder."""
+    files = rng.choice([{"train.csv": content},
+                        {"train.csv": CSV_SEEDS[0], "test.csv": content}])
+    check_folder(folder, files, rng.choice([".", "train.csv"]))
+
+
+def check_npz(folder, content, rng):
+    """Read a model."""
+    path = folder / rng.choice(["model.npz", "model.png", "model"])
+    path.write_bytes(content)
+    matrices, settings = npz.read_npz(path)
+    assert isinstance(settings, dict)
+    assert all(isinstance(matrix, Matrix) for matrix in matrices.values())
+    if rng.random() < 0.5:
+        network, _ = Network.load(path)
+        assert network.parameter_count > 0
+
+
+def check_picture(folder, content, rng):
+    """Read a picture, and half the time the digits in it."""
+    path = folder / rng.choice(["digit.png", "digit.pgm", "digit.jpg", "digit"])
+    path.write_bytes(content)
+    rows = digit.read_picture(path)
+    assert rows and len(set(map(len, rows))) == 1 and len(rows[0]) > 0
+    if rng.random() < 0.5:
+        digits = digit.find_digits(rows, path).digits
+        assert digits and all(len(digit) == 784 for digit in digits)
+
+
+@lru_cache(maxsize=1)
+def npz_seeds(folder):
+    """The members of good model files, with settings and without."""
+    path = folder / "seed.npz"
     Network([4, 3, 2]).save(path, {"grey_levels": 4, "history": [{"epoch": 1}]})
     with zipfile.ZipFile(path) as archive:
-        model = [(name, archive.read(name)) for name in archive.namelist()]
-    arrays = {"layer1.weights": Matrix([[1, 2]]), "layer1.bias": Matrix([[3, 4]])}
-    return [model, [(f"{name}.npy", npz.matrix_to_npy(matrix))
-                    for name, matrix in arrays.items()]]
+        members = [(name, archive.read(name)) for name in archive.namelist()]
+    return [members, [member for member in members if member[0] != "settings.npy"]]
 
 
-# --- Every format: how a damaged file of it is made and read
-
-
-def idx_reader(tmp_path):
-    """read(content, rng): a file, now and then as one of the four in a folder."""
-    good = {tmp_path / data_loader.FILE_NAMES[part]: content
-            for part, content in zip(PARTS, IDX_SEEDS[:2] * 2)}
-    for path, content in good.items():
-        path.write_bytes(content)
-
-    def read(content, rng):
-        if rng.random() < 0.9:
-            path = tmp_path / rng.choice(["file", "file.gz"])
-            path.write_bytes(content)
-            idx = data_loader.read_idx(path, rng.choice(["images", "labels"]))
-            assert len(idx.values) == math.prod(idx.shape) > 0
-            return
-        path, ending = rng.choice(list(good)), rng.choice(["", ".gz"])
-        path.unlink()
-        damaged = path.with_name(path.name + ending)
-        damaged.write_bytes(content)
-        try:
-            check_sets(data_loader.load(tmp_path))
-        finally:
-            damaged.unlink()
-            path.write_bytes(good[path])
-    return read
-
-
-def check_sets(sets):
-    """What every data set promises."""
-    for data in sets:
-        assert len(data.images) == len(data) * data.height * data.width
-        assert 0 <= min(data.labels) and max(data.labels) < data.class_count
-
-
-def csv_reader(tmp_path):
-    """read(content, rng): a CSV file, now and then found in its folder or a partner."""
-    def read(content, rng):
-        if rng.random() < 0.8:
-            (tmp_path / "file").write_bytes(content)
-            check_sets([data_loader.read_csv(tmp_path / "file")])
-            return
-        train, test = tmp_path / "train.csv", tmp_path / "test.csv"
-        files = rng.choice([(train,), (test, train)])
-        for path, text in zip(files, (content, CSV_SEEDS[0])):
-            path.write_bytes(text)
-        try:
-            check_sets(data_loader.load(rng.choice([tmp_path, train])))
-        finally:
-            test.unlink(missing_ok=True)
-    return read
-
-
-def npz_reader(tmp_path):
-    """read(content, rng): a model."""
-    def read(content, rng):
-        path = tmp_path / rng.choice(["model.npz", "model.png", "model"])
-        path.write_bytes(content)
-        matrices, settings = npz.read_npz(path)
-        assert isinstance(settings, dict)
-        assert all(isinstance(matrix, Matrix) for matrix in matrices.values())
-        if rng.random() < 0.5:
-            network, _ = Network.load(path)
-            assert network.parameter_count > 0
-    return read
-
-
-def picture_reader(tmp_path):
-    """read(content, rng): a picture, and half the time the digits in it."""
-    def read(content, rng):
-        path = tmp_path / rng.choice(["digit.png", "digit.pgm", "digit.jpg", "digit"])
-        path.write_bytes(content)
-        rows = digit.read_picture(path)
-        assert rows and len(set(map(len, rows))) == 1 and len(rows[0]) > 0
-        if rng.random() < 0.5:
-            digits = digit.find_digits(rows, path).digits
-            assert digits and all(len(digit) == 784 for digit in digits)
-    return read
-
-
-@pytest.fixture
-def formats(tmp_path, npz_seeds):
-    """make(rng) -> content and read(content, rng), by the name of the format."""
-    folder = tmp_path / "fuzz"
-    folder.mkdir()
-    return {
-        "IDX": (lambda rng: fuzzing.damage(rng, IDX_SEEDS), idx_reader(folder)),
-        "gzip": (lambda rng: fuzzing.damaged_gzip(rng, IDX_SEEDS), idx_reader(folder)),
-        "CSV": (lambda rng: fuzzing.damage(rng, CSV_SEEDS, CSV_TOKENS),
-                csv_reader(folder)),
-        "npz": (lambda rng: fuzzing.damaged_npz(rng, npz_seeds), npz_reader(folder)),
-        "PNG": (lambda rng: fuzzing.damaged_png(rng, PNG_SEEDS),
-                picture_reader(folder)),
-        "other pictures": (lambda rng: fuzzing.damage(rng, PNM_SEEDS + OTHER_SEEDS),
-                           picture_reader(folder)),
-    }
+FORMATS = {     # make(rng, folder) -> content, check(folder, content, rng)
+    "IDX": (lambda rng, _: fuzzing.damage(rng, IDX_SEEDS), check_idx),
+    "gzip": (lambda rng, _: fuzzing.damaged_gzip(rng, IDX_SEEDS), check_idx),
+    "CSV": (lambda rng, _: fuzzing.damage(rng, CSV_SEEDS, CSV_TOKENS), check_csv),
+    "npz": (lambda rng, folder: fuzzing.damaged_npz(rng, npz_seeds(folder)), check_npz),
+    "PNG": (lambda rng, _: fuzzing.damaged_png(rng, PNG_SEEDS), check_picture),
+    "other pictures": (lambda rng, _: fuzzing.damage(rng, PNM_SEEDS + OTHER_SEEDS),
+                       check_picture),
+}
 
 
 # --- What has to hold for each input
 
 
-def check_one_line(error):
-    """A DataError is one printable line of bounded length."""
-    line = str(error).replace(str(error.path), "", 1)
-    assert line.isprintable() and len(line) <= LONGEST, line
-    assert error.found and error.expected
+def error_of(read, *arguments, weighed=True):
+    """The DataError of reading, a printable line of bounded length, or None.
 
-
-@contextmanager
-def within_limits(weighed=True):
-    """Whatever is done takes little time and, where it is weighed, little memory."""
+    It takes little time and, where it is weighed, little memory.
+    """
+    error, peak = None, 0
     if weighed and tracemalloc:
         tracemalloc.start()
-    start, peak = time.process_time(), 0
+    start = time.process_time()
     try:
-        yield
+        read(*arguments)
+    except DataError as refused:
+        error = refused
+        line = str(error).replace(str(error.path), "", 1)
+        assert line.isprintable() and len(line) <= LONGEST, line
+        assert error.found and error.expected
     finally:
         seconds = time.process_time() - start
         if weighed and tracemalloc:
             peak = tracemalloc.get_traced_memory()[1] / 1e6
             tracemalloc.stop()
     assert seconds < SECONDS and peak < MEGABYTES
-
-
-def error_of(read, *arguments):
-    """The DataError of reading, or None.  Any other exception goes through."""
-    try:
-        read(*arguments)
-    except DataError as error:
-        check_one_line(error)
-        return error
-    return None
+    return error
 
 
 @pytest.fixture
-def inputs(pytestconfig):
+def inputs(pytestconfig, recwarn):
     """inputs(name): (number, its random numbers) of each input to try.
 
     The last number is told where a test fails.  Nothing may warn: a warning would be a
     further line on stderr.
     """
     def numbered(name):
-        for tried.last in range(pytestconfig.getoption("--fuzz")):
-            yield tried.last, fuzzing.rng_for(name, tried.last)
-    tried = SimpleNamespace(last=None)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        warnings.simplefilter("ignore", ResourceWarning)    # of sockets of other tests
-        yield numbered
-    print(f"The last input was number {tried.last}.")
-    assert [str(warning.message) for warning in caught] == []
+        nonlocal last
+        for last in range(pytestconfig.getoption("--fuzz")):
+            yield last, fuzzing.rng_for(name, last)
+    last = None
+    yield numbered
+    print(f"The last input was number {last}.")
+    assert [warning for warning in recwarn.list     # sockets may be other tests'
+            if warning.category is not ResourceWarning] == []
 
 
-@pytest.mark.parametrize("name", ["IDX", "gzip", "CSV", "npz", "PNG",
-                                  "other pictures"])
-def test_damaged_files_are_read_or_refused_in_one_line(name, formats, inputs):
-    make, read = formats[name]
+@pytest.mark.parametrize("name", FORMATS)
+def test_damaged_files_are_read_or_refused_in_one_line(name, tmp_path, inputs):
+    make, check = FORMATS[name]
     reasons, count, refused = set(), 0, 0
     for number, rng in inputs(name):
-        content, count = make(rng), number + 1
-        with within_limits(weighed=number % 20 == 0):     # it takes far longer
-            error = error_of(read, content, rng)
+        content, count = make(rng, tmp_path), number + 1
+        error = error_of(check, tmp_path, content, rng,
+                         weighed=number % 20 == 0)      # it takes far longer
         if error:
             refused += 1
             reasons.add("".join(c for c in error.found if c.isalpha() or c == " ")[:20])
@@ -266,7 +220,7 @@ def test_damaged_files_are_read_or_refused_in_one_line(name, formats, inputs):
 
 def lying_zip():
     """An archive whose only member claims 100 bytes and unpacks to 100 million."""
-    data = bytearray(fuzzing.zip_of([("a.npy", bytes(10**8))], zipfile.ZIP_DEFLATED))
+    data = bytearray(zip_of_zeros(10**8))
     for signature, offset in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
         struct.pack_into("<I", data, data.index(signature) + offset, 100)
     return bytes(data)
@@ -274,11 +228,21 @@ def lying_zip():
 
 def overlapping_zip():
     """An archive with a thousand entries for one and the same member of a megabyte."""
-    data = fuzzing.zip_of([("a.npy", bytes(10**6))], zipfile.ZIP_DEFLATED)
+    data = zip_of_zeros(10**6)
     start = data.index(b"PK\1\2")
     entries, end = data[start:-22] * 1000, bytearray(data[-22:])
     struct.pack_into("<HHI", end, 8, 1000, 1000, len(entries))
     return data[:start] + entries + bytes(end)
+
+
+def zip_of_zeros(count):
+    """An archive of one member."""
+    return fuzzing.zip_of([("a.npy", bytes(count))], zipfile.ZIP_DEFLATED)
+
+
+def images(*shape, content=b""):
+    """The header of an IDX file of images, and what follows it."""
+    return struct.pack(">4I", 2051, *shape) + content
 
 
 def read_images(path):
@@ -287,37 +251,25 @@ def read_images(path):
 
 
 HUGE = {    # reader, content, what is said about it
-    "IDX of 4 billion images": (
-        read_images, lambda: struct.pack(">IIII", 2051, 2**32 - 1, 28, 28),
-        "claims 4,294,967,295 x 28 x 28"),
-    "IDX of 85,000 images": (
-        read_images, lambda: struct.pack(">IIII", 2051, 85_000, 28, 28),
-        "0 bytes after the header"),
-    "IDX of more than its size": (
-        read_images, lambda: struct.pack(">IIII", 2051, 90_000, 28, 28),
-        "claims 90,000 x 28 x 28"),
+    "IDX of 85,000 images": (read_images, lambda: images(85_000, 28, 28),
+                             "0 bytes after the header"),
+    "IDX of more than its size": (read_images, lambda: images(90_000, 28, 28),
+                                  "claims 90,000 x 28 x 28"),
     ".gz of 200 MB, a byte short": (    # in random pixels it could claim 20 times more
         read_images, lambda: gzip.compress(
-            struct.pack(">IIII", 2051, 2000, 10**3, 100) + bytes(2 * 10**8 - 1), 1)
+            images(2000, 10**3, 100, content=bytes(2 * 10**8 - 1)), 1)
         + gzip.compress(random.Random(1).randbytes(10**7), 0),
         "still more bytes"),
     ".gz of a set of 100 MB": (
-        read_images, lambda: gzip.compress(struct.pack(
-            ">IIII", 2051, 1, 10**4, 10**4) + bytes(10**8), 1),
-        "claims 1 x 10,000 x 10,000 values"),
-    ".gz of zeros": (read_images, lambda: gzip.compress(bytes(10**8), 1),
-                     "magic number 0"),
-    ".gz of ten pixels and zeros": (
         read_images,
-        lambda: gzip.compress(struct.pack(">IIII", 2051, 10, 1, 1) + bytes(10**8), 1),
+        lambda: gzip.compress(images(1, 10**4, 10**4, content=bytes(10**8)), 1),
+        "claims 1 x 10,000 x 10,000 values"),
+    ".gz of ten pixels and zeros": (
+        read_images, lambda: gzip.compress(images(10, 1, 1, content=bytes(10**8)), 1),
         "still more bytes"),
     "CSV of one line": (data_loader.read_csv, lambda: b"1," * 10**7, "in line 1"),
-    "CSV of one cell": (data_loader.read_csv, lambda: b"1" * 10**6, "field larger"),
     "CSV of zeros": (data_loader.read_csv, lambda: bytes(10**7), ""),
-    "zip of zeros": (
-        npz.read_npz,
-        lambda: fuzzing.zip_of([("a.npy", bytes(10**8))], zipfile.ZIP_DEFLATED),
-        "of 100,000,000 bytes"),
+    "zip of zeros": (npz.read_npz, lambda: zip_of_zeros(10**8), "of 100,000,000 bytes"),
     "zip that lies": (npz.read_npz, lying_zip, "damaged"),
     "zip that overlaps": (npz.read_npz, overlapping_zip, "unpack to 1,000,000,000"),
 }
@@ -328,29 +280,24 @@ def test_files_made_to_fill_the_memory_do_not(kind, tmp_path):
     read, make, found = HUGE[kind]
     path = tmp_path / "file"
     path.write_bytes(make())
-    with within_limits():
-        error = error_of(read, path)
+    error = error_of(read, path)
     assert error and found in error.found
 
 
-def claims(*shape):
-    """A .gz file of 10 MB of noise that claims to be images of this shape."""
-    noise = random.Random(1).randbytes(10**7)
-    return gzip.compress(struct.pack(">4I", 2051, *shape) + noise, 1)
+def png_of_28(*chunks):
+    """A PNG file of 28 x 28 grey pixels with these chunks after its header."""
+    header = struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0)
+    return fuzzing.png_of([(b"IHDR", header), *chunks])
 
 
 REFUSED = {     # name, content: for a command in a process of 300 MB and 5 seconds
     "blanks in a PGM's header": ("a.pgm", lambda: b"P5 28" + b" " * 6 * 10**7 + b"28"),
     "a PNG of no end of chunks": ("a.png", lambda: (
-        fuzzing.png_of([(b"IHDR", struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0))])
-        + fuzzing.png_of([(b"IDAT", b"")])[8:] * 2 * 10**6)),
-    "a PNG that unpacks to 200 MB": ("a.png", lambda: fuzzing.png_of([
-        (b"IHDR", struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0)),
-        (b"IDAT", zlib.compress(bytes(2 * 10**8), 1)), (b"IEND", b"")])),
-    "a set that claims 1 GiB": (
-        "train-images-idx3-ubyte", lambda: claims(1, 32768, 32768)),
-    "a set that claims 200 MB": (
-        "train-images-idx3-ubyte", lambda: claims(2, 10**4, 10**4)),
+        png_of_28() + fuzzing.png_of([(b"IDAT", b"")])[8:] * 2 * 10**6)),
+    "a PNG that unpacks to 200 MB": ("a.png", lambda: png_of_28(
+        (b"IDAT", zlib.compress(bytes(2 * 10**8), 1)), (b"IEND", b""))),
+    "a set that claims 200 MB": ("train-images-idx3-ubyte", lambda: gzip.compress(
+        images(2, 10**4, 10**4, content=random.Random(1).randbytes(10**7)), 1)),
     "a CSV of no end of images": ("a.csv", lambda: b"1,0\n" * 10**7),
     "a CSV of no end of blank lines": ("a.csv", lambda: b"\n" * 5 * 10**7),
 }
@@ -369,47 +316,23 @@ def test_what_is_refused_takes_neither_memory_nor_time(kind, tmp_path, limited):
 
 
 @pytest.mark.parametrize("width, height", [
-    (2, 50_000), (50_000, 2), (1, 9999), (1, 65_536), (2000, 40), (30, 1500)])
+    (2, 50_000), (50_000, 2), (1, 65_536), (30, 1500)])
 def test_long_pictures_take_no_longer_than_others(width, height, tmp_path):
     path = tmp_path / "long.pgm"
     pixels = random.Random(1).randbytes(width * height)
     path.write_bytes(b"P5 %d %d 255\n" % (width, height) + pixels)
-    with within_limits(weighed=False):
-        assert error_of(lambda: digit.find_digits(
-            digit.read_picture(path), path))
+    assert error_of(lambda: digit.find_digits(digit.read_picture(path), path),
+                    weighed=False)
 
 
 # --- The page's server
 
 
-@pytest.fixture
-def port():
-    """The port of a server of the page for a small network."""
-    model = Model(None, Network([784, 4, 10]), 4, "0123456789")
-    with serving(make_server(model)) as server:
-        yield server.server_port
-
-
-def exchange(port, request):
-    """All that the server answers to these bytes, after which nothing more comes."""
-    with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
-        try:
-            connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass    # it has heard enough and hung up; what it said can still be read
-        answer = bytearray()
-        try:
-            while chunk := connection.recv(1 << 16):
-                answer += chunk
-        except ConnectionResetError:
-            pass    # it hung up on what was left unread
-    return bytes(answer)
-
-
-def statuses(answer):
+def statuses(server, request):
     """The status of each response in turn; each has to be whole, but for HEAD's."""
-    found = []
+    answer, found = b"", []
+    with suppress(ConnectionError):     # it may hang up on what it will not read
+        answer = raw(server, request, end=True)
     while answer:
         head, blank, rest = answer.partition(b"\r\n\r\n")
         if head == b"HTTP/1.1 100 Continue":    # no answer yet
@@ -426,20 +349,20 @@ def statuses(answer):
     return found
 
 
-def test_damaged_requests_are_answered_or_refused(port, inputs, capfd):
-    host = f"127.0.0.1:{port}"
-    seeds = [fuzzing.request("GET", path, host)
-             for path in ("/", "/start", "/unit?number=3")]
-    seeds += [fuzzing.request("POST", path, host, bytes(size)) for path, size in (
-        ("/picture", 784), ("/picture?damage=noise", 784), ("/ink", 19600))]
-    assert [statuses(exchange(port, seed)) for seed in seeds] == [[200]] * 6
+def test_damaged_requests_are_answered_or_refused(inputs, capfd):
     count, seen = 0, Counter()
-    for number, rng in inputs("page"):
-        request, count = fuzzing.damaged_request(rng, seeds), number + 1
-        with within_limits(weighed=False):
-            found = statuses(exchange(port, request))
-        assert all(status == 200 or 400 <= status < 500 for status in found)
-        seen.update(found)
-    assert [statuses(exchange(port, seed)) for seed in seeds] == [[200]] * 6
+    with serving(make_server(
+            Model(None, Network([784, 4, 10]), 4, "0123456789"))) as server:
+        host = f"127.0.0.1:{server.server_port}"
+        seeds = [fuzzing.request("GET", path, host)
+                 for path in ("/", "/start", "/unit?number=3")]
+        seeds += [fuzzing.request("POST", path, host, bytes(size)) for path, size in (
+            ("/picture", 784), ("/picture?damage=noise", 784), ("/ink", 19600))]
+        for number, rng in inputs("page"):
+            request, count = fuzzing.damaged_request(rng, seeds), number + 1
+            found = statuses(server, request)
+            assert all(status == 200 or 400 <= status < 500 for status in found)
+            seen.update(found)
+        assert [statuses(server, seed) for seed in seeds] == [[200]] * 6
     assert capfd.readouterr() == ("", "")       # no traceback in any of its threads
     assert seen[200] and seen[400] > count / 20 and len(seen) >= min(6, count)
