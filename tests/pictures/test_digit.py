@@ -2,17 +2,14 @@
 import io
 import os
 import random
-import struct
 import sys
 import threading
-import zlib
 from contextlib import suppress
 
 import pytest
 from conftest import SAMPLE as FOLDER
 from conftest import ROOT, peak_memory
 from tools import looks
-from tools.fuzzing import png_of
 
 from data_loader import load
 from engine.sparse import SparseMatrix
@@ -27,14 +24,6 @@ SAMPLE, = load(FOLDER, ("t10k",))
 NETWORK, SETTINGS = Network.load(ROOT / "data" / "model.npz")
 
 
-def png_file(width, height, colour, pixels, depth=8):
-    """A PNG file of these bytes of pixels, unfiltered."""
-    size = len(pixels) // height
-    lines = b"".join(b"\0" + pixels[i:i + size] for i in range(0, len(pixels), size))
-    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return png_of([(b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")])
-
-
 @pytest.fixture
 def read(tmp_path):
     """read(content): the rows of a picture file of these bytes, as lists."""
@@ -43,11 +32,6 @@ def read(tmp_path):
         path.write_bytes(content)
         return [list(row) for row in read_picture(path)]
     return rows
-
-
-@pytest.fixture
-def without_pillow(monkeypatch):
-    monkeypatch.setitem(sys.modules, "PIL", None)
 
 
 def refusal(action, *arguments):
@@ -59,39 +43,18 @@ def refusal(action, *arguments):
     return text
 
 
-# --- reading: PNG
-
-def test_grey_stays_as_it_is(read):
-    pixels = bytes(range(256))
-    assert read(png_file(16, 16, 0, pixels)) == [list(pixels[i:i + 16])
-                                                 for i in range(0, 256, 16)]
-    rgb = bytes(value for value in pixels for _ in range(3))
-    assert sum(read(png_file(16, 16, 2, rgb)), []) == list(pixels)
-
-
-def test_colours_become_their_luma(read, rng):
-    colours = [tuple(rng.randrange(256) for _ in range(3)) for _ in range(400)]
-    colours += [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
-    content = png_file(len(colours), 1, 2, bytes(v for rgb in colours for v in rgb))
-    for (r, g, b), grey in zip(colours, read(content)[0]):
-        assert abs(grey - (0.299 * r + 0.587 * g + 0.114 * b)) < 0.502
-
+# --- reading
 
 def test_a_damaged_png_is_never_given_to_pillow(read):
-    content = png_file(2, 2, 0, bytes(4))
+    content = (ROOT / "lessons" / "figures" / "page.png").read_bytes()
     assert "wrong CRC" in refusal(read, content[:-2] + b"xx")
     assert "PNG" in refusal(read, content.replace(b"\r\n", b"\n"))
 
 
-# --- reading: PGM, PPM
-
 @pytest.mark.parametrize("content, rows", [
-    (b"P2 3 2 255\n0 1 2\n3 4 255", [[0, 1, 2], [3, 4, 255]]),
     (b"P2\n# a comment 9 9\n3 1\n# and 7\n5\n0 1 # here 8\n5\n", [[0, 51, 255]]),
     (b"P2 2 1 65535 0 65535", [[0, 255]]),
-    (b"P5 3 2 255\n\0\1\2\3\4\xff", [[0, 1, 2], [3, 4, 255]]),
-    (b"P5 3 1 255\n\n #", [[10, 32, 35]]),            # one blank ends the header
-    (b"P5 2 1 1000\n\0\0\3\xe8", [[0, 255]]),
+    (b"P5 3 2 255\n\n #\3\4\xff", [[10, 32, 35], [3, 4, 255]]),   # one blank ends it
     (b"P5 2 1 65535\n\x7f\xff\xff\xff", [[127, 255]]),
     (b"P3 2 1 255 9 9 9 255 0 0", [[9, 76]]),
     (b"P6 2 1 255\n\t\t\t\xff\0\0", [[9, 76]]),
@@ -101,30 +64,24 @@ def test_the_formats_of_netpbm(read, content, rows):
 
 
 @pytest.mark.parametrize("content", [
-    b"P2 2 2 255 1 2 3", b"P2 2 1 255 1 x", b"P2 2 1 9 1 10", b"P2 2 1 255 1 -2",
-    b"P2 2 1 255 1 99999999999", b"P5 2 2 255\n123", b"P5 2 1 9\n\0\x0a",
-    b"P5 2 2 0\n1234",
-    b"P5 2 2 70000\n12345678", b"P5 2 2\n", b"P5 0 2 255\n", b"P1 2 1 01",
-    b"P6 2 1 255\n12345", b"P5 99999 99999 255\n",
-    b"P2 999999999 999999999 255\n0", b"P5 2", b"P7 2 2 255\n1234"])
-def test_damaged_netpbm_files_are_refused(read, without_pillow, content):
+    b"P2 2 2 255 1 2 3", b"P2 2 1 255 1 x", b"P2 2 1 9 1 10",
+    b"P2 2 1 255 1 99999999999", b"P5 2 2 255\n123", b"P5 2 2 0\n1234",
+    b"P5 2 2 70000\n12345678", b"P5 0 2 255\n", b"P5 99999 99999 255\n",
+    b"P1 2 1 01", b"P5 2", b"P7 2 2 255\n1234"])
+def test_damaged_netpbm_files_are_refused(read, monkeypatch, content):
+    monkeypatch.setitem(sys.modules, "PIL", None)       # as if it were not installed
     refusal(read, content)
 
 
-# --- reading: all else
-
 @pytest.mark.parametrize("content, kind", [
-    (b"\xff\xd8\xff\xe0", "a JPEG picture"), (b"GIF89a", "a GIF picture"),
-    (b"BM\x46\0", "a BMP picture"), (b"RIFF\0\0\0\0WEBPVP8 ", "a WebP picture"),
-    (b"II*\0\x08", "a TIFF picture"), (b"MM\0*\0", "a TIFF picture"),
+    (b"\xff\xd8\xff\xe0", "a JPEG picture"), (b"RIFF\0\0\0\0WEBPVP8 ", "a WebP picture"),
+    (b"MM\0*\0", "a TIFF picture"), (b"\0\0\x01\0\x01", "an icon picture"),
     (b"P4 9 2\n", "a PNM picture"), (b"P7\nWIDTH 9", "a PNM file without a header"),
-    (b"\0\0\x01\0\x01", "an icon picture"),
-    (b"", "an empty file"), (b"RIFF\0\0\0\0WAVEfmt ", "nothing that we know"),
-    (b"\0\0\0\x18ftypheic", "a HEIC or AVIF photograph"),
+    (b"\0\0\0\x18ftypheic", "a HEIC or AVIF photograph"), (b"", "an empty file"),
     (b"\n<svg>", "a page of HTML or an SVG drawing"), (b"%PDF-1.4", "a PDF file"),
-    (b"PK\3\4", "a zip archive"), (b"\x1f\x8b\x08", "a .gz file"),
-    (b"hello", "nothing that we know")])
-def test_pillow_is_advised_only_for_what_it_reads(read, without_pillow, content, kind):
+    (b"RIFF\0\0\0\0WAVEfmt ", "nothing that we know")])
+def test_pillow_is_advised_only_for_what_it_reads(read, monkeypatch, content, kind):
+    monkeypatch.setitem(sys.modules, "PIL", None)
     text = refusal(read, content)
     assert kind in text and "expected a PNG or PGM file" in text
     assert ("pip install pillow" in text) == ("picture" in kind)
@@ -162,32 +119,26 @@ def test_a_pipe_is_read_up_to_the_limit(tmp_path, monkeypatch, size, read):
     writer.join()
 
 
-def pillow_file(form, mode="L", orientation=1, **options):
+def pillow_file(form, mode="L", orientation=1):
     """A file of 24 x 16 pixels, its left upper quarter black, the rest white."""
     image_module = pytest.importorskip("PIL.Image")
     image = image_module.new(mode, (24, 16), "white")
     image.paste("black", (0, 0, 12, 8))
-    if orientation > 1:
-        exif = image_module.Exif()
-        exif[0x0112] = orientation
-        options["exif"] = exif
+    exif = image_module.Exif()
+    exif[0x0112] = orientation
     buffer = io.BytesIO()
-    image.save(buffer, form, **options)
+    image.save(buffer, form, **{"exif": exif} if form == "JPEG" else {})
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("form, mode", [("JPEG", "RGB"), ("BMP", "RGB"), ("GIF", "L"),
-                                        ("TIFF", "L"), ("WEBP", "RGB"), ("BMP", "1")])
-def test_pillow_reads_the_rest(read, form, mode):
-    rows = read(pillow_file(form, mode))
-    assert (len(rows), len(rows[0])) == (16, 24)
-    assert rows[3][3] < 9 and rows[3][20] > 246 and rows[12][3] > 246
-
-
-def test_a_photograph_is_turned_as_its_exif_data_say(read):
-    rows = read(pillow_file("JPEG", orientation=6))         # turned by a quarter
-    assert (len(rows), len(rows[0])) == (24, 16)
-    assert rows[3][12] < 9 and rows[3][3] > 246
+@pytest.mark.parametrize("form, mode, orientation, height, dark", [
+    ("JPEG", "RGB", 1, 16, 0), ("GIF", "L", 1, 16, 0), ("BMP", "1", 1, 16, 0),
+    ("JPEG", "L", 6, 24, 1)])           # to be turned by a quarter, its EXIF data say
+def test_pillow_reads_the_rest(read, form, mode, orientation, height, dark):
+    rows = read(pillow_file(form, mode, orientation))
+    quarters = [rows[y][x] for y in (3, -4) for x in (3, -4)]
+    assert len(rows) == height
+    assert [grey > 246 for grey in quarters] == [k != dark for k in range(4)]
 
 
 def test_the_upper_bits_of_sixteen_are_taken(read):
@@ -206,13 +157,10 @@ def test_what_pillow_cannot_read_is_refused(read):
 
 # --- one digit in MNIST's form
 
-def rows_of(image):
-    return [image[i:i + 28] for i in range(0, 784, 28)]
-
-
-def enlarged(rows, factor):
-    return [bytes(v for v in row for _ in range(factor))
-            for row in rows for _ in range(factor)]
+def rows_of(image, factor=1):
+    """The rows of an image of the sample, enlarged."""
+    return [bytes(v for v in image[i:i + 28] for _ in range(factor))
+            for i in range(0, 784, 28) for _ in range(factor)]
 
 
 def test_what_is_in_mnists_form_stays_as_it_is():
@@ -220,13 +168,19 @@ def test_what_is_in_mnists_form_stays_as_it_is():
     assert sum(same) > 50       # all but those whose mass lies between two pixels
 
 
+def pasted(rows, left, top, right, bottom):
+    """The rows with paper around them."""
+    width = left + len(rows[0]) + right
+    return ([bytes(width)] * top + [bytes(left) + row + bytes(right) for row in rows]
+            + [bytes(width)] * bottom)
+
+
 @pytest.mark.parametrize("factor", [2, 3, 10])
 def test_size_and_place_make_no_difference(factor):
     for index in range(3):
-        rows = rows_of(SAMPLE.image(index))
-        large = [bytes(17) + row for row in enlarged(rows, factor)] + [bytes(
-            17 + 28 * factor)] * 9
-        assert normalised(large) == normalised(rows)
+        image = SAMPLE.image(index)
+        large = pasted(rows_of(image, factor), 17, 0, 0, 9)
+        assert normalised(large) == normalised(rows_of(image))
 
 
 def test_the_digit_fills_twenty_pixels_and_its_mass_is_in_the_middle():
@@ -249,7 +203,7 @@ def canvas(width, strokes, size=200, margin=40):
     return list(map(bytes, rows))
 
 
-SEVEN = [((20, 0), (120, 0)), ((120, 0), (60, 200))]
+SEVEN = [[(20, 0), (120, 0), (60, 200)]]
 
 
 def guesses(images):
@@ -258,7 +212,7 @@ def guesses(images):
     return [list(answers[i]).index(max(answers[i])) for i in range(len(images))]
 
 
-@pytest.mark.parametrize("width", [1, 2, 4, 8, 16, 30, 50])
+@pytest.mark.parametrize("width", [1, 4, 16, 50])
 def test_a_hair_and_a_brush_become_a_pen(width):
     image = normalised(canvas(width, SEVEN))
     bits = [row.translate(bytes(v > 100 for v in range(256))) for row in rows_of(image)]
@@ -272,12 +226,6 @@ def test_any_canvas_can_be_normalised():
         assert len(normalised(rows)) == 784 and any(normalised(rows))
 
 
-@pytest.mark.parametrize("rows", [[[1, 2], [3]], [[256]], [[-1]]])
-def test_what_is_no_canvas_is_a_value_error(rows):
-    with pytest.raises(ValueError):
-        normalised(rows)
-
-
 # --- finding digits
 
 def on_paper(rows, ink=60, paper=230, grain=0.0):
@@ -288,16 +236,10 @@ def on_paper(rows, ink=60, paper=230, grain=0.0):
             for row in rows]
 
 
-def pasted(rows, left, top, right, bottom):
-    width = left + len(rows[0]) + right
-    return ([bytes(width)] * top + [bytes(left) + row + bytes(right) for row in rows]
-            + [bytes(width)] * bottom)
-
-
 @pytest.mark.parametrize("factor", [1, 5])
 def test_the_size_of_a_picture_makes_little_difference(factor):
-    pictures = [on_paper(enlarged(rows_of(SAMPLE.image(i)), factor)) for i in range(6)]
-    images = [digit for picture in pictures for digit in find_digits(picture).digits]
+    images = [digit for i in range(6) for digit in find_digits(
+        on_paper(rows_of(SAMPLE.image(i), factor))).digits]
     assert guesses(images) == guesses([SAMPLE.image(i) for i in range(6)])
 
 
@@ -307,12 +249,11 @@ def test_the_grain_of_paper_is_no_ink():
 
 
 @pytest.mark.parametrize("indices, factor", [
-    ((0, 1), 4), ((5, 5, 5), 4), ((2, 3, 4, 7, 8, 9), 4), (range(40), 3)])
+    ((5, 5, 5), 4), ((2, 3, 4, 7, 8, 9), 4), (range(40), 3)])
 def test_several_digits_come_from_left_to_right(indices, factor):
-    images = [rows_of(SAMPLE.image(i)) for i in indices]
+    images = [rows_of(SAMPLE.image(i), factor) for i in indices]
     line = [b"".join(rows) for rows in zip(*images)]
-    digits = find_digits(on_paper(pasted(enlarged(line, factor), 20, 20, 20, 20),
-                                  grain=3.0)).digits
+    digits = find_digits(on_paper(pasted(line, 20, 20, 20, 20), grain=3.0)).digits
     before = guesses([SAMPLE.image(i) for i in indices])
     assert len(digits) == len(indices)
     assert sum(map(int.__eq__, guesses(digits), before)) >= 0.95 * len(indices)
@@ -322,11 +263,9 @@ def test_several_digits_come_from_left_to_right(indices, factor):
 @pytest.mark.parametrize("margin", [0, 3])
 def test_a_fat_digit_may_be_cut_out_tightly(paper, pen, margin):
     """The pen is a quarter as wide as the digit is high, and most of the frame ink."""
-    zero = [((40, 30), (90, 0)), ((90, 0), (140, 40)), ((140, 40), (140, 160)),
-            ((140, 160), (90, 200)), ((90, 200), (40, 160)), ((40, 160), (40, 30))]
+    zero = [(40, 30), (90, 0), (140, 40), (140, 160), (90, 200), (40, 160), (40, 30)]
     images = []
-    for strokes in (zero, [((50, 0), (60, 200))], [((20, 0), (150, 0)),
-                                                  ((150, 0), (60, 200))]):
+    for strokes in ([zero], [[(50, 0), (60, 200)]], [[(20, 0), (150, 0), (60, 200)]]):
         rows = pasted(normalize._crop(canvas(50, strokes)), *[margin] * 4)
         rows = [bytes(pen if v else paper for v in row) for row in rows]
         image, = find_digits(rows).digits
@@ -335,20 +274,10 @@ def test_a_fat_digit_may_be_cut_out_tightly(paper, pen, margin):
 
 
 def test_neighbours_of_one_digit_are_not_in_its_picture():
-    one = canvas(12, [((0, 0), (0, 100))], 100, 20)
-    slash = canvas(12, [((60, 0), (0, 100))], 100, 20)
+    one, slash = (canvas(12, [[(x, 0), (0, 100)]], 100, 20) for x in (0, 60))
     single, = find_digits(on_paper(slash)).digits
     both = [a[:35] + b[12:] for a, b in zip(one, slash)]
     assert find_digits(on_paper(both)).digits[1] == single
-
-
-@pytest.mark.parametrize("strokes", [
-    [((20, 0), (20, 80)), ((20, 80), (100, 80)), ((110, 0), (110, 160))],  # 4, in two
-    [((50, 0), (50, 70)), ((50, 95), (50, 160))],                          # 1, torn
-    [((0, 20), (0, 80)), ((0, 80), (80, 110)), ((80, 110), (0, 160)),
-     ((22, 0), (90, 0))]])                                                 # 5, its bar
-def test_strokes_that_do_not_touch_are_one_digit(strokes):
-    assert len(find_digits(on_paper(canvas(10, strokes, 160))).digits) == 1
 
 
 def test_specks_and_full_stops_are_left_out():
@@ -392,12 +321,12 @@ def test_pictures_too_small_for_a_digit_are_refused(shape):
     refusal(find_digits, [bytes([255] * (shape[1] - 1) + [0])] * shape[0])
 
 
-@pytest.mark.parametrize("shape", [(1, 51), (51, 1), (10, 501), (60_000, 2)])
+@pytest.mark.parametrize("shape", [(1, 51), (501, 10)])
 def test_a_picture_that_is_very_long_is_refused(shape):
     text = refusal(find_digits, [bytes(shape[1])] * shape[0])
     assert f"found {shape[1]:,} x {shape[0]:,} pixels, expected a picture that" in text
 
 
 def test_two_lines_are_refused():
-    line = enlarged(rows_of(SAMPLE.image(0)), 3)
+    line = rows_of(SAMPLE.image(0), 3)
     assert "several lines" in refusal(find_digits, on_paper(line + line))
