@@ -150,38 +150,77 @@ def damaged_npz(rng, seeds: list) -> bytes:
     return damage(rng, [data]) if kind == 3 else data
 
 
-# --- PNG
+# --- PNG: an encoder as slow and as plain as the specification
 
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}       # by the colour type in the header
+PASSES = {0: [(0, 0, 1, 1)],
+          1: [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
+              (1, 0, 2, 2), (0, 1, 1, 2)]}
 
 
-def png_of(chunks: list) -> bytes:
+def png_of(chunks) -> bytes:
     """A PNG file of (type, content) pairs, each under its right length and checksum."""
     return PNG_SIGNATURE + b"".join(
         struct.pack(">I", len(content)) + kind + content
         + struct.pack(">I", zlib.crc32(kind + content)) for kind, content in chunks)
 
 
-def png_chunks(rng, colour: int, depth: int, interlaced: bool = False) -> list:
-    """The chunks of a small good PNG; `colour` is 0, 2, 3, 4 or 6 as in its header."""
-    width, height = rng.randrange(1, 40), rng.randrange(1, 40)
-    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
-    starts = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
-              (1, 0, 2, 2), (0, 1, 1, 2)] if interlaced else [(0, 0, 1, 1)]
-    lines = b""
-    for left, top, across, down in starts:
-        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
-        if columns > 0:
-            size = (columns * bits + 7) // 8
-            lines += b"".join(bytes([rng.randrange(5)]) + rng.randbytes(size)
-                              for _ in range(rows))
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
-    packed = zlib.compress(lines)
-    half = len(packed) // 2
-    extras = {0: [(b"tRNS", bytes(2))], 3: [(b"PLTE", rng.randbytes(3 << depth % 16))]}
-    return [(b"IHDR", header), *extras.get(colour, []),
-            (b"IDAT", packed[:half]), (b"IDAT", packed[half:]), (b"IEND", b"")]
+def png_header(width, height, depth=8, colour=0, interlaced=0, methods=(0, 0)):
+    """The chunk IHDR."""
+    return b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, *methods,
+                                interlaced)
+
+
+def packed(samples, depth):
+    """Samples as bytes, high bits first, the last byte filled up with ones."""
+    bits = "".join(format(sample, f"0{depth}b") for sample in samples)
+    bits += "1" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def guess(kind, a, b, c):
+    """The guess of a filter from the bytes to the left, above and above left."""
+    if kind == 4:
+        nearest = min((abs(b - c), 0, a), (abs(a - c), 1, b),
+                      (abs(a + b - 2 * c), 2, c))
+        return nearest[2]
+    return (0, a, b, (a + b) // 2)[kind]
+
+
+def filtered(lines, step, kinds):
+    """The filtered lines of a pass, a filter from `kinds` in turn for each."""
+    above, result = bytes(len(lines[0])), []
+    for i, line in enumerate(lines):
+        kind = kinds[i % len(kinds)]
+        result.append(kind)
+        for x, value in enumerate(line):
+            a, c = (line[x - step], above[x - step]) if x >= step else (0, 0)
+            result.append(value - guess(kind, a, above[x], c) & 255)
+        above = line
+    return bytes(result)
+
+
+def png_chunks(pixels, depth, colour, interlaced=0, kinds=(0,), extras=(), cut=1 << 20):
+    """The chunks of a PNG; pixels[y][x] is a tuple of samples, IDAT in cut pieces."""
+    content = b""
+    for left, top, across, down in PASSES[interlaced]:
+        lines = [packed([s for pixel in row[left::across] for s in pixel], depth)
+                 for row in pixels[top::down] if row[left::across]]
+        if lines:
+            content += filtered(lines, max(1, len(pixels[0][0]) * depth // 8), kinds)
+    stream = zlib.compress(content)
+    return [png_header(len(pixels[0]), len(pixels), depth, colour, interlaced), *extras,
+            *((b"IDAT", stream[i:i + cut]) for i in range(0, len(stream), cut)),
+            (b"IEND", b"")]
+
+
+def random_pixels(width, height, depth, colour):
+    """Rows of pixels, each a tuple of samples."""
+    dice = random.Random(f"{width} {height} {depth} {colour}")
+    return [[tuple(dice.randrange(1 << depth) for _ in range(CHANNELS[colour]))
+             for _ in range(width)] for _ in range(height)]
 
 
 def damaged_png(rng, seeds: list) -> bytes:

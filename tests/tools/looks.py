@@ -1,19 +1,17 @@
 """Draw digits as people draw them, give them other looks, count what is answered.
 
-    python tests/tools/looks.py [--count N] [--keep FOLDER] [LOOK...]
+    python tests/tools/looks.py FOLDER [--count N]
 
 Each look is a way in which pictures of handwriting come: a pen, a paper, a light, a
 frame around the digit, a table under the sheet.  N digits of each (30) are drawn with a
-simulated pen along the strokes of draw_set.py, written as PNG files (kept in FOLDER if
-it is given) and read like any picture.  Those that are not read right are
-listed, and counted apart where they are refused, or where the answer says "perhaps".
+simulated pen along the strokes of draw_set.py, written as PNG files in FOLDER and read
+like any picture.  Those that are not read right are listed, and counted apart where
+they are refused, or where the answer says "perhaps".
 """
 import argparse
 import math
 import random
-import struct
 import sys
-import tempfile
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -23,7 +21,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER.parents[1]), str(FOLDER)]
 
 from draw_set import STYLES, strokes
-from fuzzing import png_of
+from fuzzing import png_header, png_of
 
 from errors import DataError
 from learning.models import Ensemble, find_model
@@ -54,24 +52,19 @@ class Look(NamedTuple):
     styles: dict = STYLES
 
 
-SIZES = {"table": 0.42, "edge": 0.42, "light table": 0.42, "black table": 0.45,
+SIZES = {"table": 0.42, "table beside": 0.42, "light table": 0.42, "black table": 0.45,
          "frame": 0.48, "box": 0.48, "circle": 0.45, "touching": 0.5, "crop": 0.6,
          "dash": 0.55, "dot": 0.55}     # of the digit, as a share of the picture's side
 
-PENCIL = dict(ink=(188, 188, 190), paper=(226, 225, 221), shadow=0.2, pens=(3, 4, 6))
 LOOKS = {
     "as drawn": Look(),
     "blue on cream": Look((20, 40, 150), (250, 244, 220)),
     "red on grey": Look((190, 30, 40), (200, 200, 200), noise=4),
     "pencil": Look((110, 110, 112), (225, 225, 222), noise=6),
     "white on black": Look((240, 240, 240), (20, 25, 30), noise=2),
-    "photographed": Look((45, 45, 60), (215, 210, 200), 0.45, 8),
     "photographed, dim": Look((30, 30, 35), (120, 115, 110), 0.5, 6),
-    "faint pencil": Look(**PENCIL, noise=3),
-    "fainter pencil": Look((202, 202, 203), (226, 225, 221), 0.2, 4, (3, 4, 6)),
     "faintest pencil": Look((207, 207, 207), (226, 225, 221), 0.15, 3, (3, 4)),
     "faint, noisy": Look((185, 185, 186), (226, 225, 221), 0.3, 9, (4, 6)),
-    "red on green": Look((214, 52, 48), (96, 138, 72), 0.15, 4),
     "green on red": Look((60, 150, 60), (205, 85, 80), 0.15, 4),
     "red on green, as bright": Look((220, 70, 60), (70, 148, 60), 0.25, 5),
     "blue on brown": Look((60, 80, 190), (130, 70, 40), 0.2, 4),
@@ -87,14 +80,12 @@ LOOKS = {
     "sheet on a table": Look((40, 40, 60), (222, 220, 214), 0.25, 5, (4, 6, 9),
                              "table"),
     "sheet, table beside": Look((40, 40, 60), (222, 220, 214), 0.25, 5, (4, 6, 9),
-                                "edge"),
+                                "table beside"),
     "sheet on a light table": Look((40, 40, 60), (235, 234, 230), 0.15, 4, (4, 6, 9),
                                    "light table"),
     "clean sheet on black": Look(pens=(4, 6, 9), scene="black table"),
-    "gaps": Look((40, 45, 90), pens=(2, 3, 4), scene="gaps"),
     "gaps, photographed": Look((70, 75, 110), (215, 210, 200), 0.3, 5, (2, 3, 4),
                                "gaps"),
-    "upstroke": Look(styles={1: UPSTROKES}),
     "upstroke, photographed": Look((45, 45, 60), (215, 210, 200), 0.4, 6,
                                    styles={1: UPSTROKES}),
     "a dot beside": Look(scene="dot"),
@@ -153,14 +144,20 @@ def with_gaps(lines, width, rng):
 # --- Scenes ---------------------------------------------------------------------------
 
 
+def turned(x, y, angle):
+    """A point turned around (0, 0)."""
+    return (x * math.cos(angle) - y * math.sin(angle),
+            x * math.sin(angle) + y * math.cos(angle))
+
+
 def corners(rng, left, top, right, bottom, turn=0.0, unsteady=0.0):
     """A closed line around a box, turned a little, its corners not quite there."""
     x, y = (left + right) / 2, (top + bottom) / 2
     points = []
-    for a, b in ((left, top), (right, top), (right, bottom), (left, bottom)):
-        a, b = a - x + rng.gauss(0, unsteady), b - y + rng.gauss(0, unsteady)
-        points.append((x + a * math.cos(turn) - b * math.sin(turn),
-                       y + a * math.sin(turn) + b * math.cos(turn)))
+    for corner in ((left, top), (right, top), (right, bottom), (left, bottom)):
+        a, b = turned(*(at - middle + rng.gauss(0, unsteady)
+                        for at, middle in zip(corner, (x, y))), turn)
+        points.append((x + a, y + b))
     return [*points, points[0]]
 
 
@@ -197,32 +194,25 @@ def mark(rng, scene, digit):
     return [[(start - 4, 120), (start + 14, 119)]], rng.choice([5, 8])
 
 
-def sheet(rng, scene):
-    """A function that tells of a pixel whether paper is there, else a table."""
+def table(rng, scene):
+    """A function that tells the brightness of a table at a pixel, or None: a sheet."""
     half_x, half_y = rng.uniform(0.3, 0.44) * SIDE, rng.uniform(0.33, 0.45) * SIDE
     x, y = (SIDE / 2 + rng.uniform(-10, 10) for _ in "xy")
-    turn = rng.uniform(-0.25, 0.25) * (scene != "black table")
-    far = [rng.random() < 0.5 for _ in range(3)] if scene == "edge" else [False] * 3
-
-    def inside(column, row):
-        a, b = column - x, row - y
-        a, b = (a * math.cos(turn) + b * math.sin(turn),
-                b * math.cos(turn) - a * math.sin(turn))
-        return ((a > -half_x or far[0]) and (a < half_x or far[1])
-                and (b > -half_y or far[2]) and b < half_y)
-    return inside
-
-
-def wood(rng, scene):
-    """A function that tells the brightness (0..1) of a table at a pixel."""
+    turn, grain = rng.uniform(-0.25, 0.25), rng.uniform(0, math.pi)
+    far = [scene == "table beside" and rng.random() < 0.5 for _ in range(3)]
     dark = rng.uniform(0.4, 0.6) if scene == "light table" else rng.uniform(0.1, 0.35)
-    turn = rng.uniform(0, math.pi)
     waves = [(rng.uniform(0.02, 0.3), rng.uniform(0, 6), rng.uniform(0.0, 0.12))
-             for _ in range(4)]
+             for _ in range(4)]                 # of wood
+    if scene == "black table":
+        turn = dark = 0.0
 
-    def brightness(x, y):
-        along = x * math.cos(turn) + y * math.sin(turn)
-        return dark * (1 + sum(a * math.sin(f * along + p) for f, p, a in waves))
+    def brightness(column, row):
+        across, down = turned(column - x, row - y, -turn)
+        if ((across > -half_x or far[0]) and (across < half_x or far[1])
+                and (down > -half_y or far[2]) and down < half_y):
+            return None
+        along = turned(column, row, -grain)[0]
+        return 255 * dark * (1 + sum(a * math.sin(f * along + p) for f, p, a in waves))
     return brightness
 
 
@@ -247,38 +237,32 @@ def picture(name, digit, rng):
     if scene == "transparent":
         return [bytes(v for grey in row for v in (*look.ink, grey))
                 for row in canvas], 4
-    on_table = scene in ("table", "edge", "black table", "light table")
-    table = wood(rng, scene) if scene != "black table" else lambda x, y: 0.0
-    on_paper = sheet(rng, scene) if on_table else None
-    return list(shaded(canvas, look, rng, on_paper, table)), 3
+    ground = table(rng, scene) if "table" in scene else lambda x, y: None
+    return list(shaded(canvas, look, rng, ground)), 3
 
 
-def shaded(canvas, look, rng, on_paper, table):
-    """Rows of RGB bytes: ink and paper mixed, then light and noise."""
+def shaded(canvas, look, rng, ground):
+    """Rows of RGB bytes: ink and paper mixed, or the ground, then light and noise."""
     turn = rng.random() * 2 * math.pi
     for y, row in enumerate(canvas):
         line = bytearray()
         for x, ink in enumerate(row):
             across, down = x / SIDE - 0.5, y / SIDE - 0.5
-            aside = 0.5 + across * math.cos(turn) + down * math.sin(turn)
-            light = 1 - look.shadow * (aside + across * across + down * down)
-            wooden = on_paper and not on_paper(x, y) and 255 * table(x, y)
+            light = 1 - look.shadow * (0.5 + turned(across, down, -turn)[0]
+                                       + across * across + down * down)
+            table = ground(x, y)
             for dark, bright in zip(look.ink, look.paper):
-                value = wooden if wooden is not None and wooden is not False else (
-                    bright + (dark - bright) * ink / 255)
-                value *= light
-                value += look.noise * (rng.random() + rng.random() - 1) * 2
-                line.append(max(0, min(255, round(value))))
+                value = bright + (dark - bright) * ink / 255 if table is None else table
+                noise = look.noise * (rng.random() + rng.random() - 1) * 2
+                line.append(max(0, min(255, round(value * light + noise))))
         yield bytes(line)
 
 
 def write_png(path, rows, samples):
     """An RGB or RGBA picture of 8 bits, no filters."""
-    header = struct.pack(">2I5B", len(rows[0]) // samples, len(rows), 8,
-                         {3: 2, 4: 6}[samples], 0, 0, 0)
+    header = png_header(len(rows[0]) // samples, len(rows), 8, {3: 2, 4: 6}[samples])
     lines = b"".join(b"\0" + line for line in rows)
-    path.write_bytes(png_of([(b"IHDR", header), (b"IDAT", zlib.compress(lines)),
-                             (b"IEND", b"")]))
+    path.write_bytes(png_of([header, (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]))
 
 
 def answer(model, path):
@@ -306,32 +290,23 @@ def pictures(name, count, folder):
 def main():
     """Print a line for each look, and one for all."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("looks", nargs="*", default=list(LOOKS), metavar="LOOK")
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--count", type=int, default=30, metavar="N")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER")
     options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
     model, total = Ensemble([find_model()[0]]), Counter()
-    if options.keep:
-        options.keep.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        for name in options.looks:
-            counts = Counter()
-            for digit, path in pictures(name, options.count, options.keep or scratch):
-                found, doubtful = answer(model, path)
-                kind = ("right" if found == str(digit) else "refused"
-                        if not found.isdigit() else "doubtful" if doubtful else "wrong")
-                counts[kind] += 1
-                if kind != "right":
-                    print(f"    {path.name}: {found}")
-            total += counts
-            print(line(name, counts), flush=True)
-    print(line("all", total))
-
-
-def line(name, counts):
-    """A line of the table: of those read wrongly, the doubtful ones said "perhaps"."""
-    return f"{name:24}" + "".join(f" {counts[kind]:4} {kind}" for kind in (
-        "right", "refused", "doubtful", "wrong"))
+    for name in LOOKS:
+        counts = Counter()
+        for digit, path in pictures(name, options.count, options.folder):
+            found, doubtful = answer(model, path)
+            kind = ("right" if found == str(digit) else "refused"
+                    if not found.isdigit() else "doubtful" if doubtful else "wrong")
+            counts[kind] += 1
+            if kind != "right":
+                print(f"    {path.name}: {found}")
+        total += counts
+        print(f"{name:24}", dict(counts), flush=True)
+    print("all", dict(total))
 
 
 if __name__ == "__main__":
