@@ -94,8 +94,6 @@ class FirstLayer:
         # So V stays below 2, that is W below 2 (levels - 1): 6 with 4 grey levels.
         # The total of up to 3 such sums (4 grey levels) lies below 192 too.
         # Lanes of 64 bits: all pixels at the highest level stay below 2^62.
-        if form.lanes < 64 and top > 3:
-            raise ValueError(f"{levels} grey levels in lanes of {form.lanes} bits")
         self._reach = 1 << form.lanes - 2
         self._limit = (2 * self._reach // _TOGETHER if form.lanes < 64
                        else self._reach // (weights.shape[0] * top))

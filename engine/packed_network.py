@@ -143,11 +143,6 @@ class PackedNetwork:
         dropout multiplies by, in units of 2^-8: for each layer, image of the share and
         unit.
         """
-        if not 0 < len(images) == len(labels):
-            raise ValueError(f"{len(images)} images and {len(labels)} labels")
-        if not 0 <= min(labels) <= max(labels) < self.classes:
-            raise ValueError(f"labels {min(labels)} to {max(labels)} of {self.classes} "
-                             "classes")
         team, own = self.team, self.team.share(len(images))
         step_size = self.optimizer.scale(learning_rate) / len(images)
         deltas = Deltas.of(step_size, self.levels, self.form)

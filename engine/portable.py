@@ -69,13 +69,12 @@ def sigmoid(z: int, shift: int) -> float:
     return 1 / (1 + fall) if z >= 0 else fall / (1 + fall)
 
 
-def sigmoids(logits: Sequence[int], shift: int) -> list[float]:
-    """Return the sigmoid of each number."""
+def _sigmoids(logits: Sequence[int], shift: int) -> list[float]:
     return [sigmoid(z, shift) for z in logits]
 
 
 # The outputs that belong to each loss.
-OUTPUTS = {"cross-entropy": softmax, "bce": sigmoids, "mse": sigmoids}
+OUTPUTS = {"cross-entropy": softmax, "bce": _sigmoids, "mse": _sigmoids}
 
 
 def cos(x: float) -> float:

@@ -29,8 +29,8 @@ def test_the_old_file_stays_when_writing_fails(path, call, monkeypatch):
 
 
 def test_a_new_file_replaces_the_old_one_and_leaves_nothing_beside_it(path):
-    path.write_bytes(b"old")
-    files.write_whole(path, b"new")
+    for content in b"old", b"new":
+        files.write_whole(path, content)
     assert path.read_bytes() == b"new"
     assert os.listdir(path.parent) == [path.name]
 
@@ -80,12 +80,8 @@ def test_a_locked_folder_is_refused_to_another_process(holder, tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("how", ["end", "kill"])
-def test_a_lock_ends_with_its_process(how, holder, tmp_path):
-    if how == "kill":
-        holder.kill()
-    else:
-        holder.stdin.close()
+def test_a_lock_ends_with_its_process(holder, tmp_path):
+    holder.kill()
     with files.locked(tmp_path):        # it waits a moment for the other to end
         assert list(tmp_path.iterdir()) == []
 

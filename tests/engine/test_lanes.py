@@ -34,14 +34,6 @@ def test_a_row_is_the_sum_of_its_lanes_times_powers_of_two(layout):
 
 
 @every_layout
-def test_bytes_are_the_biased_lanes(layout):
-    for row in rows_of(layout):
-        biased = [v + (1 << layout.bits - 1) for v in row]
-        raw = b"".join(v.to_bytes(layout.bits // 8, "little") for v in biased)
-        assert layout.to_bytes(layout.encode(row)) == raw
-
-
-@every_layout
 def test_only_residues_count(layout):
     """What lies above the top lane changes nothing that is read."""
     for row in rows_of(layout)[:8]:

@@ -74,15 +74,11 @@ WRONG = {
     "no return": ("def dot(u, v):\n    u[0] * v[0]\n", "is `return` missing?"),
     "an exception": ("def dot(u, v):\n    return u[9]\n",
                      "IndexError: list index out of range in line 2"),
-    "sys.exit": ("import sys\ndef dot(u, v):\n    sys.exit(0)\n", "ended without"),
     "a hard exit": ("import os\ndef dot(u, v):\n    os._exit(0)\n", "ended without"),
-    "recursion": ("def dot(u, v):\n    return dot(u, v)\n", "RecursionError"),
     "input": ("def dot(u, v):\n    return input()\n", "EOFError"),
-    "too few parameters": ("def dot(u):\n    return 0\n", "TypeError"),
     "no function": ("dot = 3\n", "TypeError: 'int' object is not callable"),
     "text": ("def dot(u, v):\n    return '6'\n", "str in the place of a number"),
     "not a number": ("def dot(u, v):\n    return float('nan')\n", "nan"),
-    "wrong shape": ("def transpose(A):\n    return A\n", "1 x 2 in the place of 2 x 1"),
     "ragged": ("def relu(Z):\n    return [[1], [2, 3]]\n",
                "2 x 1 and 2 in the place of 1 x 1"),
     "a flat row": ("def sum_rows(A):\n    return [sum(c) for c in zip(*A)]\n",
@@ -107,12 +103,6 @@ WRONG = {
         "    before = loss_and_gradient(network, X, labels)[1]\n"
         "    row[j] += t\n    return before[2][0][1]\n",
         "-0.99999 in the place of -1"),
-    "a step uphill": ("def step(network, gradient, rate):\n"
-                      "    for W, dW in zip(network, gradient):\n"
-                      "        for row, slopes in zip(W, dW):\n"
-                      "            for j, slope in enumerate(slopes):\n"
-                      "                row[j] += rate * slope\n",
-                      "2.1 in the place of 1.9"),
     "a rule that is not He's": (
         "def new_network(inputs, hidden, outputs, rng):\n"
         "    return [random_matrix(inputs, hidden, (1 / inputs) ** 0.5, rng),"
@@ -158,13 +148,6 @@ def test_what_it_prints_itself_does_not_disturb(run):
                            "    print(v, file=sys.stderr)\n"
                            "    return sum(a * b for a, b in zip(u, v))\n")
     assert code == 0 and printed.startswith("lesson  1  dot                correct\n")
-
-
-def test_a_mistake_is_told_where_it_is_and_nowhere_else(run):
-    text = SOLUTION.read_text(encoding="utf-8").partition("def random_matrix")[0]
-    code, printed, _ = run(text.replace("total += a * b", "total -= a * b"))
-    assert code == 1 and printed.count("DIFFERS") == 1
-    assert "6 of 23 parts are correct" in printed
 
 
 @pytest.mark.parametrize("text, told", [
