@@ -31,7 +31,8 @@ from learning.augment import gather, shift_map
 from learning.models import Model, quantized
 from my_math import Matrix
 from network import LOSSES
-from pictures.digit import digits_in, normalised
+from pictures.digit import digits_in
+from pictures.normalize import SIZE, normalised
 from show.server import Question, Refusal, Server
 from show.text import perhaps
 from show.why import compare, fewest_changes
@@ -39,8 +40,8 @@ from show.why import compare, fewest_changes
 if TYPE_CHECKING:
     from show.watch import RunPage
 
-SIDE, INK_SIDE = 28, 140      # pixels of a picture and of the drawing, each way
-PIXELS = SIDE * SIDE
+INK_SIZE = 140                # pixels of the drawing each way
+PIXELS = SIZE * SIZE
 STEPS = 6                     # how many times a damage can be made worse
 
 _PAGE = Path(__file__).parent / "web" / "page.html"
@@ -51,7 +52,7 @@ _DIGITS = list("0123456789")
 
 @lru_cache(maxsize=None)
 def _mover(down: int, right: int) -> Callable[[bytes], bytes]:
-    return gather(shift_map(SIDE, SIDE, down, right))
+    return gather(shift_map(SIZE, SIZE, down, right))
 
 
 def shifted(picture: bytes, step: int) -> bytes:
@@ -91,16 +92,16 @@ def thinned(picture: bytes, step: int) -> bytes:
 @lru_cache(maxsize=None)
 def _turner(degrees: int) -> Callable[[bytes], bytes]:
     """Return a function that gives each pixel the one nearest to where it came from."""
-    middle = (SIDE - 1) / 2
+    middle = (SIZE - 1) / 2
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     sources = []
-    for row in range(SIDE):
-        for column in range(SIDE):
+    for row in range(SIZE):
+        for column in range(SIZE):
             x, y = column - middle, row - middle
             j = math.floor(cosine * x + sine * y + middle + 0.5)
             i = math.floor(-sine * x + cosine * y + middle + 0.5)
-            inside = 0 <= i < SIDE and 0 <= j < SIDE
-            sources.append(i * SIDE + j if inside else PIXELS)
+            inside = 0 <= i < SIZE and 0 <= j < SIZE
+            sources.append(i * SIZE + j if inside else PIXELS)
     return gather(sources)
 
 
@@ -121,7 +122,7 @@ def pictures_in(ink: bytes, names: Sequence[str]) -> tuple[str, list[bytes]]:
     Where there is none, the remark says what is there instead, and the network has to
     answer to all of the ink.  Classes with other names get all of the ink, too.
     """
-    rows = [ink[start:start + INK_SIDE] for start in range(0, len(ink), INK_SIDE)]
+    rows = [ink[start:start + INK_SIZE] for start in range(0, len(ink), INK_SIZE)]
     remark, pictures = "", []
     if list(names) == _DIGITS and any(ink):
         try:
@@ -162,7 +163,7 @@ class Reader:
         """The questions of the page, by path."""
         return {"/start": Question(self.start),
                 "/unit": Question(self.unit, ("number",)),
-                "/ink": Question(self.ink, ("damage", "off"), INK_SIDE ** 2),
+                "/ink": Question(self.ink, ("damage", "off"), INK_SIZE ** 2),
                 "/picture": Question(self.picture, ("damage", "off"), PIXELS),
                 "/why": Question(self.why, ("digit", "rival", "off"), PIXELS),
                 "/change": Question(self.change, ("goal", "off"), PIXELS)}

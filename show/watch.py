@@ -32,7 +32,8 @@ from learning.models import Model
 from learning.settings import Settings
 from learning.training import Parts, Progress
 from network import Evaluation, Network
-from show.page import INK_SIDE, SIDE, as_text, pictures_in
+from pictures.normalize import SIZE
+from show.page import INK_SIZE, as_text, pictures_in
 from show.runs import Printer
 from show.server import Question, Refusal, Server
 
@@ -67,7 +68,7 @@ class RunPage:
                 "/now": Question(self.now, ("version",)),
                 "/tiles": Question(self.tiles, ("moment",)),
                 "/wrong": Question(self.wrong, ("moment",)),
-                "/answers": Question(self.answers, (), INK_SIDE ** 2)}
+                "/answers": Question(self.answers, (), INK_SIZE ** 2)}
 
     # --- what the page asks for
 
@@ -205,9 +206,9 @@ class Watcher(Printer):
         """The run of the folder begins, or goes on with the moments kept there."""
         super().__init__(settings["epochs"])
         train = parts["train"]
-        if (train.height, train.width) != (SIDE, SIDE):
+        if (train.height, train.width) != (SIZE, SIZE):
             raise OptionError(f"--watch: found images of {train.height} x "
-                              f"{train.width} pixels, expected {SIDE} x {SIDE}")
+                              f"{train.width} pixels, expected {SIZE} x {SIZE}")
         about = about_run(network, settings["grey_levels"], settings["class_names"],
                           settings["data"])
         path, part = folder / MOMENTS, "validation" if "validation" in parts else "test"

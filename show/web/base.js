@@ -14,6 +14,14 @@ function make(tag, parent, properties = {}, attributes = {}) {
   return element;
 }
 
+function shape(tag, parent, attributes, text = "") {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const name in attributes) { element.setAttribute(name, attributes[name]); }
+  element.textContent = text;
+  parent.append(element);
+  return element;
+}
+
 // A row with a name, a bar and a text.
 function makeBar(list, name, more = {}, attributes = {}) {
   const row = make("li", list, more, attributes);
@@ -122,15 +130,12 @@ function complain(what, again = false) {
 // Screen readers speak when the hand is still, not with every bit of a stroke.
 let speaking = 0;
 
-function say(text) {
+function say(text, wait = 0) {
   clearTimeout(speaking);
-  $("spoken").textContent = text;
+  speaking = setTimeout(() => { $("spoken").textContent = text; }, wait);
 }
 
-function sayLater(text) {
-  clearTimeout(speaking);
-  speaking = setTimeout(() => { $("spoken").textContent = text; }, 700);
-}
+const sayLater = (text) => say(text, 700);
 
 // --- Keys ----------------------------------------------------------------------------
 

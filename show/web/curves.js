@@ -7,14 +7,6 @@ function edges() {
   return {left: 2.9 * rem, right: 0.7 * rem, top: 0.6 * rem, bottom: 1.3 * rem};
 }
 
-function shape(tag, parent, attributes, text = "") {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const name in attributes) { element.setAttribute(name, attributes[name]); }
-  element.textContent = text;
-  parent.append(element);
-  return element;
-}
-
 // Points [epochs, value] of the training images: means of epochs, each in its middle,
 // and from where there are finer ones those.
 function trainPoints(column) {

@@ -103,28 +103,27 @@ function showLines() {
   const told = ranking(terms.map(Math.abs)).slice(0, 60)
     .filter((k) => wide(k) >= THINNEST);
   // All are measured before the first is drawn, which would cost a layout each.
-  $("lines").replaceChildren(...told.map((k) => {
+  const lines = told.map((k) => {
     const [unit, digit] = what.digit === undefined ? [what.unit, k] : [k, what.digit];
-    return line(grids[last()].children[unit], $(`output-${digit}`).firstChild,
-                Math.min(WIDEST, wide(k)), terms[k] < 0 ? "orange" : "blue");
-  }));
+    return {d: way(grids[last()].children[unit], $(`output-${digit}`).firstChild),
+            class: terms[k] < 0 ? "orange" : "blue",
+            "stroke-width": Math.min(WIDEST, wide(k)).toFixed(2)};
+  });
+  $("lines").replaceChildren();
+  for (const line of lines) { shape("path", $("lines"), line); }
 }
 
 // The largest term between any unit and any digit: one scale for all lines.
 const strongest = (now) => Math.max(...now.hidden[last()].map((a, unit) =>
   Math.abs(a) * Math.max(...about.onward[unit].map(Math.abs)))) || 1;
 
-function line(from, to, width, colour) {
+function way(from, to) {
   const [box, grid, a, b] = [$("lines"), grids[last()], from, to].map(
     (element) => element.getBoundingClientRect());
   const x = a.left + a.width / 2 - box.left, y = a.top + a.height / 2 - box.top;
   const endX = b.left - box.left, endY = b.top + b.height / 2 - box.top;
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", grid.right < b.left ? across(x, y, endX, endY)
-    : around(x, y, endX, endY, grid.top - box.top));
-  path.setAttribute("class", colour);
-  path.setAttribute("stroke-width", width.toFixed(2));
-  return path;
+  return grid.right < b.left ? across(x, y, endX, endY)
+    : around(x, y, endX, endY, grid.top - box.top);
 }
 
 // To a digit on the right: level at both ends.

@@ -255,15 +255,6 @@ def test_each_sheet_of_a_model_names_it_and_its_accuracy(
         "correctly"]
 
 
-def test_without_a_history_there_are_no_curves_and_a_search_has_one_map(
-        good_report, tiny, monkeypatch):
-    monkeypatch.setattr(figures, "draw_all",
-                        lambda folder, pictures, *_: list(pictures))
-    assert figures.draw_model(Path(), a_model([36, 4, 3]), tiny, good_report) == [
-        "confusion.png", "errors.png", "right_and_wrong.png", "weights.png"]
-    assert figures.draw_search(Path(), None) == ["heatmap.png"]
-
-
 # --- a matplotlib that will not do
 
 @pytest.fixture

@@ -33,11 +33,15 @@ def page(opened, server):
 
 
 @pytest.fixture
-def three(page, sample):
-    """(browser, x): the page with the sample of a 3, which is read, and that image."""
-    browser = page()
+def browser(page):
+    return page()
+
+
+@pytest.fixture
+def three(browser, sample):
+    """The image of the sample of a 3, which the page reads."""
     choose(browser, 3)
-    return browser, SparseMatrix.from_images([sample.image(sample.labels.index(3))], 4)
+    return SparseMatrix.from_images([sample.image(sample.labels.index(3))], 4)
 
 
 def choose(browser, digit):
@@ -77,8 +81,7 @@ def rgba(browser, selector):
 
 # --- Drawing
 
-def test_a_digit_drawn_with_the_mouse_is_read_undone_and_cleared(page):
-    browser = page()
+def test_a_digit_drawn_with_the_mouse_is_read_undone_and_cleared(browser):
     assert browser.text("#share") == "nothing drawn yet"
     draw(browser, SEVEN)
     assert browser.text("#digit") == "7"
@@ -100,8 +103,7 @@ def test_a_digit_drawn_with_the_mouse_is_read_undone_and_cleared(page):
 
 @pytest.mark.parametrize("key, code, kept", [("Backspace", 8, [4]),
                                               ("Delete", 46, [4, 2, 0])])
-def test_undo_or_clear_in_the_middle_of_a_stroke_ends_it(page, key, code, kept):
-    browser = page()
+def test_undo_or_clear_in_the_middle_of_a_stroke_ends_it(browser, key, code, kept):
     browser.draw("#paper", ONE)
     browser.focus("#paper")
     browser.mouse("#paper", [("mousePressed", (0.2, 0.3)), ("mouseMoved", (0.3, 0.3))])
@@ -113,8 +115,7 @@ def test_undo_or_clear_in_the_middle_of_a_stroke_ends_it(page, key, code, kept):
         *kept, len(SEVEN[0])]
 
 
-def test_keys_draw_a_held_space_is_one_and_other_keys_are_the_browsers(page):
-    browser = page()
+def test_keys_draw_a_held_space_is_one_and_other_keys_are_the_browsers(browser):
     browser.focus("#paper")
     browser.key("ArrowUp", 38)
     browser.key(" ", 32, " ", repeats=6)
@@ -132,8 +133,7 @@ def test_keys_draw_a_held_space_is_one_and_other_keys_are_the_browsers(page):
     assert browser.ask("[pen.x, pen.y]") == at
 
 
-def test_samples_are_one_stop_of_the_tab_key_and_seen_as_they_are(page, sample):
-    browser = page()
+def test_samples_are_one_stop_of_the_tab_key_and_seen_as_they_are(browser, sample):
     stops = "document.querySelectorAll('#samples [tabindex=\"0\"]').length"
     assert browser.ask(stops) == 1
     browser.focus("#samples button")
@@ -153,9 +153,8 @@ def test_samples_are_one_stop_of_the_tab_key_and_seen_as_they_are(page, sample):
 
 # --- The answer
 
-def test_logits_and_lines_are_those_of_the_network(three, shipped):
-    browser, x = three
-    trace, (outputs,) = shipped.network.forward(x), shipped.network.predict(x)
+def test_logits_and_lines_are_those_of_the_network(browser, three, shipped):
+    trace, (outputs,) = shipped.network.forward(three), shipped.network.predict(three)
     logits, = trace.logits
     assert list(map(number, browser.texts("#outputs .logit"))) == pytest.approx(
         logits, abs=0.0051)
@@ -187,8 +186,7 @@ def test_logits_and_lines_are_those_of_the_network(three, shipped):
     assert 0 < browser.count("#lines path") <= 10
 
 
-def test_two_digits_are_two_and_a_doubtful_answer_names_the_runner_up(page):
-    browser = page()
+def test_two_digits_are_two_and_a_doubtful_answer_names_the_runner_up(browser):
     draw(browser, [[(0.25, 0.2), (0.25, 0.5), (0.25, 0.8)],
                    [(0.5 + 0.4 * x, 0.2 + 0.6 * y) for x, y in SEVEN[0]]])
     assert browser.texts("#digit button") == ["1", "7"]
@@ -206,23 +204,18 @@ def test_two_digits_are_two_and_a_doubtful_answer_names_the_runner_up(page):
     assert browser.text("#brief") == "1 55.0\xa0%, perhaps 7"
 
 
-@pytest.mark.parametrize("remark, strokes", [
-    ("a blot of ink", [[(0.45, 0.45), (0.55, 0.5), (0.45, 0.55), (0.55, 0.55)]]),
-    ("ink everywhere", [[(x / 100, y / 10) for x in (0, 100)] for y in range(11)])])
-def test_what_is_no_digit_is_named(page, remark, strokes):
-    browser = page()
+def test_what_is_no_digit_is_named(browser):
     browser.ask("$('brush').value = 26")
-    draw(browser, strokes)
+    draw(browser, [[(0.45, 0.45), (0.55, 0.5), (0.45, 0.55), (0.55, 0.55)]])
     assert browser.text("#digit") == "?"
     assert browser.text("#share").startswith(
-        f"{remark}: no digit. If it has to be ")
+        "a blot of ink: no digit. If it has to be ")
 
 
 # --- Why, and one unit at work
 
-def test_the_parts_of_why_add_up_to_the_difference(three, shipped):
-    browser, x = three
-    logits, = shipped.network.forward(x).logits
+def test_the_parts_of_why_add_up_to_the_difference(browser, three, shipped):
+    logits, = shipped.network.forward(three).logits
     rival = max((k for k in range(10) if k != 3), key=lambda k: logits[k])
     for chosen in rival, 7:
         if chosen != rival:
@@ -245,14 +238,11 @@ def test_the_parts_of_why_add_up_to_the_difference(three, shipped):
     assert widths == pytest.approx([50 * abs(x) / max(map(abs, shown)) for x in shown],
                                    abs=0.5)
     # Where they do not add up, as those of other networks, the page says so.
-    browser.ask("(why.units[5] += 0.25, showWhy())")
-    assert "not exact" in browser.texts("#why-sum p")[1]
-    browser.ask("(why.slope.fill(1), showWhy())")
-    assert "not exact" in browser.texts("#why-sum p")[2]
+    browser.ask("(why.units[5] += 0.25, why.slope.fill(1), showWhy())")
+    assert all("not exact" in sum for sum in browser.texts("#why-sum p")[1:3])
 
 
-def test_ink_is_coloured_and_a_unit_multiplies_adds_and_activates(three, shipped):
-    browser, x = three
+def test_ink_is_coloured_and_units_multiply_add_and_activate(browser, three, shipped):
     signs = browser.ask("""[...bytes(why.now.picture)].map((grey, k) =>
         Math.sign(grey * why.slope[k]))""")
     data = rgba(browser, "#why-ink")
@@ -260,20 +250,19 @@ def test_ink_is_coloured_and_a_unit_multiplies_adds_and_activates(three, shipped
     for sign, red, blue in zip(signs, data[::4], data[2::4]):
         if abs(blue - red) > 6 or not sign:         # for, against, or no ink
             assert (blue > red) - (blue < red) == sign
-    sums, layer = shipped.network.forward(x).sums[0][0], shipped.network.layers[0]
+    sums, layer = shipped.network.forward(three).sums[0][0], shipped.network.layers[0]
     for unit in (sums.index(max(sums)), sums.index(min(sums))):
         browser.hover(f"#unit-0-{unit}")
         browser.settle()
         products = [grey * row[unit] for grey, row in
-                    zip(x.to_matrix()[0], layer.weights)]
+                    zip(three.to_matrix()[0], layer.weights)]
         shown = [number(b) for b in browser.texts("#chain b") if b != "→"]
         assert shown == pytest.approx([*both_sides(products), layer.bias[0, unit],
                                        sums[unit], max(0, sums[unit])], abs=0.0051)
         assert ("silent" in browser.text("#unit-text")) == (sums[unit] < 0)
 
 
-def test_units_are_shown_by_mouse_and_keys_and_kept_when_chosen(three):
-    browser, _ = three
+def test_units_are_shown_by_mouse_and_keys_and_kept_when_chosen(browser, three):
     first = browser.text("#unit-title")
     for title, selected in (("Unit 40 at work", "true"), (first, "false")):
         browser.hover("#unit-0-40")
@@ -298,8 +287,7 @@ def test_units_are_shown_by_mouse_and_keys_and_kept_when_chosen(three):
     assert browser.text("#unit-title") == f"Unit {row} at work"
 
 
-def test_clear_leaves_nothing_of_the_drawing(three):
-    browser, _ = three
+def test_clear_leaves_nothing_of_the_drawing(browser, three):
     browser.click("#unit-0-40")
     browser.click("#clear")
     browser.wait(reads("–"))
@@ -313,8 +301,7 @@ def test_clear_leaves_nothing_of_the_drawing(three):
 
 # --- Play
 
-def test_damage_is_shown_step_by_step_and_cleared(page):
-    browser = page()
+def test_damage_is_shown_step_by_step_and_cleared(browser):
     draw(browser, SEVEN)
     for _ in range(3):
         browser.press("#damages button:nth-child(5)")
@@ -347,8 +334,7 @@ def test_damage_is_shown_step_by_step_and_cleared(page):
     assert browser.ask(PICTURE) == [255, *seen[1:]]
 
 
-def test_units_are_switched_off_and_on(three):
-    browser, _ = three
+def test_units_are_switched_off_and_on(browser, three):
     before = browser.text("#outputs .best .logit")
     deciders = browser.texts("#why-units button")
     browser.press("#switch-deciders")
@@ -368,8 +354,7 @@ def test_units_are_switched_off_and_on(three):
     assert browser.text("#switch") == "Switch this unit on"
 
 
-def test_pixels_are_inked_and_wiped(page):
-    browser = page()
+def test_pixels_are_inked_and_wiped(browser):
     for _ in range(3):
         draw(browser, [[(3.5 / 28, 5.5 / 28)]], "#picture")
     assert browser.ask(PICTURE)[5 * 28 + 3] == 255       # inked, wiped, inked
@@ -400,8 +385,7 @@ def test_a_finger_inks_with_a_tap_and_scrolls_otherwise(page):
     assert sum(map(bool, browser.ask(PICTURE))) == 1
 
 
-def test_the_fewest_pixels_are_changed_marked_and_undone(three):
-    browser, _ = three
+def test_the_fewest_pixels_are_changed_marked_and_undone(browser, three):
     before = browser.ask(PICTURE)
     for goal in "", "8":
         browser.ask(f"$('goal').value = '{goal}'")
@@ -428,8 +412,7 @@ def test_the_fewest_pixels_are_changed_marked_and_undone(three):
 
 # --- Class mode and tour
 
-def test_class_mode_counts_what_was_drawn_and_read(page):
-    browser = page()
+def test_class_mode_counts_what_was_drawn_and_read(browser):
     size = "parseFloat(getComputedStyle(document.body).fontSize)"
     small = browser.ask(size)
     assert not browser.shows("#tally")
@@ -456,9 +439,8 @@ def test_class_mode_counts_what_was_drawn_and_read(page):
 
 @pytest.mark.parametrize("size, brush", [(0.15, 4), (0.15, 12), (0.15, 26), (0.4, 20),
                                          (0.6, 4), (0.92, 12), (0.92, 26)])
-def test_a_saved_drawing_is_answered_as_the_page_answers(page, shipped, tmp_path, size,
-                                                         brush):
-    browser = page()
+def test_a_saved_drawing_is_answered_as_on_the_page(browser, shipped, tmp_path, size,
+                                                    brush):
     browser.send("Browser.setDownloadBehavior", behavior="allow",
                  downloadPath=str(tmp_path))
     browser.ask(f"$('brush').value = {brush}")
@@ -484,14 +466,12 @@ def test_a_saved_drawing_is_answered_as_the_page_answers(page, shipped, tmp_path
         assert paths[0].name == f"drawing-{browser.text('#digit')}.png"
 
 
-def test_the_tool_that_draws_sees_each_answer(page, tmp_path):
-    browser = page()
+def test_the_tool_that_draws_sees_each_answer(browser, tmp_path):
     assert list(draw_all(browser, tmp_path, random_drawings(1)))[0][1:] == ("0", "0")
     assert len(browser.ask("delays")) > 1
 
 
-def test_the_tour_lights_five_panels_one_after_the_other(page):
-    browser = page()
+def test_the_tour_lights_five_panels_one_after_the_other(browser):
     browser.click("#tour-start")
     lit = []
     for step in range(5):
@@ -517,9 +497,7 @@ HANGS = """(() => { const real = AbortSignal.timeout;
 
 @pytest.mark.parametrize("fault, speed, trouble", [
     (GONE, "No answer.", "no connection"), (HANGS, "Asking …", "no answer")])
-def test_a_server_that_hangs_or_has_gone_is_told_and_asked_again(page, fault, speed,
-                                                                 trouble):
-    browser = page()
+def test_a_server_that_hangs_or_has_gone_is_asked_again(browser, fault, speed, trouble):
     before = browser.box("#paper")
     browser.ask("window.real = window.fetch")
     browser.ask(fault)
@@ -533,8 +511,8 @@ def test_a_server_that_hangs_or_has_gone_is_told_and_asked_again(page, fault, sp
     assert browser.text("#trouble") == ""
 
 
-def test_the_first_load_is_tried_again(page):
-    found = page().ask("""(async () => {
+def test_the_first_load_is_tried_again(browser):
+    found = browser.ask("""(async () => {
         about = null;
         const real = window.fetch, calls = [];
         window.fetch = (...all) => (calls.push(all[0]), calls.length < 3
@@ -545,8 +523,7 @@ def test_the_first_load_is_tried_again(page):
     assert found == ["/start"] * 3
 
 
-def test_a_refusal_is_told_and_not_repeated(page):
-    browser = page()
+def test_a_refusal_is_told_and_not_repeated(browser):
     browser.ask("""(() => { window.asked = 0;
         window.fetch = async () => (window.asked += 1,
             new Response("that is no drawing", {status: 400})); })()""")
@@ -608,8 +585,7 @@ def test_any_width_is_used_and_not_exceeded_and_controls_have_names(page, width)
     assert len(names) > 128 + 10 and all(names)     # the units, the samples and more
 
 
-def test_type_follows_the_readers_size(page):
-    browser = page()
+def test_type_follows_the_readers_size(browser):
     sizes = "[...document.querySelectorAll('h1, p, button, .name')].map(element => " \
             "parseFloat(getComputedStyle(element).fontSize))"
     before = browser.ask(sizes)
@@ -646,8 +622,7 @@ def test_forced_colours_leave_bars_lines_and_legend_visible(page):
     assert ground not in (*bars, blue, orange, line) and blue != orange
 
 
-def test_full_bars_are_as_wide_as_empty_ones_and_disabled_buttons_look_so(page):
-    browser = page()
+def test_full_bars_are_as_wide_as_empty_ones_and_disabled_buttons_look_so(browser):
     width = "document.querySelector('#output-4 .track').clientWidth"
     look = "(style => [style.color, style.borderStyle])(getComputedStyle($('undo')))"
     assert browser.ask("$('undo').disabled")

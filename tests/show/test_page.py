@@ -12,17 +12,11 @@ from learning import models
 from my_math import Matrix
 from network import LOSSES, Network
 from show import page
-from show.server import Refusal, assemble
+from show.server import assemble
 from show.why import compare
 
 DIGITS = list("0123456789")
 WEB = ROOT / "show" / "web"
-
-
-def with_line(width=12, left=64):
-    """Ink of a 1 in the drawing."""
-    row = bytes(left) + bytes([255] * width) + bytes(140 - left - width)
-    return bytes(140 * 20) + row * 100 + bytes(140 * 20)
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +39,6 @@ def reading_of(reader, image, off=""):
     """The one reading of a picture."""
     (reading,), = reader.picture(image, "", off)["digits"]
     return reading
-
-
-def top_of(reading):
-    """The class of the largest output."""
-    return reading["outputs"].index(max(reading["outputs"]))
 
 
 # --- The page itself
@@ -92,22 +81,6 @@ def test_the_server_answers_what_the_page_asks(server, sample):
 
 # --- What is answered
 
-def test_start_tells_the_network_and_a_sample_of_each_class(reader, network, sample):
-    about = reader.start()
-    assert about["sizes"] == [784, 128, 10] and about["class_names"] == DIGITS
-    assert about["activation"] == "relu" and about["loss"] == "cross-entropy"
-    assert about["onward"] == list(network.layers[1].weights)
-    assert about["bias"] == network.layers[1].bias.to_matrix()[0]
-    assert about["damages"] == ["shift", "noise", "thin", "turn"]
-    assert [digit["name"] for digit in about["samples"]] == DIGITS
-    for label, digit in enumerate(about["samples"]):
-        index = sample.labels.index(label)
-        assert base64.b64decode(digit["picture"]) == sample.image(index)
-    unit, layer = reader.unit("17"), network.layers[0]
-    assert unit == {"weights": [row[17] for row in layer.weights],
-                    "bias": layer.bias[0, 17]}
-
-
 @pytest.mark.parametrize("off, units", [("", []), ("0-3,0-39", [3, 39])])
 def test_answers_are_those_of_the_network(reader, network, sample, off, units):
     masks = [Matrix([[float(k not in units) for k in range(128)]])]
@@ -126,16 +99,6 @@ def test_answers_are_those_of_the_network(reader, network, sample, off, units):
         assert reader.why(image, "3", "2", off) == {
             **compare(network, x, 3, 2, masks)._asdict(), "logits": trace.logits[0],
             "digit": 3, "rival": 2}
-
-
-def test_lines_are_read_as_1_wherever_they_are(reader):
-    ink, two = with_line(), bytes(map(max, with_line(left=30), with_line(left=90)))
-    for drawing, count in ((ink, 1), (ink[1400:] + bytes(1400), 1),
-                           (ink[40:] + bytes(40), 1), (two, 2)):
-        found = reader.ink(drawing, "noise", "")
-        assert found["remark"] == ""
-        assert [len(steps) for steps in found["digits"]] == [7] * count
-        assert {top_of(steps[0]) for steps in found["digits"]} == {1}
 
 
 @pytest.mark.parametrize("remark, ink", [
@@ -158,16 +121,6 @@ def test_rules_about_digits_are_none_about_other_classes():
     assert found["remark"] == "" and len(found["digits"]) == 1
 
 
-def test_changed_pixels_change_the_answer(reader, sample):
-    image = sample.image(5)
-    for goal in "", "8":
-        changed = bytearray(image)
-        for pixel, grey in reader.change(image, goal, "")["pixels"]:
-            changed[pixel] = grey
-        top = top_of(reading_of(reader, bytes(changed)))
-        assert top != top_of(reading_of(reader, image)) and (not goal or top == 8)
-
-
 def test_the_largest_weights_that_are_loaded_give_numbers(sample):
     """Larger ones Model.load refuses: sums could run over, and JSON has no infinity."""
     network = Network([784, 4, 3, 10], rng=random.Random(1))
@@ -181,7 +134,7 @@ def test_the_largest_weights_that_are_loaded_give_numbers(sample):
         json.dumps(found, allow_nan=False)
 
 
-# --- Damage, and networks of other shapes
+# --- Damage
 
 @pytest.mark.parametrize("name", list(page.DAMAGES))
 def test_a_damage_makes_a_picture_worse_step_by_step(reader, sample, name):
@@ -211,21 +164,3 @@ def test_shift_noise_thin_and_turn_are_what_they_say():
                               (6, [0, 0], 1)):
         thin = page.thinned(line, step)[28 * 14:28 * 15]
         assert list(thin[10:12]) == ends and thin.count(240) == width
-
-
-@pytest.mark.parametrize("sizes, activation, units", [
-    ([784, 10], "relu", 10), ([784, 5, 7, 10], "tanh", 5),
-    ([784, 300, 10], "sigmoid", 300)])
-def test_networks_of_other_shapes_are_shown(sizes, activation, units):
-    network = Network(sizes, activation)
-    reader = page.Reader(models.Model(None, network, 256, DIGITS))
-    image = bytes(range(196)) * 4
-    reading = reading_of(reader, image)
-    assert len(reading["sums"]) == units and len(reading["outputs"]) == 10
-    assert list(map(len, reading["hidden"])) == sizes[1:-1]
-    onward = reader.start()["onward"]
-    assert len(onward) == (sizes[-2] if len(sizes) > 2 else 0)
-    assert len(reader.unit(str(units - 1))["weights"]) == 784
-    with pytest.raises(Refusal, match=f"0 to {units - 1}"):
-        reader.unit(str(units))
-    assert len(reader.why(image, "1", "2", "")["units"]) == len(onward)

@@ -9,14 +9,11 @@ from show.text import class_scores, picture
 # --- scores of each class
 
 def test_precision_recall_and_f1_by_hand():
-    """Of the second: 0 is predicted as 1, 1 is correct, 2 is neither there nor
-    predicted, 3 is absent."""
-    for counts, expected in (
-            ([[8, 2], [4, 6]], [(8 / 12, 8 / 10, 16 / 22), (6 / 8, 6 / 10, 12 / 18)]),
-            ([[0, 3, 0, 0], [0, 5, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]],
-             [(0, 0, 0), (5 / 8, 5 / 6, 10 / 14), (0, 0, 0), (0, 0, 0)])):
-        assert [tuple(found.values()) for found in class_scores(counts)] == [
-            pytest.approx(scores) for scores in expected]
+    """0 is predicted as 1, 1 is correct, 2 is neither there nor predicted, 3 is absent.
+    """
+    counts = [[0, 3, 0, 0], [0, 5, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert [list(found.values()) for found in class_scores(counts)] == [
+        [0, 0, 0], pytest.approx([5 / 8, 5 / 6, 10 / 14]), [0, 0, 0], [0, 0, 0]]
 
 
 # --- characters
@@ -45,9 +42,3 @@ def test_a_picture_ends_with_its_ink_and_a_frame_has_all(monkeypatch):
     assert text.framed(image, 2) == [
         "+----+", "|    |", "|##  |", "|  ..|", "|    |", "+----+"]
     assert picture(bytes(4), 2) == ["    "]
-
-
-def test_blocks_of_unequal_height_stand_side_by_side():
-    blocks = [["ab", "c"], ["d"], ["efg", "", "h"]]
-    assert text.side_by_side(blocks, 15) == ["ab    d    efg", "c", "           h"]
-    assert text.side_by_side(blocks, 1) == ["ab", "c", "d", "efg", "", "h"]

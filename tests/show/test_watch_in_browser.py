@@ -39,6 +39,11 @@ def page(opened, server):
     return lambda *size, **look: opened(server.url + "learning", SHOWN, *size, **look)
 
 
+@pytest.fixture
+def browser(page):
+    return page()
+
+
 def slide(browser, at):
     """Bring the slider to a moment, as a hand does."""
     browser.ask(f"$('slider').value = {at}; "
@@ -125,8 +130,7 @@ def test_a_training_that_is_killed_is_noticed(training, opened):
 
 # --- Afterwards
 
-def test_the_slider_replays_the_run(page):
-    browser = page()
+def test_the_slider_replays_the_run(browser):
     assert browser.ask("[slider.value, slider.max]") == ["13", "13"]
     assert browser.text("#moment") == "Epoch 160: 99.18\xa0% correct"
     assert "160 epochs in 5 min 39 s" in browser.text("#doing")
@@ -156,8 +160,7 @@ def test_the_slider_replays_the_run(page):
     assert browser.text("#play") == "Replay"
 
 
-def test_the_answers_to_a_drawing_are_those_of_each_moment(page, shipped):
-    browser = page()
+def test_the_answers_to_a_drawing_are_those_of_each_moment(browser, shipped):
     assert browser.shows("#answers-hint") and not browser.shows("#story")
     draw_seven(browser)
     ink = bytes(browser.ask("[...inkPixels()]"))
@@ -184,8 +187,7 @@ def test_the_answers_to_a_drawing_are_those_of_each_moment(page, shipped):
     assert browser.shows("#answers-hint")
 
 
-def test_the_pages_lead_to_each_other(page):
-    browser = page()
+def test_the_pages_lead_to_each_other(browser):
     loaded = "location.pathname === '/{}' && document.readyState === 'complete' && {}"
     browser.click("#home")
     browser.wait(loaded.format("", "about && !jobs"))
