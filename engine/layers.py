@@ -33,6 +33,10 @@ _TOGETHER = 64      # pixels that are added before a sum is checked
 _NO_PAIR = b"\0\0\0\0\0\x80\0\0"
 
 
+# Of an image: (grey level, its places) for each level but 0, the highest first.
+Ink = list[tuple[int, Sequence[int]]]
+
+
 class Quantizer:
     """Turn an image, a byte a pixel, into groups of pixels of equal grey level.
 
@@ -40,26 +44,34 @@ class Quantizer:
     """
 
     def __init__(self, levels: int, count: int) -> None:
-        """`count` is the number of pixels, those of one worker."""
+        """`count` is the number of pixels: of an image, or of one worker."""
         self.places = list(range(count))        # a list has its ints ready
         self._level_of = grey_table(levels)
         self._only = [bytes(k) + b"\1" + bytes(255 - k) for k in range(levels)]
 
-    def __call__(self, image: bytes) -> list[Group]:
-        """Return the groups, the highest level first, 64 pixels at most in each."""
+    def ink(self, image: bytes) -> Ink:
+        """Return the places of each grey level of an image."""
         if len(image) != len(self.places):
             raise ValueError(f"an image of {len(image)} pixels for {len(self.places)}")
         image = image.translate(self._level_of)
         ink, values = list(compress(self.places, image)), image.translate(None, b"\0")
-        levels = sorted(set(values), reverse=True)
-        groups: list[Group] = []
-        for level, below in zip(levels, [*levels[1:], 0]):
-            places = list(compress(ink, values.translate(self._only[level])))
-            for start in range(0, len(places), _TOGETHER):
-                some = places[start:start + _TOGETHER]
-                drop = level - below if start + _TOGETHER >= len(places) else 0
-                groups.append((level, drop, _picker(some)))
-        return groups
+        return [(level, list(compress(ink, values.translate(self._only[level]))))
+                for level in sorted(set(values), reverse=True)]
+
+    def __call__(self, image: bytes) -> list[Group]:
+        """Return the groups, the highest level first, 64 pixels at most in each."""
+        return groups_of(self.ink(image))
+
+
+def groups_of(ink: Ink) -> list[Group]:
+    """Return ink as groups of at most 64 pixels."""
+    groups: list[Group] = []
+    lower = [level for level, _ in ink[1:]] + [0]
+    for (level, places), below in zip(ink, lower):
+        for start in range(0, len(places), _TOGETHER):
+            drop = level - below if start + _TOGETHER >= len(places) else 0
+            groups.append((level, drop, _picker(places[start:start + _TOGETHER])))
+    return groups
 
 
 def _picker(places: Sequence[int]) -> Callable[[list], Sequence]:

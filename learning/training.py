@@ -13,14 +13,14 @@ import time
 from itertools import chain
 from operator import add
 from pathlib import Path
-from typing import Any, Iterable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 from data_loader import Dataset
 from engine.npz import MOST_NUMBERS
 from engine.packed_network import LOSS_BITS
 from engine.team import Team
 from errors import DataError, OptionError
-from learning.augment import Map, RandomGather, affine_map, shift_maps, work_of_a_map
+from learning.augment import Map, RandomWarp, affine_map, shift_maps, work_of_a_map
 from learning.checkpoint import (MODEL, EpochState, History, Row, RunState, checksums,
                                  is_over, restore_best, save_checkpoint)
 from learning.dropout import Dropout
@@ -159,7 +159,8 @@ class Epoch:
     """
 
     def __init__(self, number: int, train: Dataset, settings: Settings, team: Team,
-                 maps: list[Map], skipped: list[int], dropout: Dropout | None) -> None:
+                 warps: list[Callable], skipped: list[int], dropout: Dropout | None
+                 ) -> None:
         self.number, self.settings = number, settings
         self.team, self.skipped, self.dropout = team, skipped, dropout
         self.batch_size = settings["batch_size"] or len(train)
@@ -170,8 +171,7 @@ class Epoch:
         self._train = train
         self._augment_rng = random_for(settings, "augment", number)
         self._dropout_rng = random_for(settings, "dropout", number)
-        self._augment = (RandomGather(maps, self._augment_rng, team.pixels)
-                         if maps else None)
+        self._augment = RandomWarp(warps, self._augment_rng) if warps else None
 
     def train(self, engine: Engine, before: EpochState = EpochState()
               ) -> Iterator[tuple[int, int, int]]:
@@ -249,7 +249,7 @@ class Run:
         self.folder, self.state = folder, state
         self.listener = listener if team.rank == 0 else Listener()
         self._begun: tuple[float, float] | None = None      # time, part of the run
-        self._maps: tuple[float, list[Map]] = 0.0, []       # with their strength
+        self._warps: tuple[float, list[Callable]] = 0.0, []     # with their strength
         self.evaluated_on = "validation" if "validation" in parts else "test"
         self._marks = list(listener.marks)
         self._few = parts[self.evaluated_on].head(_FEW) if self._marks else None
@@ -287,7 +287,7 @@ class Run:
         number = len(self.state.history) + 1
         skipped = self.state.skipped[:]     # as an epoch that goes on needs it
         epoch = Epoch(number, self.parts["train"], self.settings, self.team,
-                      self._maps_for(number), self.state.skipped, self.dropout)
+                      self._warps_for(number), self.state.skipped, self.dropout)
         due = saved = time.perf_counter()
         recent = 0, 0, 0
         for batch, found in enumerate(epoch.train(self.engine, self.state.epoch), 1):
@@ -305,15 +305,15 @@ class Run:
         self.state = self.state._replace(epoch=EpochState())
         return epoch.end()
 
-    def _maps_for(self, number: int) -> list[Map]:
-        """Return the maps of an epoch, made anew where their strength changes."""
+    def _warps_for(self, number: int) -> list[Callable]:
+        """Return the warps of an epoch, made anew where their strength changes."""
         strength = augmentation_strength(self.settings, number)
-        if strength != self._maps[0]:
+        if strength != self._warps[0]:
             self.listener.working("Making maps ...")
             train = self.parts["train"]
-            self._maps = strength, augmentation_maps(self.settings, strength,
-                                                     train.height, train.width)
-        return self._maps[1]
+            maps = augmentation_maps(self.settings, strength, train.height, train.width)
+            self._warps = strength, list(map(self.engine.warp, maps))
+        return self._warps[1]
 
     def _report(self, number: int, done: int, images: int, *recent: int) -> None:
         """Tell how far an epoch is, and the time left at the pace since the first word;

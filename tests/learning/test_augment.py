@@ -5,7 +5,7 @@ import random
 import pytest
 
 from data_loader import Dataset
-from learning.augment import RandomGather, affine_map, gather, shift_map, shift_maps
+from learning.augment import RandomWarp, affine_map, gather, scatter, shift_map, shift_maps
 
 # --- data sets and batches
 
