@@ -120,7 +120,7 @@ class PackedEngine:
         self._targets = network.targets(range(self.network.classes))    # one-hot
         self._by_ink = levels <= _FEW_LEVELS
         self._ink = Quantizer(levels, network.sizes[0]).ink
-        self._kept: dict[tuple[int, float], tuple[Dataset, list]] = {}
+        self._kept: dict[tuple[int, str], tuple[Dataset, list]] = {}
 
     def warp(self, sources: Map) -> Callable:
         """Return what makes this worker's pixels of an image by a map: from its ink, or
@@ -149,27 +149,28 @@ class PackedEngine:
         """
         image, quantize = dataset.image, self.network.first.quantizer
         if augment is None:
-            return self._keep(dataset, 8 / self.team.size, lambda i: quantize(
+            return self._keep(dataset, "groups", lambda i: quantize(
                 image(i)[self.team.pixels]))
         if not self._by_ink:
             return lambda i: quantize(augment(image(i)))
-        ink = self._keep(dataset, 4, lambda i: [
+        ink = self._keep(dataset, "ink", lambda i: [
             (level, array("I", places)) for level, places in self._ink(image(i))])
         return lambda i: groups_of(augment(ink(i)))
 
-    def _keep(self, dataset: Dataset, width: float, make: Callable[[int], list]
+    def _keep(self, dataset: Dataset, what: str, make: Callable[[int], list]
               ) -> Callable[[int], list]:
         """Return `make`, which makes something of an image from its number, or where
-        there is room what looks it up: `width` bytes a pixel of ink."""
-        key = id(dataset), width        # the data set is kept too, as its id is
+        there is room for those of all images, what looks them up."""
+        key = id(dataset), what         # the data set is kept too, as its id is
         if key not in self._kept:
             ink = len(dataset.images) - dataset.images.count(0)
             levels = min(self.network.levels - 1, 60) + 1       # of an image, about
+            width = {"groups": 8 / self.team.size, "ink": 4}[what]  # bytes of a pixel
             size = width * ink + 180 * levels * len(dataset)
             made = list(map(make, range(len(dataset)))) if size <= _KEPT_BYTES else []
             self._kept[key] = dataset, made
-        kept = self._kept[key][1]
-        return kept.__getitem__ if kept else make
+        made = self._kept[key][1]
+        return made.__getitem__ if made else make
 
     def evaluate(self, dataset: Dataset) -> Evaluation:
         """As in `ListEngine`, in every worker."""

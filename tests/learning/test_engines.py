@@ -88,7 +88,7 @@ def test_groups_of_pixels_are_kept_where_nothing_augments_and_there_is_room(
     monkeypatch.setattr(engines, "_KEPT_BYTES", 10_000)
     engine = engine_of("packed", Network([96, 3, 10]), Team(rank, [None] * size),
                        grey_levels=levels)
-    augment = (lambda image: image[::-1][rank::size]) if turn < 0 else None
+    augment = engine.warp(list(range(96))[::-1]) if turn < 0 else None
     for step in (1, -1):                        # each data set has groups of its own
         data = Dataset("greys", (bytes(range(256)) * 3)[::step], bytes(range(8)), 8, 12)
         for order in (None, [7, 0, 3, 3, 5]):

@@ -10,10 +10,10 @@ What is timed: the steps, and the loss and the number of right answers of each b
 which the lines of `train.py` show.  Each engine starts from images in the form that it
 keeps from epoch to epoch: NumPy (8-byte floats) and PyTorch (4-byte floats, plain loop
 over tensors) from arrays of floats, the packed engine from groups of equal pixels.
-Where images are augmented they come as bytes and differ in every epoch: so start the
-engine of lists and the packed one's lines "from bytes", and making groups is part of
-their time.  The line "64 bits" is the packed engine without its coarse rounding: lanes
-of 64 bits, and P - Y to 1/4096.
+Where images are augmented, each is sent through a random map in every epoch: so are
+those of the packed engine's lines "bent", from the ink that it keeps.  The maps here
+leave it as it is, so that the results can be compared.  The line "64 bits" is the
+packed engine without its coarse rounding: lanes of 64 bits, and P - Y to 1/4096.
 
 After the epoch the network reads the test images, in the table's last column.
 """
@@ -25,6 +25,7 @@ import random
 import statistics
 import sys
 import time
+from array import array
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, NamedTuple
@@ -33,11 +34,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_loader import Dataset  # noqa: E402
 from engine.fixed_point import WIDE, Format, format_for  # noqa: E402
+from engine.layers import Quantizer, groups_of  # noqa: E402
 from engine.packed_network import LOSS_BITS, PackedNetwork  # noqa: E402
 from engine.team import Team, available_cores, run_team  # noqa: E402
 from errors import OptionError  # noqa: E402
+from learning.augment import RandomWarp, scatter  # noqa: E402
 from learning.download import load_or_sample  # noqa: E402
 from learning.optimizers import SGD  # noqa: E402
+from learning.training import MAPS  # noqa: E402
 from my_math import Matrix, matmul_triple_loop  # noqa: E402
 from network import ACTIVATIONS, LOSSES, Dense, Network, softmax  # noqa: E402
 from show.console import run_command  # noqa: E402
@@ -111,30 +115,36 @@ def lists(dataset: Dataset) -> Pass:
                   for x, labels in batches), len(dataset))
 
 
-def packed(dataset: Dataset, workers: int, keep: bool, wide: bool = False) -> Pass:
-    """The packed engine, in some processes, on groups made before or from bytes."""
+def packed(dataset: Dataset, workers: int, bent: bool = False, wide: bool = False
+           ) -> Pass:
+    """The packed engine, in some processes, on groups made before or of bent images."""
     form = WIDE if wide else format_for(SIZES[1:-1], "relu", LEVELS, RATE / BATCH, True)
-    return run_team(workers, _packed_pass, dataset, keep, form, SIZES)
+    return run_team(workers, _packed_pass, dataset, bent, form, SIZES)
 
 
-def _packed_pass(team: Team, dataset: Dataset, keep: bool, form: Format,
+def _packed_pass(team: Team, dataset: Dataset, bent: bool, form: Format,
                  sizes: list) -> Pass:
     SIZES[:] = sizes            # for a process that starts afresh
     network = PackedNetwork(first_network(), LOSSES["cross-entropy"], LEVELS, SGD, form,
                             team)
-    order, labels, quantize = order_of(dataset), dataset.labels, network.first.quantizer
-
-    def groups(index: int) -> list:
-        return quantize(dataset.image(index)[team.pixels])
-    kept = list(map(groups, range(len(dataset)))) if keep else None
+    order, labels = order_of(dataset), dataset.labels
+    if bent:
+        warp = RandomWarp([scatter(list(range(SIZES[0])), team.pixels)
+                           for _ in range(MAPS)], random.Random(1))
+        quantizer = Quantizer(LEVELS, SIZES[0])
+        kept = [[(level, array("I", places)) for level, places
+                 in quantizer.ink(dataset.image(i))] for i in range(len(dataset))]
+    else:
+        kept = [network.first.quantizer(dataset.image(i)[team.pixels])
+                for i in range(len(dataset))]
 
     def train() -> Steps:
         loss, right = 0, 0
         for start in range(0, len(order), BATCH):
             chosen = order[start:start + BATCH]
-            result = network.train_batch(
-                [kept[i] for i in chosen] if keep else list(map(groups, chosen)),
-                [labels[i] for i in chosen], RATE, start)
+            images = [groups_of(warp(kept[i])) if bent else kept[i] for i in chosen]
+            result = network.train_batch(images, [labels[i] for i in chosen], RATE,
+                                         start)
             loss, right = loss + result.loss, right + result.correct
         # when all have ended
         yield from team.gather((loss / (1 << LOSS_BITS), right))
@@ -214,12 +224,12 @@ def torch_steps(dataset: Dataset) -> Pass:
 def engines(cores: int) -> dict[str, tuple[Callable[[Dataset], Pass], int]]:
     """Return what there is to run here: name -> (engine, images that it runs on)."""
     found = {SLOWEST: (triple_loop, 64), "lists": (lists, 640)}
-    for keep, form in ((True, ""), (False, ", from bytes")):
+    for bent, form in ((False, ""), (True, ", bent")):
         for workers in sorted({1, cores}):
             name = f"packed, {workers} process{'es' if workers > 1 else ''}{form}"
-            found[name] = (partial(packed, workers=workers, keep=keep), EPOCH)
+            found[name] = (partial(packed, workers=workers, bent=bent), EPOCH)
     found[f"packed, {cores} processes, 64 bits"] = (
-        partial(packed, workers=cores, keep=True, wide=True), EPOCH)
+        partial(packed, workers=cores, wide=True), EPOCH)
     for module, name, engine in (("numpy", NUMPY, numpy_steps),
                                  ("torch", TORCH, torch_steps)):
         try:
