@@ -14,8 +14,7 @@ from pictures.pieces import (Piece, Point, Run, area_of, components_of, edges_of
 
 
 def _is_along_edge(piece: Piece, width: int, height: int) -> bool:
-    """Tell if a piece is what a cut through a form has left: lines along the picture.
-    """
+    """Tell if a piece is lines along the picture, left by a cut through a form."""
     near = 0.06 * min(width, height)
     return (max(piece.width / width, piece.height / height) > 0.6 and all(
         y < near or y > height - near or end < near or start > width - near
@@ -78,10 +77,10 @@ def _peeled(frame: Piece, hull: Sequence[Point], width: int, height: int
             ) -> list[Piece]:
     """Return what a piece leaves when its outline, if straight all around, is cut off.
 
-    `hull` is that of the piece.  [] for other outlines.  The lines are as thick as the median row's first run, and
-    may miss the hull by 3 % of the frame; what does not get three times as far from it,
-    or goes from side to side as between two boxes, is a part of the frame.  ValueError
-    where it leaves a digit that goes from side to side.
+    `hull` is that of the piece; [] for other outlines.  The lines are as thick as the
+    median row's first run, and may miss the hull by 3 % of the frame; what does not get
+    three times as far from it, or goes from side to side as between two boxes, is a
+    part of the frame.  ValueError where a digit is left that goes from side to side.
     """
     if straightness(hull, width, height) < 0.8 or any(
             sum(end - start for start, end in piece.spans().values())

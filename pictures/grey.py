@@ -45,8 +45,7 @@ def shrink_factor(width: int, height: int, size: int) -> int:
 
 
 def to_lanes(values: bytes, size: int) -> int:
-    """Return an integer with each value in `size` bytes of its own, the first lowest.
-    """
+    """Return an integer of values in `size` bytes each, the first lowest."""
     lanes = bytearray(size * len(values))
     lanes[::size] = values
     return int.from_bytes(lanes, "little")
@@ -64,21 +63,16 @@ def _mean_row(rows: Sequence[bytes], factor: int) -> bytes:
     return bytes([(s + area // 2) // area for s in sums])
 
 
-def shrink(rows: Iterable[bytes], factor: int) -> list[bytes]:
-    """Replace each factor x factor pixels by their mean; an incomplete edge is lost.
-
-    >>> [list(row) for row in shrink([bytes([1, 3, 5]), bytes([1, 3, 5])], 2)]
-    [[2]]
-    """
-    if factor == 1:
-        return list(rows)
-    return [_mean_row(block, factor) for block in zip(*[iter(rows)] * factor)]
-
-
 def shrink_to(rows: Sequence[bytes], size: int) -> tuple[list[bytes], int]:
-    """Return (rows shrunk by `shrink_factor`, the factor)."""
+    """Return (rows, factor): by `shrink_factor`, and an incomplete edge is lost.
+
+    >>> shrink_to([bytes([1, 3, 5, 7, 9]), bytes([1, 3, 5, 7, 9])], 2)
+    ([b'\\x02\\x06'], 2)
+    """
     factor = shrink_factor(len(rows[0]), len(rows), size)
-    return shrink(rows, factor), factor
+    if factor == 1:
+        return list(rows), 1
+    return [_mean_row(block, factor) for block in zip(*[iter(rows)] * factor)], factor
 
 
 # --- Colour ---------------------------------------------------------------------------
@@ -141,7 +135,6 @@ def _weights(channels: Sequence[Sequence[bytes]]) -> Sequence[int]:
 
 # --- Transparency ---------------------------------------------------------------------
 
-
 _FADED = bytes(255 - (x + 127) // 255 for x in range(255 * 255 + 1))
 
 
@@ -159,8 +152,7 @@ def _on_white(row: bytes, alpha: bytes) -> bytes:
 
 
 def _on_black(white: bytes, alpha: bytes) -> bytes:
-    """Return a row that was seen on white as it is on black: less what shone through.
-    """
+    """Return a row seen on white as it is on black: less what shone through."""
     return bytes([max(0, grey + a - 255) for grey, a in zip(white, alpha)])
 
 

@@ -30,10 +30,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from contextlib import contextmanager
 from typing import Callable, Iterable, Iterator, NamedTuple, Sequence
 
-from errors import DataError
+from pictures.grey import Picture
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST = 50_000_000        # pixels
@@ -52,8 +51,6 @@ _PIECE = 1 << 14            # bytes given to zlib at a time, which copies what i
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
           (1, 0, 2, 2), (0, 1, 1, 2))
 _ONE_PASS = ((0, 0, 1, 1),)
-
-Planes = tuple      # a row's planes, a byte a pixel: grey or R, G, B, and perhaps alpha
 
 
 class PngError(ValueError):
@@ -131,17 +128,15 @@ def _parse(content: bytes) -> tuple[Header, dict[str, bytes], list[memoryview]]:
     pixels: list[memoryview] = []
     previous = "IHDR"
     for name, data in chunks:
-        misplaced = (bool(pixels) or name in extras
-                     or (name, *extras) == ("PLTE", "tRNS"))
+        misplaced = name == "IHDR"
         if name == "IDAT":
             misplaced = bool(pixels) and previous != "IDAT"
             pixels.append(data)
         elif name in ("PLTE", "tRNS"):
+            misplaced = bool(pixels or name in extras or name == "PLTE" and extras)
             extras[name] = bytes(data)
-        else:
-            misplaced = name == "IHDR"
-            if name[0].isupper() and name not in ("IHDR", "IEND"):
-                raise PngError(f"an unknown chunk {name} that must not be skipped")
+        elif name[0].isupper() and name not in ("IHDR", "IEND"):
+            raise PngError(f"an unknown chunk {name} that must not be skipped")
         if misplaced:
             raise PngError(f"a chunk {name} out of place")
         previous = name
@@ -183,7 +178,10 @@ class _Inflater:
         taken = b""
         while len(taken) < size and not self._stream.eof:
             piece = self._left or next(self._pieces, b"")
-            part = self._stream.decompress(piece, size - len(taken))
+            try:
+                part = self._stream.decompress(piece, size - len(taken))
+            except zlib.error as error:
+                raise PngError(f"damaged pixels ({error})") from None
             self._left = self._stream.unconsumed_tail
             if not piece and not part:
                 break
@@ -301,7 +299,7 @@ def _lines(header: Header, inflater: _Inflater, columns: int, rows: int
 
 
 def _painter(header: Header, extras: dict[str, bytes]
-             ) -> Callable[[bytes, int], Planes]:
+             ) -> Callable[[bytes, int], Sequence[bytes]]:
     """Return what makes the planes of a row of pixels out of its bytes.
 
     Each channel is a strided slice, of 16 bits the upper 8; the colours of a palette
@@ -322,7 +320,7 @@ def _painter(header: Header, extras: dict[str, bytes]
     if depth <= 8:
         key = bytes(b & top for b in key[1::2])
 
-    def paint(line: bytes, width: int) -> Planes:
+    def paint(line: bytes, width: int) -> Sequence[bytes]:
         """Take the planes apart; alpha from the colour that is not there."""
         if depth < 8:
             line = b"".join(map(samples.__getitem__, line))[:width]
@@ -339,9 +337,9 @@ def _painter(header: Header, extras: dict[str, bytes]
     return paint
 
 
-def _rows(content: bytes) -> Iterator[Planes]:
-    """The planes of each row; PngError or zlib.error where the bytes are wrong."""
-    header, extras, chunks = _parse(content)
+def _rows(header: Header, extras: dict[str, bytes], chunks: Sequence[memoryview]
+          ) -> Iterator[Sequence[bytes]]:
+    """The planes of each row."""
     paint = _painter(header, extras)
     inflater, (width, height) = _Inflater(chunks), header[:2]
     picture: dict[int, list[bytearray]] = {}    # of an interlaced one, the rows so far
@@ -362,29 +360,11 @@ def _rows(content: bytes) -> Iterator[Planes]:
         yield tuple(map(bytes, picture[y]))
 
 
-@contextmanager
-def _as_data_errors(path: object) -> Iterator[None]:
-    """Name the file in what is wrong with its bytes."""
-    try:
-        yield
-    except PngError as error:
-        raise DataError(path, str(error), "a whole PNG file") from None
-    except zlib.error as error:
-        raise DataError(path, f"damaged pixels ({error})", "a whole PNG file") from None
+def read(content: bytes) -> Picture:
+    """Return the picture in a PNG file, whose rows are unpacked as they are taken.
 
-
-def size(content: bytes, path: object = "picture") -> tuple[int, int]:
-    """Return (width, height) of a PNG file; DataError where its header is wrong."""
-    with _as_data_errors(path):
-        return _parse_header(*next(_chunks(content)))[:2]
-
-
-def rows(content: bytes, path: object = "picture") -> Iterator[Planes]:
-    """Yield the rows of a PNG file from the top, each a tuple of planes.
-
-    A plane is a byte a pixel: (grey,), (grey, alpha), (red, green, blue) or (red,
-    green, blue, alpha), alpha from 0, not there, to 255, opaque.  Raises DataError,
-    whatever the bytes are: what is wrong at the end is found after the last row.
+    Raises PngError, whatever the bytes are, from the rows too: what is wrong at the end
+    is found after the last one.
 
     >>> def chunk(kind, data):
     ...     return (struct.pack(">I", len(data)) + kind + data
@@ -392,8 +372,8 @@ def rows(content: bytes, path: object = "picture") -> Iterator[Planes]:
     >>> header = struct.pack(">IIBBBBB", 3, 2, 8, 0, 0, 0, 0)
     >>> content = SIGNATURE + chunk(b"IHDR", header)
     >>> content += chunk(b"IDAT", zlib.compress(bytes([0, 1, 2, 3, 2, 10, 10, 10])))
-    >>> [list(grey) for grey, in rows(content + chunk(b"IEND", b""))]
+    >>> [list(grey) for grey, in read(content + chunk(b"IEND", b"")).rows]
     [[1, 2, 3], [11, 12, 13]]
     """
-    with _as_data_errors(path):
-        yield from _rows(content)
+    header, extras, chunks = _parse(content)
+    return Picture(header.width, header.height, _rows(header, extras, chunks))
