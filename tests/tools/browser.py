@@ -36,7 +36,7 @@ class Browser:
             ["sh", "-c", 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1', "sh",
              chromium, *OPTIONS, f"--user-data-dir={folder}"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-        self._number, self._loads, self._replies, self.problems = 0, 0, {}, []
+        self._number, self._replies, self.problems = 0, {}, []
         self._received, self._session = b"", {}     # of the browser as a whole
         try:
             page = self.send("Target.createTarget", url="about:blank")["targetId"]
@@ -83,8 +83,6 @@ class Browser:
             message = self._message()
             if "id" in message:
                 self._replies[message["id"]] = message
-            elif message["method"] == "Page.loadEventFired":
-                self._loads += 1
             elif message["method"] == "Runtime.exceptionThrown":
                 self.problems.append(message["params"]["exceptionDetails"])
             elif message["method"] == "Log.entryAdded":
@@ -116,13 +114,8 @@ class Browser:
 
         Not before all scripts have run: `until` may name what they define.
         """
-        loads = self._loads
-        self.send("Page.navigate", url=url)
-        end = time.monotonic() + PATIENCE
-        while self._loads == loads and time.monotonic() < end:
-            self.ask("0")               # each result brings the events before it
-            time.sleep(0.02)
-        self.wait(until)
+        self.send("Page.navigate", url=url)      # ends when the old page is gone
+        self.wait(f"document.readyState === 'complete' && ({until})")
 
     def ask(self, expression):
         """The value of a JavaScript expression in the page; promises are waited for."""
