@@ -130,12 +130,15 @@ function complain(what, again = false) {
 // Screen readers speak when the hand is still, not with every bit of a stroke.
 let speaking = 0;
 
-function say(text, wait = 0) {
+function say(text) {
   clearTimeout(speaking);
-  speaking = setTimeout(() => { $("spoken").textContent = text; }, wait);
+  $("spoken").textContent = text;
 }
 
-const sayLater = (text) => say(text, 700);
+function sayLater(text) {
+  clearTimeout(speaking);
+  speaking = setTimeout(() => { $("spoken").textContent = text; }, 700);
+}
 
 // --- Keys ----------------------------------------------------------------------------
 
