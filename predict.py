@@ -289,8 +289,8 @@ def run(options: argparse.Namespace) -> int:
     """Answer as the options ask; returns the exit code."""
     if options.draw or options.image:
         ensemble = load_models(options)
-        ensemble.check_form((SIDE * SIDE, len(ensemble.names)),
-                            f"for pictures of {SIDE} x {SIDE} pixels")
+        ensemble.models[0].check_form((SIDE * SIDE, len(ensemble.names)),
+                                      f"for pictures of {SIDE} x {SIDE} pixels")
         return (serve if options.draw else show_files)(ensemble, options)
     test, = load_data(options.data, parts=("t10k",))
     ensemble = load_models(options, test.name)

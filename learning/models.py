@@ -222,16 +222,13 @@ class Ensemble:
         """Return the names of the classes."""
         return self.models[0].names
 
-    def check_form(self, form: tuple[int, int], of_what: str) -> None:
-        """Raise DataError unless the models have these inputs and classes."""
-        self.models[0].check_form(form, of_what)
-
     def named(self, dataset: Dataset) -> Dataset:
         """Return a data set with a name for each class of the models, of which it may
         lack the last; DataError where images or labels are not those of the models."""
         classes, largest = len(self.names), max(dataset.labels)
-        self.check_form((dataset.height * dataset.width, max(classes, largest + 1)),
-                        f"for {dataset.name}")
+        self.models[0].check_form(
+            (dataset.height * dataset.width, max(classes, largest + 1)),
+            f"for {dataset.name}")
         if dataset.class_count == classes:
             return dataset
         return Dataset(dataset.name, dataset.images, dataset.labels, dataset.height,
@@ -252,6 +249,4 @@ class Ensemble:
 
 def _mean(rows: Sequence[Sequence[float]]) -> list[float]:
     """The mean of each column; fsum gives the same in every Python."""
-    if len(rows) == 1:
-        return list(rows[0])
     return [math.fsum(column) / len(rows) for column in zip(*rows)]

@@ -21,7 +21,6 @@ import math
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from argparse import ArgumentTypeError
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -30,11 +29,11 @@ from functools import lru_cache
 from multiprocessing import connection
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Iterator, Mapping, NamedTuple, NoReturn, Sequence
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 import data_loader
 from data_loader import Dataset
-from engine.files import locked, read_json, write_whole
+from engine.files import locked, read_json, sweep, write_whole
 from engine.team import Team, WorkerError, begin_helper, ctrl_c_later, run_team
 from errors import DataError, OptionError
 from learning.checkpoint import (MODEL, Row, best_row, check_same_data,
@@ -231,17 +230,9 @@ def done_before(plan: Plan, folder: Path) -> dict[str, dict]:
 
 # --- many runs, each in a process
 
-def _end(*_: Any) -> NoReturn:
-    """End so that a file half written is still removed, even if told to end twice:
-    a whole process group may be told, and then each process by the one that leads."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(1)
-
-
 def _begin() -> None:
     """Begin the life of a process of a search: it ends with the one that leads."""
     begin_helper()
-    signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -260,11 +251,8 @@ def _images_in(folder: str, limit: int) -> Dataset:
 
 def _work(trial: Trial, data: str, folder: Path) -> str:
     """Train a run in a process of the pool."""
-    try:
-        images = _images_in(data, trial.settings["limit"])
-        return run_team(1, train_trial, trial, images, folder)
-    except SystemExit:      # SIGTERM; the pool would go on with the next run
-        os._exit(1)
+    images = _images_in(data, trial.settings["limit"])
+    return run_team(1, train_trial, trial, images, folder)
 
 
 def train_all(trials: Sequence[Trial], data: str, folder: Path, at_once: int
@@ -296,7 +284,9 @@ def train_all(trials: Sequence[Trial], data: str, folder: Path, at_once: int
         if not all(map(Future.done, jobs)):
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
-        pool.shutdown(cancel_futures=True)      # and wait for its threads to end
+        pool.shutdown(cancel_futures=True)      # and wait for all of it to end
+        for trial in trials:        # a process may have ended in the midst of a write
+            sweep(folder / trial.name)
 
 
 # --- what was found

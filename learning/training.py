@@ -7,7 +7,6 @@ of the next `skip_epochs` epochs.  By the end of a run two images in three are s
 """
 from __future__ import annotations
 
-import math
 import random
 import time
 from itertools import chain
@@ -346,8 +345,7 @@ class Run:
             found = evaluate(whole, self.settings["grey_levels"], images)
         else:
             found = self.engine.evaluate(images)
-        if not math.isfinite(found.loss):
-            raise DivergedError(f"a loss of {found.loss}")
+        _check_loss(found.loss)
         row[f"{self.evaluated_on}_loss"] = found.loss
         row[f"{self.evaluated_on}_accuracy"] = found.accuracy
         history.append(row)

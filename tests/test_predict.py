@@ -17,7 +17,6 @@ import data_loader
 import predict
 import train
 from data_loader import Dataset
-from engine.npz import read_npz
 from engine.sparse import SparseMatrix
 from learning import models
 from learning.augment import gather, shift_map
@@ -567,39 +566,6 @@ def test_without_matplotlib_pictures_are_one_line(ask, few, tmp_path, monkeypatc
     monkeypatch.setattr(figures, "new_figure", create_autospec(
         figures.new_figure, side_effect=ImportError("found none, expected one")))
     check_refused(*ask("--pictures", tmp_path, data=few), "--pictures: found none, exp")
-
-
-# --- handing over to NumPy, and back
-
-def five_lines(numpy, path, image):
-    """What a user of NumPy writes to read an image with a model of ours."""
-    with numpy.load(path) as model:
-        x = numpy.frombuffer(image, numpy.uint8) / 255
-        hidden = numpy.maximum(x @ model["layer1.weights"] + model["layer1.bias"], 0)
-        z = (hidden @ model["layer2.weights"] + model["layer2.bias"]).ravel()
-        return numpy.exp(z - z.max()) / numpy.exp(z - z.max()).sum()
-
-
-@pytest.mark.parametrize("kind, order, flat", [
-    ("<f8", "C", False), (">f8", "C", True), ("<f4", "F", True), (">f2", "F", False)])
-def test_numpy_and_predict_read_each_others_models(ask, model, tmp_path, kind, order,
-                                                   flat):
-    numpy = pytest.importorskip("numpy")
-    found, = strict(ask("--index", "5", "--json")[1])
-    seen = models.quantized(TEST.image(5), 4)
-    assert five_lines(numpy, model, seen) == pytest.approx(found["probabilities"],
-                                                           abs=1e-12)
-    arrays = {name: numpy.array(list(matrix)) for name, matrix
-              in read_npz(model)[0].items()}
-    arrays = {name: numpy.asarray(
-        array.ravel() if flat and name.endswith("bias") else array, kind, order)
-        for name, array in arrays.items()}
-    path = tmp_path / "numpy.npz"
-    numpy.savez_compressed(path, **arrays)
-    code, out, err = ask("--index", "5", "--json", use=path)
-    assert (code, err) == (0, "")
-    assert five_lines(numpy, path, TEST.image(5)) == pytest.approx(
-        strict(out)[0]["probabilities"], abs=1e-3 if kind[1:] == "f2" else 1e-6)
 
 
 # --- from a shell
