@@ -129,22 +129,6 @@ def test_a_map_takes_any_pixel_or_paper_of_bytes_and_of_ink(pixels, rng):
             assert [(level, sorted(places)) for level, places in found] == own
 
 
-@pytest.mark.parametrize("bend", [0.0, 0.6])
-def test_affine_maps_follow_their_seed_and_move_no_pixel_far(bend):
-    one, same = random.Random(1), random.Random(1)
-    maps = [affine_map(28, 28, one, bend=bend) for _ in range(8)]
-    assert maps == [affine_map(28, 28, same, bend=bend) for _ in range(8)]
-    assert len(set(map(tuple, maps))) == 8
-    assert affine_map(28, 28, one, strength=0.0, bend=bend) == list(range(784))
-    moves = []
-    for sources in maps:
-        assert len(sources) == 784 and set(sources) <= set(range(785))
-        moves += [math.dist(divmod(new, 28), divmod(old, 28))
-                  for new, old in enumerate(sources) if old < 784]
-    # The corners turn by 12 degrees of 19 pixels, stretch by 2 and slant by 1.4.
-    assert 0.5 < sum(moves) / len(moves) < 4 and max(moves) < 10
-
-
 def test_an_affine_map_is_the_formula():
     """All random numbers 1: 12 degrees, 1.1 times, slanted by 0.1, moved by 1 pixel."""
     class Ones:
@@ -167,3 +151,4 @@ def test_an_elastic_bend_has_the_size_asked_for():
     squares = [(new % 28 - old % 28) ** 2
                for new, old in zip(plain, bent) if new < 784 and old < 784]
     assert 1 < math.sqrt(sum(squares) / len(squares)) < 3
+    assert affine_map(28, 28, random.Random(1), 0.0, bend=2) == list(range(784))

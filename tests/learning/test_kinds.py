@@ -22,7 +22,7 @@ def test_texts_become_values_and_values_texts(kind, texts):
 
 @pytest.mark.parametrize("kind, texts, expected", [
     (whole(1), ["0", "-1", "1.5", "", "x", "nan"], "a whole number from 1 up"),
-    (whole(0, 255), ["256", "-1"], "a whole number from 0 to 255"),
+    (whole(0, 255), ["256", "-1", "9" * 4000], "a whole number from 0 to 255"),
     (whole(1, all=0), ["0", "ALL"], "a whole number from 1 up, or all"),
     (POSITIVE, ["0", "-1", "nan", "inf", "x"], "a number above 0"),
     (BELOW_1, ["1", "1.5", "-0.1"], "a number from 0 up to, not including, 1"),
@@ -32,24 +32,12 @@ def test_other_texts_are_refused_with_what_is_expected(kind, texts, expected):
     for text in texts:
         with pytest.raises(ArgumentTypeError) as error:
             kind(text)
-        assert str(error.value) == f"found {text!r}, expected {expected}"
-
-
-def test_what_is_refused_is_not_told_at_length():
-    with pytest.raises(ArgumentTypeError) as error:
-        whole(1, 100)("9" * 4000)
-    assert str(error.value) == f"found '{'9' * 39}, expected a whole number from 1 to 100"
+        assert str(error.value) == f"found {text!r:.40}, expected {expected}"
 
 
 # --- as they come from a file
 
 ROW = Record({"epoch": whole(1), "names": ListOf(Text(), least=1)}, {"loss": POSITIVE})
-
-
-@pytest.mark.parametrize("value", [
-    {"epoch": 1, "names": ["a"]}, {"epoch": 1, "names": ["ä b"] * 3, "loss": 0.5}])
-def test_records_have_their_fields(value):
-    ROW.check(value, "row")
 
 
 @pytest.mark.parametrize("value, words", [
@@ -64,6 +52,7 @@ def test_records_have_their_fields(value):
     ({"epoch": 1, "names": ["\ud800"]}, "row.names[0] is '\\ud800'"),
     ({"epoch": 1, "names": ["a" * 1001]}, "row.names[0] is '" + "a" * 39)])
 def test_the_first_fault_of_a_record_is_named(value, words):
+    ROW.check({"epoch": 1, "names": ["ä b"] * 3, "loss": 0.5}, "row")
     with pytest.raises(ValueError) as error:
         ROW.check(value, "row")
     assert str(error.value) == words
