@@ -113,7 +113,7 @@ class PackedEngine:
                                      team, settings["dropout"], settings["skip_below"],
                                      settings["label_smoothing"])
         self.optimizer = self.network.optimizer
-        # As in `ListEngine`: a step, of which this worker has its share; whole matrices.
+        # As in `ListEngine`: a step, of which this worker does its share; the state.
         self.train_batch = self.network.train_batch
         self.optimizer_state = self.network.optimizer_state
         self.restore_optimizer = self.network.restore_optimizer

@@ -3,6 +3,7 @@ import json
 import random
 import struct
 import zlib
+from itertools import chain
 
 import pytest
 from conftest import ROOT
@@ -55,13 +56,12 @@ def test_a_network_comes_back_but_for_rounding(sizes):
     assert found.sizes == sizes and found.activation == "tanh"
     assert pack(found) == numbers
     assert len(numbers) == 2 * network.parameter_count
-    for number, (layer, rounded) in enumerate(zip(network.layers, found.layers)):
-        for matrix, other in ((layer.weights, rounded.weights),
-                              (layer.bias, rounded.bias)):
-            for row, theirs in zip(matrix, other):
-                for a, b in zip(row, theirs):
-                    is_first = number == 0 and matrix is layer.weights
-                    assert abs(a - b) <= (1 / 256 if is_first else 2 ** -11 * abs(a))
+    matrices, others = ([matrix for layer in net.layers
+                         for matrix in (layer.weights, layer.bias)]
+                        for net in (network, found))
+    for number, (matrix, other) in enumerate(zip(matrices, others)):
+        for a, b in zip(chain(*matrix), chain(*other)):
+            assert abs(a - b) <= (2 ** -11 * abs(a) if number else 1 / 256)
 
 
 def test_numbers_too_large_are_cut_off():

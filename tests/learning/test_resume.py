@@ -123,14 +123,15 @@ def test_a_full_disk_is_one_line_and_the_good_file_is_kept(tmp_path):
                "--augment", "none", "--output", str(folder), "--workers", "1")
     assert done.returncode == 0, done.stderr
     before = (folder / "model.npz").read_bytes()
-    limit = ("import resource, signal, sys; signal.signal(signal.SIGXFSZ, "
-             "signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000));"
-             "sys.path.insert(0, sys.argv.pop(1)); import train; sys.exit(train.main())")
+    limit = ("import resource, signal, sys; sys.path.insert(0, sys.argv.pop(1)); "
+             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); import train; "
+             "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); "
+             "sys.exit(train.main())")
     done = subprocess.run(
-        [sys.executable, "-B", "-c", limit, str(ROOT), "--resume", str(folder), "--data",
-         OPTIONS[1], "--epochs", "2", "--no-plots", "--workers", "1"], text=True,
+        [sys.executable, "-B", "-c", limit, str(ROOT), "--resume", str(folder),
+         *OPTIONS[:2], "--epochs", "2", "--no-plots", "--workers", "1"], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert "the checkpoint before it is kept" in done.stderr
     assert (folder / "model.npz").read_bytes() == before
-    assert sorted(path.name for path in folder.iterdir()) == ["history.csv", "model.npz"]
+    assert {path.name for path in folder.iterdir()} == {"history.csv", "model.npz"}
