@@ -61,13 +61,14 @@ CSV_TOKENS = (b",", b"\n", b"\r", b'"', b'""', b"\0", b"-1", b"256", b"1e2", b" 
               b"\xef\xbb\xbf", b"\x1b[31m", b"00", b"," * 99, b"9" * 5000)
 
 # Each colour type of PNG at its smallest and largest depth, plain and interlaced.
+SHADES = bytes(range(256)) * 3
 PNG_SEEDS = [fuzzing.png_chunks(
-    fuzzing.random_pixels(20, 15, depth, colour), depth, colour, interlaced,
-    (4, 2, 3, 0, 1), [(b"PLTE", bytes(3 << depth))] if colour == 3 else
+    fuzzing.random_pixels(width, 20, depth, colour), depth, colour, interlaced,
+    (4, 2, 3, 0, 1), [(b"PLTE", SHADES[:3 << depth])] if colour == 3 else
     [(b"tRNS", bytes(2))] if colour == 0 else [], 50)
     for colour, depth in ((0, 1), (0, 16), (2, 8), (2, 16), (3, 1), (3, 8), (4, 8),
                           (4, 16), (6, 8), (6, 16))
-    for interlaced in (0, 1)]
+    for interlaced, width in ((0, 31), (1, 3))]
 PNM_SEEDS = [b"P1 3 2 0 1 0 1 0 1", b"P2\n# by hand\n3 2\n9\n0 1 2 3 4 9\n",
              b"P3 1 2 255 1 2 3 4 5 6", b"P4 9 2\n" + bytes(range(4)),
              b"P5 4 4 255\n" + bytes(range(16)), b"P5 2 2 65535\n" + bytes(range(8)),

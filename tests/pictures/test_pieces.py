@@ -1,8 +1,7 @@
 """Pieces of ink: what belongs together, frames, and what is beside the digits."""
 import pytest
 
-from pictures.pieces import (Piece, bridge_gaps, find_pieces, group_pieces,
-                             line_height, straightness)
+from pictures.pieces import Piece, bridge_gaps, find_pieces, group_pieces
 
 
 def box(left, top, right, bottom):
@@ -86,19 +85,3 @@ def test_digits_that_nearly_touch_stay_apart():
     assert bridge_gaps(pieces, 100, 100) == pieces
     thick = [box(10, 5, 40, 95), box(42, 5, 72, 45), box(42, 49, 72, 95)]
     assert bridge_gaps(thick, 100, 100) == thick
-
-
-def test_the_height_of_a_line_knows_no_dots():
-    assert line_height([box(0, 20, 10, 80), box(0, 1, 3, 3)]) == 60 - 1
-
-
-# --- outlines
-
-@pytest.mark.parametrize("shape, least, most", [
-    (lambda x, y: (x - 50) ** 2 + (y - 50) ** 2 < 1600, 0, 0.5),
-    (lambda x, y: ((x - 50) / 45) ** 2 + ((y - 50) / 30) ** 2 < 1, 0, 0.6),
-    (lambda x, y: abs(x + y / 9 - 60) < 30 and abs(y - x / 9 - 50) < 30, 0.9, 1),
-    (lambda x, y: abs(x - 50) < 20 + y / 9 and abs(y - 50) < 30, 0.9, 1)])
-def test_boxes_are_straighter_than_ellipses(shape, least, most):
-    piece, = find_pieces([bytes(shape(x, y) for x in range(100)) for y in range(100)])
-    assert least <= straightness(piece.hull(), 100, 100) <= most
