@@ -258,7 +258,7 @@ def test_the_time_left_of_a_resumed_run_is_that_of_what_is_left(early, monkeypat
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_listener_sees_the_network_at_its_marks_and_after_epochs(engine, early):
     """The marks change nothing in the weights; 200 images come in batches of 20."""
-    settings = {"epochs": 2, "engine": engine}
+    settings = {"epochs": 2, "engine": engine, "augment": "shift"}
     folder = early(0, **settings)
     marked = early(0, listener=(marker := Recorder(0, 50, 55, 100, 200, 999)),
                    **settings)
