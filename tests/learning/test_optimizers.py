@@ -1,17 +1,12 @@
-"""Optimizers: the steps that PyTorch takes, on either engine, and what a run keeps."""
-from copy import deepcopy
+"""Optimizers: the steps that PyTorch takes, on either engine."""
 
 import pytest
-from tools.digest import digest
 
-from data_loader import Dataset
 from engine.fixed_point import WIDE
 from engine.packed_network import PackedNetwork
 from engine.portable import softmax
 from engine.sparse import SparseMatrix
-from engine.team import Team
-from learning.engines import ENGINES, ListEngine
-from learning.optimizers import OPTIMIZERS
+from learning.engines import ListEngine
 from learning.settings import DEFAULTS, optimizer_maker
 from my_math import Matrix
 from network import LOSSES, Dense, Network
@@ -125,29 +120,3 @@ def test_five_packed_steps_are_close_to_those_of_pytorch(case, levels, times):
         pytest.approx(losses, abs=TOLERANCE))
     found = [matrix[0] for pair in net.layers() for matrix in pair]
     assert found == [pytest.approx(row, abs=TOLERANCE) for row in rows]
-
-
-@pytest.mark.parametrize("kind", ENGINES)
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_what_is_restored_goes_on_with_the_same_bits(name, kind):
-    settings = settings_of({"optimizer": name, "l2": 0.001, "hidden": [4]})
-
-    def engine_of(network):
-        return ENGINES[kind](deepcopy(network), settings, Team(), 4)
-
-    def train(engine, steps):
-        (x, _), = engine.batches(Dataset("four", b"".join(IMAGES), bytes(4), 1, 3), 4)
-        for step in steps:
-            engine.train_batch(x, LABELS, 0.05, 4 * step)
-        return engine
-    whole = train(engine_of(small_network()), range(7))
-    first = train(engine_of(small_network()), range(4))
-    second = engine_of(first.whole())
-    second.restore_optimizer({kind: [[m.copy() for m in pair] for pair in layers]
-                              for kind, layers in first.optimizer_state().items()})
-    second.optimizer.step_count = first.optimizer.step_count
-    train(second, range(4, 7))
-    assert digest(second.whole()) == digest(whole.whole())
-    assert second.optimizer_state() == whole.optimizer_state()
-    assert second.optimizer.step_count == whole.optimizer.step_count == (
-        7 * (name == "adam"))

@@ -189,8 +189,8 @@ def test_a_run_that_gets_no_better_stops_and_keeps_the_best(patience, early):
 
 
 @pytest.mark.parametrize("optimizer, engine, rate, after_best", [
-    ("momentum", "packed", 0.02, 1), ("adam", "packed", 0.02, 0),
-    ("adam", "lists", 0.005, -1)])
+    ("momentum", "packed", 0.02, 1), ("momentum", "lists", 0.02, 1),
+    ("adam", "packed", 0.02, 0), ("adam", "lists", 0.005, -1)])
 def test_a_run_that_may_end_early_is_resumed_with_the_same_bits(
         optimizer, engine, rate, after_best, early, monkeypatch):
     """Stopped right after the best epoch, one later, or one before it."""
