@@ -31,14 +31,11 @@ def close(a, b, tolerance=1e-12):
 # --- constructors
 
 @pytest.mark.parametrize("rows, error, message", [
-    ([], ShapeError, "at least one"), ([[]], ShapeError, "at least one"),
-    ([[], []], ShapeError, "at least one"), ([[1], []], ShapeError, "row 1 has 0"),
+    ([], ShapeError, "at least one"), ([[], []], ShapeError, "at least one"),
     ([[1, 2], [3, 4, 5]], ShapeError, "row 1 has 3 numbers, row 0 has 2"),
-    (["12", "34"], TypeError, "row 0 holds a str"), ([[1, None]], TypeError, "row 0"),
-    ([[1, 2], [3, "4"]], TypeError, "row 1 holds a str"),
+    (["12", "34"], TypeError, "row 0 holds a str"),
     ([[1], [2j]], TypeError, "row 1 holds a complex"),
-    ([[[1]]], TypeError, "a list"), ([1, 2], TypeError, "not iterable"),
-    (5, TypeError, "not iterable"), (None, TypeError, "not iterable")], ids=str)
+    ([1, 2], TypeError, "not iterable")], ids=str)
 def test_ragged_rows_and_what_is_no_number_are_refused(rows, error, message):
     with pytest.raises(error, match=message):
         Matrix(rows)
@@ -110,19 +107,17 @@ def test_numbers_rows_and_slices_are_found_by_index():
 
 
 @pytest.mark.parametrize("key, read, write", [
-    ((0, 2), IndexError, IndexError), ((2, 0), IndexError, IndexError),
-    (5, IndexError, TypeError), ("a", TypeError, TypeError), (1., TypeError, TypeError),
-    ((slice(0, 2), 0), TypeError, TypeError), ((0, slice(0, 1)), TypeError, TypeError),
-    ((0, 0, 0), ValueError, ValueError), (slice(2, 2), ShapeError, TypeError)], ids=str)
+    ((0, 2), IndexError, IndexError), (5, IndexError, TypeError),
+    ((slice(0, 2), 0), TypeError, TypeError), ((0, 0, 0), ValueError, ValueError),
+    (slice(2, 2), ShapeError, TypeError)], ids=str)
 def test_an_index_that_names_no_number_is_refused(key, read, write):
     a = Matrix([[1, 2], [3, 4]])
     with pytest.raises(read):
         a[key]
     with pytest.raises(write):
         a[key] = 5
-    for value in ("5", None):
-        with pytest.raises(TypeError):
-            a[0, 0] = value
+    with pytest.raises(TypeError):
+        a[0, 0] = "5"
     assert a == Matrix([[1, 2], [3, 4]])
 
 

@@ -12,7 +12,7 @@ from engine.activations import Elementwise, Relu
 from engine.fixed_point import (DITHERS, NARROW, SMOOTH, WIDE, Deltas, dithers,
                                 format_for)
 from engine.lanes import LaneOverflowError, lanes_of
-from engine.layers import FirstLayer, LaterLayer, Quantizer
+from engine.layers import FirstLayer, LaterLayer
 from my_math import Matrix
 
 FORMATS = {"narrow": NARROW, "wide": WIDE, "smooth": SMOOTH}
@@ -91,23 +91,6 @@ def test_one_image_takes_as_many_steps_as_wanted_where_there_is_room(
 
 
 # --- the first layer
-
-@pytest.mark.parametrize("levels", [2, 3, 4, 16, 256])
-def test_groups_have_every_pixel_once_and_drop_by_levels(levels, rng):
-    quantize = Quantizer(levels, 300)
-    for density in (0, 0.01, 0.3, 1):
-        for image in [*images_of(rng, 5, 300, density), b"\xff" * 300]:
-            groups = quantize(image)
-            found = {place: level for level, _, pick in groups
-                     for place in pick(quantize.places)}
-            expected = levels_in(image, levels)
-            assert found == {p: v for p, v in enumerate(expected) if v}
-            assert sum(len(pick(quantize.places)) for *_, pick in groups) == len(found)
-            assert all(len(pick(quantize.places)) <= 64 for *_, pick in groups)
-            # The drops from each group on add up to its level.
-            for number, (level, _, _) in enumerate(groups):
-                assert sum(drop for _, drop, _ in groups[number:]) == level
-
 
 def whole_weights(layer):
     return [list(layer.lanes.decode(row)) for row in layer.weights.rows]
@@ -236,40 +219,6 @@ def later_layer(rng, form, inputs=12, outputs=5, levels=4, reach=1.0):
 
 def whole_columns(layer):
     return [list(layer.lanes.decode(row)) for row in layer.weights.rows]
-
-
-def random_activations(rng, form, count, inputs):
-    """Whole numbers with the offset of the format, and their bytes."""
-    low, high = (-1 << 14, 1 << 14) if form.offset else (
-        0, 1023 if form.activation_bits == 10 else 64 << 8)
-    rows = [[rng.choice([0, low, high, rng.randint(low, high)]) for _ in range(inputs)]
-            for _ in range(count)]
-    return rows, [b"".join((v + form.offset).to_bytes(form.activation_bytes, "little")
-                           for v in row) for row in rows]
-
-
-@every_format
-@pytest.mark.parametrize("outputs", [1, 2, 5, 10])
-@pytest.mark.parametrize("count", [1, 3, 16])
-def test_the_products_of_a_later_layer_are_exact(form, outputs, count, rng):
-    layer = later_layer(rng, form, outputs=outputs)
-    rows, raw = random_activations(rng, form, count, 12)
-    drop = form.later_fraction - form.factor_fraction
-    factors = [[v + (1 << drop >> 1) >> drop for v in column]
-               for column in whole_columns(layer)]
-    bias = layer.bias.lanes.decode(layer.bias.rows[0])
-    bias = [b >> 40 - form.product_fraction for b in bias]
-    expected = [tuple(sum(map(int.__mul__, row, column)) + b
-                      for column, b in zip(factors, bias)) for row in rows]
-    columns = layer.forward(raw)
-    assert layer.outputs(columns, count) == expected
-    if form.later_lanes == 64:       # before another layer: a row for each image
-        lanes = lanes_of(outputs, 64)
-        assert [lanes.decode(z) for z in layer.transposed(columns, count)] == expected
-    for _ in range(5):
-        q = [rng.randint(-8, 8) for _ in range(outputs)]
-        assert layer.before.decode(layer.backward(q)) == tuple(
-            sum(map(int.__mul__, q, row)) for row in zip(*factors))
 
 
 @packed_formats
