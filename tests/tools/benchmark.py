@@ -222,7 +222,10 @@ def torch_steps(dataset: Dataset) -> Pass:
 # --- measuring
 
 def engines(cores: int) -> dict[str, tuple[Callable[[Dataset], Pass], int]]:
-    """Return what there is to run here: name -> (engine, images that it runs on)."""
+    """Return what there is to run here: name -> (engine, images that it runs on).
+
+    The packed engine runs in one process and in as many as there are cores.
+    """
     found = {SLOWEST: (triple_loop, 64), "lists": (lists, 640)}
     for bent, form in ((False, ""), (True, ", bent")):
         for workers in sorted({1, cores}):
@@ -243,11 +246,11 @@ def engines(cores: int) -> dict[str, tuple[Callable[[Dataset], Pass], int]]:
 
 def measure(options: argparse.Namespace) -> int:
     """Run all engines in turn and print the table."""
-    if min(options.repeat, options.workers, options.hidden) < 1:
-        raise OptionError("--repeat, --workers and --hidden: expected 1 or more")
+    if min(options.repeat, options.hidden) < 1:
+        raise OptionError("--repeat and --hidden: expected 1 or more")
     SIZES[1] = options.hidden
     train, test = load_or_sample(options.data)[:2]
-    found = engines(options.workers)
+    found = engines(available_cores())
     passes: dict[str, list[Pass]] = {name: [] for name in found}
     for turn in range(options.repeat):
         for name, (engine, images) in found.items():
@@ -302,9 +305,6 @@ def main(argv=None) -> int:
                         help="folder with MNIST (default: as for train.py)")
     parser.add_argument("--repeat", type=int, default=3, metavar="N",
                         help="turns, half a minute each (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=available_cores(), metavar="N",
-                        help="processes of the packed engine, beside 1 (default: the "
-                             "cores that there are, %(default)s)")
     parser.add_argument("--hidden", type=int, default=128, metavar="N",
                         help="units of the hidden layer (default: %(default)s)")
     options = parser.parse_args(argv)
