@@ -35,17 +35,7 @@ from my_math import Matrix, ShapeError, argmax, dot
 Row = Sequence[float]           # of one sample: a number for each unit or class
 Inputs = Union[Matrix, SparseMatrix]
 
-# --- Activations: A = f(Z), and the way back from dL/dA to dL/dZ
-
-def relu(z: Row) -> Row:
-    """max(x, 0) for each number x of a row."""
-    return [x if x > 0 else 0.0 for x in z]
-
-
-def relu_backward(grad: Row, z: Row) -> Row:
-    """dL/dA where Z > 0, else 0."""
-    return [x if g > 0 else 0.0 for x, g in zip(grad, z)]
-
+# --- Activations: A = f(Z), and the way back, dL/dZ = dL/dA * f'(Z)
 
 def sigmoid(z: float) -> float:
     """1 / (1 + e^-z), for z < 0 as e^z / (1 + e^z) so that nothing overflows."""
@@ -56,22 +46,16 @@ def sigmoid(z: float) -> float:
 
 
 class Activation(NamedTuple):
-    """A function of every number of Z, and its derivative's part of the chain rule."""
+    """A function of every number of Z, and its slope, which the result tells."""
 
-    forward: Callable[[Matrix], Matrix]                    # Z -> A
-    backward: Callable[[Matrix, Matrix, Matrix], Matrix]   # dL/dA, Z, A -> dL/dZ
+    value: Callable[[float], float]     # z -> a
+    slope: Callable[[float], float]     # a -> da/dz
 
 
 ACTIVATIONS = {
-    "relu": Activation(
-        lambda z: z.map_rows(relu),
-        lambda grad, z, a: grad.map_rows(relu_backward, z)),
-    "sigmoid": Activation(
-        lambda z: z.map(sigmoid),
-        lambda grad, z, a: grad * a.map(lambda x: x * (1 - x))),
-    "tanh": Activation(
-        lambda z: z.map(math.tanh),
-        lambda grad, z, a: grad * a.map(lambda x: 1 - x * x)),
+    "relu": Activation(lambda z: z if z > 0 else 0.0, lambda a: float(a > 0)),
+    "sigmoid": Activation(sigmoid, lambda a: a * (1 - a)),
+    "tanh": Activation(math.tanh, lambda a: 1 - a * a),
 }
 
 
@@ -289,10 +273,9 @@ class Network:
 
     def _name_parts(self, activation: str, loss: str) -> None:
         """Keep the names of activation and loss; ValueError for one that is unknown."""
-        for kind, name, known in (("activation", activation, ACTIVATIONS),
-                                  ("loss", loss, LOSSES)):
+        for name, known in ((activation, ACTIVATIONS), (loss, LOSSES)):
             if name not in known:
-                raise ValueError(f"{kind} {name!r:.40} is none of {', '.join(known)}")
+                raise ValueError(f"{name!r:.40} is none of {', '.join(known)}")
         self.activation, self.loss = activation, loss
 
     @property
@@ -319,10 +302,10 @@ class Network:
         With `masks` (m x h), one for each hidden layer, of 0 and 1 / (1 - p), some
         units are left out (dropout).
         """
-        activate = ACTIVATIONS[self.activation].forward
+        activation = ACTIVATIONS[self.activation].value
         inputs, sums, active = [x], [self.layers[0].forward(x)], []  # (m x d), (m x h)
         for number, layer in enumerate(self.layers[1:]):
-            active.append(activate(sums[-1]))                        # (m x h)
+            active.append(sums[-1].map(activation))                  # (m x h)
             inputs.append(active[-1] * masks[number] if masks else active[-1])
             sums.append(layer.forward(inputs[-1]))                   # (m x c) at last
         return Trace(inputs, sums, active, masks)
@@ -380,13 +363,13 @@ class Network:
 
     def backward(self, trace: Trace, delta: Matrix) -> list[Gradient]:
         """The chain rule from dL/dZ of the last layer, (m x c), back to the first."""
-        through = ACTIVATIONS[self.activation].backward
+        slope = ACTIVATIONS[self.activation].slope
         gradients = [Gradient(trace.inputs[-1], delta)]
         for i in range(len(self.layers) - 1, 0, -1):
-            grad = delta @ self.layers[i].weights.T            # dA1: (m x c)(c x h)
+            grad = delta @ self.layers[i].weights.T            # dA1 (m x c)(c x h)
             if trace.masks:
                 grad = grad * trace.masks[i - 1]
-            delta = through(grad, trace.sums[i - 1], trace.active[i - 1])  # dZ1 (m x h)
+            delta = grad * trace.active[i - 1].map(slope)      # dZ1 (m x h)
             gradients.append(Gradient(trace.inputs[i - 1], delta))
         return gradients[::-1]
 
@@ -422,10 +405,7 @@ class Network:
 
     @classmethod
     def load(cls, path: str | Path) -> tuple[Network, dict]:
-        """(network, settings) from a file that `save` wrote; DataError where it cannot.
-
-        Settings that a file lacks mean ReLU and cross-entropy.
-        """
+        """(network, settings) from a file of `save`; DataError for any other."""
         return cls.load_all(path)[:2]
 
     @classmethod

@@ -97,10 +97,10 @@ def triple_loop(dataset: Dataset) -> Pass:
         nonlocal w1, b1, w2, b2
         for x, y in batches:
             z1 = times(x, w1) + b1
-            a1 = relu.forward(z1)
+            a1 = z1.map(relu.value)
             p = (times(a1, w2) + b2).map_rows(softmax)
             dz2 = (p - y) / len(x)
-            dz1 = relu.backward(times(dz2, w2.T), z1, a1)
+            dz1 = times(dz2, w2.T) * a1.map(relu.slope)
             w1, b1 = w1 - times(x.T, dz1) * RATE, b1 - dz1.sum(axis=0) * RATE
             w2, b2 = w2 - times(a1.T, dz2) * RATE, b2 - dz2.sum(axis=0) * RATE
             yield 0, sum(map(int.__eq__, p.argmax(axis=1), y.argmax(axis=1)))
