@@ -179,13 +179,12 @@ class Foreign:
         return "answered"
 
     __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = _answer
-    __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = _answer
 
 
 @pytest.mark.parametrize("function", [*OPERATORS.values(), operator.matmul])
 def test_foreign_types_are_left_to_answer_for_themselves(function):
     a = Matrix([[1, 2], [3, 4]])
-    assert function(a, Foreign()) == function(Foreign(), a) == "answered"
+    assert function(a, Foreign()) == "answered"
     for other in ("ab", None, 1j, [[1, 2], [3, 4]], *[2, 0.5] * (
             function is operator.matmul)):
         for operands in ((a, other), (other, a)):

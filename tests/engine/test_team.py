@@ -3,16 +3,12 @@
 import math
 import multiprocessing
 import os
-import shutil
 import signal
-import subprocess
 import threading
 from copy import deepcopy
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT
 from tools import digest
 
 from data_loader import Dataset
@@ -282,30 +278,3 @@ def test_a_resumed_run_ends_with_the_same_bits(run, stop, workers, tmp_path,
     monkeypatch.setattr(training.Epoch, "train", real)
     assert len(checkpoint.load_checkpoint(tmp_path)[2].history) == stop
     assert digest.train(settings, 3 - workers, tmp_path) == FROZEN[run]
-
-
-def other_pythons():
-    """Every Python from 3.9 up that is on the PATH or under pyenv, by its name."""
-    names = [f"python3.{minor}" for minor in range(9, 15)] + ["pypy3"]
-    found = {name: path for name in names if (path := shutil.which(name))}
-    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for path in sorted(versions.glob("*/bin/*")):
-        if path.name in names:             # not pyenv's shims: those may lead nowhere
-            found[path.name] = str(path)
-    return found
-
-
-PYTHONS = other_pythons()
-
-
-@pytest.mark.skipif(not PYTHONS, reason="no other Python from 3.9 up on this machine")
-@pytest.mark.parametrize("name", PYTHONS or ["none"])
-def test_every_other_python_gives_the_same_bits(name):
-    start = [PYTHONS[name], "-B", str(Path("tests", "tools", "digest.py"))]
-    run = subprocess.run(start, cwd=ROOT, stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, text=True, timeout=120)
-    if run.returncode and "pyenv" in run.stderr:
-        pytest.skip(f"{name} is a shim of pyenv without a Python behind it")
-    assert run.returncode == 0, run.stderr
-    found = dict(line.split(": ") for line in run.stdout.splitlines())
-    assert found == FROZEN
