@@ -158,6 +158,7 @@ def test_clouds_stay_apart_and_the_divergence_falls(blobs):
              for steps in (10, 30, 60, 120)]
     found = [divergence(near, *points.T) for points in (1e-4 * start, *pages)]
     assert found == sorted(found, reverse=True) and found[-1] < 0.3 * found[0]
+    assert math.hypot(*sum(gradient(near, *pages[-1].T), [])) < 0.005   # a minimum
     assert all(points.mean(axis=0).norm() < 1e-9 for points in pages)
     for i, point in enumerate(pages[-1]):
         nearest = sorted(range(45), key=lambda j: math.dist(point, pages[-1][j]))[1:6]
