@@ -56,7 +56,7 @@ def _ask(url: str, tell: Callable[[object], None]) -> None:
         tell(error)
 
 
-def _fetch(url: str, progress: Progress | None) -> bytes:
+def _fetch(url: str, progress: Progress) -> bytes:
     """Return what is at a URL; DataError or OSError where that is no file in time.
 
     The time-out of a socket begins anew with each byte and each address, and looking
@@ -70,8 +70,7 @@ def _fetch(url: str, progress: Progress | None) -> bytes:
         if left < 0:
             raise DataError(url, f"only {len(content):,} bytes in {_TIMEOUT} seconds "
                             "and more", f"{_SLOWEST:,} a second")
-        if progress is not None:
-            progress(url, len(content), total)
+        progress(url, len(content), total)
         try:
             found = told.get(timeout=min(left, 1.0))
         except queue.Empty:
@@ -86,7 +85,7 @@ def _fetch(url: str, progress: Progress | None) -> bytes:
             raise DataError(url, f"more than {_LARGEST:,} bytes", "less")
 
 
-def _fetch_missing(mirror: str, folder: Path, progress: Progress | None) -> None:
+def _fetch_missing(mirror: str, folder: Path, progress: Progress) -> None:
     """Download the files that a folder does not have, each verified before it is there.
     """
     present = data_loader.find_files(folder)
@@ -99,7 +98,8 @@ def _fetch_missing(mirror: str, folder: Path, progress: Progress | None) -> None
             write_whole(folder / f"{name}.gz", content)
 
 
-def download(folder, mirrors: Sequence[str], progress: Progress | None = None) -> None:
+def download(folder, mirrors: Sequence[str], progress: Progress = lambda *_: None
+             ) -> None:
     """Download those of MNIST's four files that the folder does not have yet.
 
     A mirror that fails is left for the next one.  Raises DownloadError with the fault
@@ -127,7 +127,7 @@ def download(folder, mirrors: Sequence[str], progress: Progress | None = None) -
                                 f"({'; '.join(reasons)})", FOUR_FILES)
 
 
-def load_or_sample(folder=None, progress: Progress | None = None,
+def load_or_sample(folder=None, progress: Progress = lambda *_: None,
                    parts: Sequence[str] = PARTS) -> tuple:
     """Load as `load` does, but download MNIST where it is missing and no folder named.
 

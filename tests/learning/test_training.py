@@ -51,51 +51,42 @@ def test_maps_of_large_images_are_few_or_refused(kind, height, width, count,
 
 # --- skipping of easy images
 
-@pytest.fixture
-def one_epoch():
-    """one_epoch(number, skipped) trains ten images on a network for which the even ones
-    are easy; returns (labels seen, learning rates, row of the history)."""
+class EvenAreEasy:
+    """Stands for an engine; it keeps the labels and the learning rates that it sees."""
+
+    def __init__(self):
+        self.seen, self.rates = [], []
+
+    def batches(self, dataset, *arguments):
+        return dataset.batches(*arguments)
+
+    def train_batch(self, x, labels, rate, position, masks):
+        assert (position, masks) == (len(self.seen), ())
+        assert x.shape == (len(labels), 4)
+        self.seen += labels
+        self.rates.append(rate)
+        easy = [place for place, label in enumerate(labels) if label % 2 == 0]
+        return len(labels) * 3 << LOSS_BITS - 1, 1, easy
+
+
+@pytest.mark.parametrize("number, skipped, seen, after", [
+    (1, [0] * 10, range(10), [2, 0] * 5), (2, [2, 0] * 5, [1, 3, 5, 7, 9], [1, 0] * 5),
+    (3, [1, 0] * 5, [1, 3, 5, 7, 9], [0] * 10), (4, [2] * 10, range(10), [2, 1] * 5)])
+def test_easy_images_are_skipped_and_the_others_step_equally_far(number, skipped, seen,
+                                                                 after):
+    """Also those of a last, smaller batch; where all would be skipped, none is."""
     data = Dataset("ten", bytes(range(40)), bytes(range(10)), 2, 2)
     settings = {**DEFAULTS, "batch_size": 4, "skip_epochs": 2, "epochs": 5,
                 "schedule": "constant"}
-
-    def run(number, skipped):
-        seen, rates = [], []
-
-        class Engine:
-            """Stands for one of the two."""
-
-            def batches(self, dataset, *arguments):
-                return dataset.batches(*arguments)
-
-            def train_batch(self, x, labels, rate, position, masks):
-                assert (position, masks) == (len(seen), ())
-                assert x.shape == (len(labels), 4)
-                seen.extend(labels)
-                rates.append(rate)
-                even = [place for place, label in enumerate(labels) if label % 2 == 0]
-                return len(labels) * 3 << LOSS_BITS - 1, 1, even
-        epoch = Epoch(number, data, settings, Team(), [], skipped, None)
-        assert sum(images for images, *_ in epoch.train(Engine())) == len(seen)
-        return seen, rates, epoch.end()
-    return run
-
-
-def test_easy_images_are_skipped_and_the_others_step_equally_far(one_epoch):
-    """Also those of a last, smaller batch."""
-    skipped, rate = [0] * 10, DEFAULTS["learning_rate"]
-    seen, rates, row = one_epoch(1, skipped)
-    assert sorted(seen) == list(range(10)) and seen != sorted(seen)
-    assert rates == pytest.approx([rate, rate, rate * 2 / 4])
-    assert skipped == [2, 0] * 5 and row["images"] == 10
-    assert row["loss"] == 1.5 and row["train_accuracy"] == 0.3
-    for number, left in ((2, 1), (3, 0)):
-        seen, _, row = one_epoch(number, skipped)
-        assert sorted(seen) == [1, 3, 5, 7, 9] and skipped == [left, 0] * 5
-        assert row["images"] == 5
-    for easy in (skipped, [2] * 10):        # where all would be skipped, none is
-        seen, *_ = one_epoch(4, easy)
-        assert sorted(seen) == list(range(10))
+    engine = EvenAreEasy()
+    epoch = Epoch(number, data, settings, Team(), [], skipped, None)
+    assert sum(images for images, *_ in epoch.train(engine)) == len(seen)
+    assert sorted(engine.seen) == list(seen) and engine.seen != list(seen)
+    rate, row = DEFAULTS["learning_rate"], epoch.end()
+    assert engine.rates == pytest.approx(
+        [rate * min(4, len(seen) - k) / 4 for k in range(0, len(seen), 4)])
+    assert skipped == after and (row["images"], row["loss"]) == (len(seen), 1.5)
+    assert row["train_accuracy"] == len(engine.rates) / len(seen)
 
 
 # --- what cannot be learnt
