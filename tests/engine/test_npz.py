@@ -151,7 +151,8 @@ FOREIGN = [
     *(archive({"settings.npy": npz.text_to_npy(text)}) for text in NO_SETTINGS),
     b"", b"P", b"<!DOCTYPE html><html>404</html>", bytes(range(256)) * 9, npy(),
     archive({"readme.txt": "hello"}), archive({"folder/": b""}),
-    archive({"a.npy": npy()}, zipfile.ZIP_BZIP2)]
+    archive({"a.npy": npy()}, zipfile.ZIP_BZIP2), archive({"a" * 101: b""}),
+    archive({"a.npy": bytes(1 << 21)}, zipfile.ZIP_DEFLATED)]
 
 
 @pytest.mark.parametrize("content", FOREIGN)
@@ -172,6 +173,11 @@ def test_settings_may_be_missing_but_not_be_numbers(path):
     assert npz.read_npz(path) == ({"a": Matrix([[1]])}, {})
     path.write_bytes(archive({"settings.npy": npz.matrix_to_npy(Matrix([[1]]))}))
     refusal(path)
+
+
+def test_a_missing_file_and_a_folder_are_refused(path, tmp_path):
+    assert "No such file" in refusal(path).found
+    refusal(tmp_path)
 
 
 def test_a_member_that_would_fill_the_memory_is_refused_unread(path, monkeypatch):
