@@ -12,16 +12,16 @@ from conftest import ROOT, peak_memory
 from tools import looks
 
 from data_loader import load
-from engine.sparse import SparseMatrix
 from errors import DataError
-from network import Network
+from learning.models import Model
+from my_math import argmax
 from pictures import digit, normalize
 from pictures.digit import find_digits, read_picture
 from pictures.normalize import normalised
 from pictures.pieces import stroke_width
 
 SAMPLE, = load(FOLDER, ("t10k",))
-NETWORK, SETTINGS = Network.load(ROOT / "data" / "model.npz")
+MODEL = Model.load(ROOT / "data" / "model.npz")
 
 
 @pytest.fixture
@@ -206,9 +206,7 @@ SEVEN = [[(20, 0), (120, 0), (60, 200)]]
 
 
 def guesses(images):
-    answers = NETWORK.predict(SparseMatrix.from_images(
-        images, SETTINGS.get("grey_levels", 256)))
-    return [list(answers[i]).index(max(answers[i])) for i in range(len(images))]
+    return [argmax(MODEL.predict(image)) for image in images]
 
 
 @pytest.mark.parametrize("width", [1, 4, 16, 50])

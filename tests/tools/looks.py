@@ -20,7 +20,7 @@ from typing import NamedTuple
 FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER.parents[1]), str(FOLDER)]
 
-from draw_set import STYLES, strokes
+from draw_set import STYLES, dense, strokes
 from fuzzing import png_header, png_of
 
 from errors import DataError
@@ -120,25 +120,18 @@ def draw(canvas, lines, width):
                         row[x] = shade
 
 
-def with_gaps(lines, width, rng):
-    """The lines cut where the pen has left no ink: every 15 to 40 pixels a gap."""
-    parts = []
+def erase_gaps(canvas, lines, width, rng):
+    """Take the ink away where the pen has left none: a dot every 15 to 40 pixels."""
+    blank = [bytearray(SIDE) for _ in canvas]
     for line in lines:
-        part, left, gap = [line[0]], rng.uniform(10, 30), False
-        for start, end in zip(line, line[1:]):
-            done, length = 0.0, math.dist(start, end)
-            while length - done > left:
-                done += left
-                at = tuple(a + (b - a) * done / length for a, b in zip(start, end))
-                if not gap:
-                    parts.append([*part, at])
-                part, gap = [at], not gap
-                left = (width + rng.uniform(1.5, 4.5)) if gap else rng.uniform(15, 40)
-            left -= length - done
-            if not gap:
-                part.append(end)
-        parts += [] if gap else [part]
-    return parts
+        left, points = rng.uniform(10, 30), dense(dense(line))
+        for start, end in zip(points, points[1:]):
+            left -= math.dist(start, end)
+            if left < 0:
+                left = rng.uniform(15, 40)
+                draw(blank, [[end]], width + rng.uniform(1.5, 3.5))
+    for row, gaps in zip(canvas, blank):
+        row[:] = bytes(max(0, ink - gap) for ink, gap in zip(row, gaps))
 
 
 # --- Scenes ---------------------------------------------------------------------------
@@ -225,7 +218,9 @@ def picture(name, digit, rng):
     lines = [[(SIDE * x, SIDE * y) for x, y in line]
              for line in strokes(rng.choice(look.styles[digit]), place, rng)]
     canvas = [bytearray(SIDE) for _ in range(SIDE)]
-    draw(canvas, with_gaps(lines, width, rng) if scene == "gaps" else lines, width)
+    draw(canvas, lines, width)
+    if scene == "gaps":
+        erase_gaps(canvas, lines, width, rng)
     if scene == "touching":         # ... the line above it, or the one below
         top, low = (side(y for line in lines for _, y in line) for side in (min, max))
         draw(canvas, [corners(rng, 35, *rng.choice([(top - 1, 205, low + 40),
@@ -266,14 +261,15 @@ def write_png(path, rows, samples):
 
 
 def answer(model, path):
-    """(the digits read, whether one is doubtful), or (what is wrong, False)."""
+    """(the digits read, whether one is doubtful, what is left out), or what is wrong.
+    """
     try:
-        digits = find_digits(read_picture(path), path).digits
+        digits, left_out = find_digits(read_picture(path), path)
     except DataError as error:
-        return error.found, False
+        return error.found, False, []
     rows = list(map(model.predict, digits))
     return ("".join(str(argmax(row)) for row in rows),
-            any(perhaps(row) is not None for row in rows))
+            any(perhaps(row) is not None for row in rows), left_out)
 
 
 def pictures(name, count, folder):
@@ -298,7 +294,7 @@ def main():
     for name in LOOKS:
         counts = Counter()
         for digit, path in pictures(name, options.count, options.folder):
-            found, doubtful = answer(model, path)
+            found, doubtful, _ = answer(model, path)
             kind = ("right" if found == str(digit) else "refused"
                     if not found.isdigit() else "doubtful" if doubtful else "wrong")
             counts[kind] += 1
