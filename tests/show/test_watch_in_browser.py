@@ -233,7 +233,7 @@ def test_a_run_without_moments_says_so(opened, served):
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280, 2560])
-def test_it_fits_every_width_in_both_themes_with_names(page, width):
+def test_it_fits_every_width_in_both_themes_and_names_its_controls(page, width):
     browser = page(width, phone=width == 360)
     draw_seven(browser)
     assert not browser.scrolls_sideways()
