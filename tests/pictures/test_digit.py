@@ -225,10 +225,10 @@ def test_any_canvas_can_be_normalised():
 
 # --- finding digits
 
-def on_paper(rows, ink=60, paper=230, grain=0.0):
+def on_paper(rows, paper=230, grain=0.0):
     """A picture of ink (0..255) on paper."""
     dice = random.Random(1)
-    return [bytes(max(0, min(255, round(paper + (ink - paper) * v / 255 + grain * (
+    return [bytes(max(0, min(255, round(paper + (60 - paper) * v / 255 + grain * (
         dice.random() + dice.random() + dice.random() - 1.5) * 2))) for v in row)
             for row in rows]
 

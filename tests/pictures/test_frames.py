@@ -24,11 +24,15 @@ def bar(left, top, right, bottom):
     return lambda x, y: left <= x < right and top <= y < bottom
 
 
+def drawn(shapes):
+    """The pieces of ink that these shapes are."""
+    return find_pieces([bytes(any(shape(x, y) for shape in shapes)
+                              for x in range(WIDTH)) for y in range(HEIGHT)])
+
+
 def kept(*shapes):
     """The boxes of what stays of these shapes, left to right."""
-    masks = [bytes(any(shape(x, y) for shape in shapes) for x in range(WIDTH))
-             for y in range(HEIGHT)]
-    pieces = drop_frames(find_pieces(masks), WIDTH, HEIGHT)
+    pieces = drop_frames(drawn(shapes), WIDTH, HEIGHT)
     return sorted(tuple(piece[1:]) for piece in pieces)
 
 
@@ -72,6 +76,4 @@ def test_a_digit_that_touches_its_frame_twice_cannot_be_told_from_it():
     [ellipse(54, 50, 40, 45, 5), bar(50, 46, 58, 54)],      # 0 with a dot
     [ellipse(30, 50, 25, 40, 5), ONE, ellipse(85, 50, 25, 40, 5)]])     # 010
 def test_what_is_no_frame_stays(shapes):
-    masks = [bytes(any(shape(x, y) for shape in shapes) for x in range(WIDTH))
-             for y in range(HEIGHT)]
-    assert len(kept(*shapes)) == len(find_pieces(masks))
+    assert len(kept(*shapes)) == len(drawn(shapes))

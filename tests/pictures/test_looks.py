@@ -2,7 +2,7 @@
 import pytest
 from tools import looks
 
-COUNT = 4           # pictures of each look; python tests/tools/looks.py draws more
+COUNT = 4       # pictures of each look; python tests/tools/looks.py FOLDER draws more
 LEFT_OUT = {"a dot beside": ["a dot"], "a dash beside": ["a dash"], "as drawn": [],
             "framed": ["a frame"], "in a circle": ["a frame"],
             "touching the frame": ["a frame and what of a digit touches it"]}
