@@ -1,7 +1,8 @@
 """Pieces of ink: what belongs together, frames, and what is beside the digits."""
 import pytest
 
-from pictures.pieces import Piece, bridge_gaps, find_pieces, group_pieces
+from pictures.pieces import (Piece, bridge_gaps, find_pieces, group_pieces,
+                             line_height)
 
 
 def box(left, top, right, bottom):
@@ -85,3 +86,7 @@ def test_digits_that_nearly_touch_stay_apart():
     assert bridge_gaps(pieces, 100, 100) == pieces
     thick = [box(10, 5, 40, 95), box(42, 5, 72, 45), box(42, 49, 72, 95)]
     assert bridge_gaps(thick, 100, 100) == thick
+
+
+def test_the_height_of_a_line_knows_no_dots():
+    assert line_height([box(0, 20, 10, 80), box(0, 1, 3, 3)]) == 60 - 1
