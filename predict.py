@@ -277,7 +277,7 @@ def serve(ensemble: Ensemble, options: argparse.Namespace) -> int:
 def load_models(options: argparse.Namespace, data: str = "") -> Ensemble:
     """Return the models that are named, else the one for this data set."""
     if options.model:
-        return Ensemble.load(options.model)
+        return Ensemble(map(Model.load, options.model))
     model, passed_over = find_model(data)
     if passed_over:
         print(f"Not taken, as it was not trained on all of {data or model.data}: "

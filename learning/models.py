@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 from itertools import chain
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, NamedTuple, Sequence
 
 from data_loader import Dataset
 from engine.fixed_point import WIDE
@@ -202,7 +202,7 @@ class Ensemble:
     """Models of the same inputs and classes that answer together, each with its own
     grey levels: P[j] = 1/k sum_i P_i[j]."""
 
-    def __init__(self, models: Sequence[Model]) -> None:
+    def __init__(self, models: Iterable[Model]) -> None:
         """Raise DataError where inputs or classes differ."""
         first, *others = self.models = list(models)
         for model in others:
@@ -211,11 +211,6 @@ class Ensemble:
             if list(model.names) != list(first.names):
                 raise DataError(model.path, f"classes {', '.join(model.names)}",
                                 f"{', '.join(first.names)} like {first.path}")
-
-    @classmethod
-    def load(cls, paths: Sequence[str | Path]) -> Ensemble:
-        """Return the models in these files."""
-        return cls(list(map(Model.load, paths)))
 
     @property
     def names(self) -> Sequence[str]:

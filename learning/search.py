@@ -181,10 +181,18 @@ _PLAN = Record(
 
 # --- one run
 
-def train_trial(team: Team, trial: Trial, images: Dataset, folder: Path) -> str:
-    """Do what is left of a run in its folder; return "", or why it has diverged."""
+@lru_cache(maxsize=1)
+def _images_in(folder: str, limit: int) -> Dataset:
+    """Return the training images of a search; each process reads them once."""
+    images, = data_loader.load(folder, parts=("train",))
+    return images.head(limit) if limit else images
+
+
+def train_trial(team: Team, trial: Trial, data: str, folder: Path) -> str:
+    """Do what is left of a run in its folder, on the images in `data`; return "", or
+    why it has diverged."""
+    parts = trial.parts(_images_in(data, trial.settings["limit"]))
     folder.mkdir(exist_ok=True)
-    parts = trial.parts(images)
     with locked(folder):
         if (folder / MODEL).exists():
             network, settings, state = load_checkpoint(folder)
@@ -242,19 +250,6 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-@lru_cache(maxsize=1)
-def _images_in(folder: str, limit: int) -> Dataset:
-    """Return the training images of a search; each process reads them once."""
-    images, = data_loader.load(folder, parts=("train",))
-    return images.head(limit) if limit else images
-
-
-def _work(trial: Trial, data: str, folder: Path) -> str:
-    """Train a run in a process of the pool."""
-    images = _images_in(data, trial.settings["limit"])
-    return run_team(1, train_trial, trial, images, folder)
-
-
 def train_all(trials: Sequence[Trial], data: str, folder: Path, at_once: int
               ) -> Iterator[tuple[Trial, Row] | None]:
     """Train all these runs on the images in `data`, at most `at_once` at a time.
@@ -269,7 +264,8 @@ def train_all(trials: Sequence[Trial], data: str, folder: Path, at_once: int
     try:
         with ctrl_c_later():
             for trial in trials:
-                jobs[pool.submit(_work, trial, data, folder / trial.name)] = trial
+                jobs[pool.submit(run_team, 1, train_trial, trial, data,
+                                 folder / trial.name)] = trial
         waiting = set(jobs)
         while waiting:
             ended, waiting = wait(waiting, 1, FIRST_COMPLETED)

@@ -370,7 +370,7 @@ def test_several_models_answer_with_their_mean(two_models, run):
 
 
 def test_a_whole_set_is_read_as_its_images_are(two_models):
-    ensemble, few, counts = Ensemble.load(two_models), TEST.head(150), []
+    ensemble, few, counts = Ensemble(map(Model.load, two_models)), TEST.head(150), []
     report = ensemble.evaluate(few, counts.append)
     assert counts == [100, 150, 250, 300] and report.labels == few.labels
     for index in (0, 99, 100, 149):
@@ -410,7 +410,7 @@ def test_models_that_do_not_go_together_are_one_line(two_models, tmp_path, run, 
 @pytest.fixture(scope="module")
 def clear_digits():
     """For each label the sample's image that the shipped model is surest of."""
-    report = Ensemble.load([models.SHIPPED_MODEL]).evaluate(TEST.head(300))
+    report = Model.load(models.SHIPPED_MODEL).evaluate(TEST.head(300))
     return [TEST.image(max(range(300), key=lambda i: report.outputs[i][label]))
             for label in range(10)]
 

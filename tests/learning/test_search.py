@@ -185,12 +185,14 @@ def test_the_result_is_of_the_weights_kept(patience, kept, tmp_path):
     assert found["validation_loss"] == kept / 8 and found["seconds"] == 3
 
 
-def test_a_run_never_prints_and_leaves_its_result_in_its_files(tmp_path, capsys):
+def test_a_run_never_prints_and_leaves_its_result_in_its_files(tmp_path, capsys,
+                                                               monkeypatch):
+    monkeypatch.setattr(search, "_images_in", lambda folder, limit: tiny())
     trial, folder = Trial(1, SETTINGS), tmp_path / "run-1"
     plan = plan_of({"seed": [1]})
     assert under_way(plan, {}, tmp_path) == "0/1 runs done; epochs of those under way: "
     assert search.result_of(trial, tmp_path) is None
-    assert search.train_trial(Team(), trial, tiny(), folder) == ""
+    assert search.train_trial(Team(), trial, "folder", folder) == ""
     assert {path.name for path in folder.iterdir()} == {"history.csv", "model.npz"}
     assert under_way(plan, {}, tmp_path).endswith("under way: run-1 (2)")
     assert under_way(plan, {"run-1": {}}, tmp_path).startswith("1/1 runs done;")
@@ -262,8 +264,9 @@ def test_the_test_set_is_not_even_loaded(run, monkeypatch, tmp_path):
     monkeypatch.setattr(data_loader, "load", load)
     code, *_ = run("--grid", "hidden=none")
     assert code == 0 and asked == [("train",)]
-    work = search._work(Trial(1, {**SETTINGS, "limit": 20}), SAMPLE, tmp_path / "run")
-    assert work == "" and asked == [("train",)] * 2
+    trial = Trial(1, {**SETTINGS, "limit": 20})
+    assert search.train_trial(Team(), trial, SAMPLE, tmp_path / "run") == ""
+    assert asked == [("train",)] * 2
 
 
 def test_folds_print_mean_and_deviation(run):
