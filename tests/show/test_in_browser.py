@@ -167,8 +167,9 @@ def test_logits_and_lines_are_those_of_the_network(browser, three, shipped):
         browser.hover(f"#output-{digit}")
         caption, (up, down) = browser.text("#caption"), both_sides(terms)
         assert f"+{up:.2f}" in caption and f"−{-down:.2f}" in caption
-        assert number(caption.split("logit ")[1].rstrip(".")) == pytest.approx(
-            logits[digit], abs=0.0051)
+        bias, logit = caption.rstrip(".").split("bias ")[1].split(": logit ")
+        assert [number(bias), number(logit)] == pytest.approx(
+            [shipped.network.layers[1].bias[0, digit], logits[digit]], abs=0.0051)
         lines = browser.ask("[...document.querySelectorAll('#lines path')].map(path => "
                             "[path.getAttribute('class'), "
                             "Number(path.getAttribute('stroke-width'))])")
