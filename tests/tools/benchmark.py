@@ -25,7 +25,6 @@ import random
 import statistics
 import sys
 import time
-from array import array
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, NamedTuple
@@ -34,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_loader import Dataset  # noqa: E402
 from engine.fixed_point import WIDE, Format, format_for  # noqa: E402
-from engine.layers import Quantizer, groups_of  # noqa: E402
+from engine.layers import InkTable, groups_of  # noqa: E402
 from engine.packed_network import LOSS_BITS, PackedNetwork  # noqa: E402
 from engine.team import Team, available_cores, run_team  # noqa: E402
 from errors import OptionError  # noqa: E402
@@ -128,23 +127,23 @@ def _packed_pass(team: Team, dataset: Dataset, bent: bool, form: Format,
     network = PackedNetwork(first_network(), LOSSES["cross-entropy"], LEVELS, SGD, form,
                             team)
     order, labels = order_of(dataset), dataset.labels
+    images = map(dataset.image, range(len(dataset)))
     if bent:
+        ink = InkTable(images, LEVELS, SIZES[0])
         warp = RandomWarp([scatter(list(range(SIZES[0])), team.pixels)
                            for _ in range(MAPS)], random.Random(1))
-        quantizer = Quantizer(LEVELS, SIZES[0])
-        kept = [[(level, array("I", places)) for level, places
-                 in quantizer.ink(dataset.image(i))] for i in range(len(dataset))]
     else:
-        kept = [network.first.quantizer(dataset.image(i)[team.pixels])
-                for i in range(len(dataset))]
+        kept = [network.first.quantizer(image[team.pixels]) for image in images]
+
+    def groups(index: int) -> list:
+        return groups_of(warp(ink(index))) if bent else kept[index]
 
     def train() -> Steps:
         loss, right = 0, 0
         for start in range(0, len(order), BATCH):
             chosen = order[start:start + BATCH]
-            images = [groups_of(warp(kept[i])) if bent else kept[i] for i in chosen]
-            result = network.train_batch(images, [labels[i] for i in chosen], RATE,
-                                         start)
+            result = network.train_batch(list(map(groups, chosen)),
+                                         [labels[i] for i in chosen], RATE, start)
             loss, right = loss + result.loss, right + result.correct
         # when all have ended
         yield from team.gather((loss / (1 << LOSS_BITS), right))
