@@ -176,7 +176,7 @@ class Matrix:
         self._rows: list[list] = []
         for i, row in enumerate(rows):
             if not isinstance(row, Iterable):
-                raise TypeError(f"row {i} is a {type(row).__name__}, not a row of numbers")
+                raise TypeError(f"row {i} is {row!r:.40}, not a row of numbers")
             row = list(row)
             self._rows.append(row)
             width, first = len(row), len(self._rows[0])
@@ -388,8 +388,8 @@ class Matrix:
     # --- systems of equations
 
     def solve(self, right: Matrix) -> Matrix:
-        """The X with A X = B, for a square A: fractions, or where A or B has a float the
-        floats next to them.  40 x 40 floats take 2 s, twice the size 20 times as long.
+        """The X with A X = B, for a square A, in fractions; where A or B has a float, the
+        floats next to these (40 x 40 take 2 s, twice the size 20 times as long).
 
         >>> Matrix([[2, 1], [1, 3]]).solve(Matrix([[3], [5]]))
         Matrix([[Fraction(4, 5)], [Fraction(7, 5)]])
@@ -415,9 +415,8 @@ class Matrix:
         return _exact_kind(self)(eliminate([list(map(Fraction, row)) for row in self]))
 
     def _check_square(self) -> None:
-        m, n = self.shape
-        if m != n:
-            raise ShapeError(f"a square matrix is needed, not {m} x {n}")
+        if len(set(self.shape)) > 1:
+            raise ShapeError("a square matrix is needed, not {} x {}".format(*self.shape))
 
 
 def _stretch(rows: list, height: int, width: int) -> Iterable:

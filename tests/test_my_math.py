@@ -35,7 +35,7 @@ def close(a, b, tolerance=1e-12):
     ([[1, 2], [3, 4, 5]], ShapeError, "row 1 has 3 numbers, row 0 has 2"),
     (["12", "34"], TypeError, "row 0 holds a str"),
     ([[1], [2j]], TypeError, "row 1 holds a complex"),
-    ([1, 2], TypeError, "row 0 is a int, not a row")], ids=str)
+    ([1, 2], TypeError, "row 0 is 1, not a row")], ids=str)
 def test_ragged_rows_and_what_is_no_number_are_refused(rows, error, message):
     with pytest.raises(error, match=message):
         Matrix(rows)

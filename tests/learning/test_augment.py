@@ -6,7 +6,8 @@ import pytest
 
 from data_loader import Dataset
 from engine.layers import Quantizer
-from learning.augment import RandomWarp, affine_map, gather, scatter, shift_map, shift_maps
+from learning.augment import (RandomWarp, affine_map, gather, scatter, shift_map,
+                              shift_maps)
 
 # --- data sets and batches
 

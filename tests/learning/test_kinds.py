@@ -27,7 +27,8 @@ def test_texts_become_values_and_values_texts(kind, texts):
     (POSITIVE, ["0", "-1", "nan", "inf", "x"], "a number above 0"),
     (BELOW_1, ["1", "1.5", "-0.1"], "a number from 0 up to, not including, 1"),
     (Choice("a", "b", "c"), ["", "d", "A"], "a, b or c"),
-    (Sizes(), ["", "0", "8-", "8-0", "x", "-8"], "sizes such as 128 or 64-32, or none")])
+    (Sizes(), ["", "0", "8-", "8-0", "x", "-8"],
+     "sizes such as 128 or 64-32, or none")])
 def test_other_texts_are_refused_with_what_is_expected(kind, texts, expected):
     for text in texts:
         with pytest.raises(ArgumentTypeError) as error:

@@ -74,7 +74,8 @@ def test_numbers_too_large_are_cut_off():
 
 
 def test_a_moment_counts_what_is_correct():
-    found = Evaluation([[0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 1]], bytes([1, 1, 2, 0]))
+    found = Evaluation([[0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 1]],
+                       bytes([1, 1, 2, 0]))
     moment = Moment.of(3, 0, network_of(5), found)
     assert moment[:4] == (3, 0, [0, 1, 1], [1, 2, 1])
     assert moment.numbers == pack(network_of(5))
@@ -203,7 +204,7 @@ def test_damage_is_refused_in_one_line(change, recording, file):
 @pytest.mark.parametrize("content", [
     b"", b"[]\n", b"{}\n", b"\xff\xfe\n", b"[" * 100_000 + b"\n", b"x" * (3 << 20)],
     ids=lambda content: f"{len(content)} bytes")
-def test_what_is_no_such_file_is_refused_in_one_line(content, recording, file, tmp_path):
+def test_what_is_no_such_file_is_refused(content, recording, file, tmp_path):
     file.write_bytes(content)
     assert is_refused(file, recording.about)
     assert is_refused(tmp_path, recording.about, "Is a directory")

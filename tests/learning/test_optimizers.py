@@ -93,7 +93,8 @@ def test_five_steps_are_those_of_pytorch(case, sparse):
     for _ in range(STEPS):
         engine.train_batch(x, LABELS, rate)
     assert net.mean_loss(x, LABELS, smoothing) == pytest.approx(losses[1], rel=1e-10)
-    found = [matrix[0] for layer in net.layers for matrix in (layer.weights, layer.bias)]
+    found = [matrix[0] for layer in net.layers
+             for matrix in (layer.weights, layer.bias)]
     assert found == [pytest.approx(row, rel=1e-10) for row in rows]
 
 

@@ -129,7 +129,8 @@ def test_the_images_of_a_fold_are_shuffled_by_the_seed_else_the_last_are_evaluat
     assert first["validation"].images == again["validation"].images
     assert first["validation"].images != other["validation"].images
     parts = Trial(1, SETTINGS).parts(tiny())
-    assert parts["validation"].images == tiny().images[-8:] and len(parts["train"]) == 10
+    assert parts["validation"].images == tiny().images[-8:]
+    assert len(parts["train"]) == 10
 
 
 def test_a_plan_comes_back_whole(tmp_path):
@@ -355,7 +356,7 @@ def test_what_makes_no_sense_is_one_line_and_code_2(options, words, run):
 
 
 def test_resuming_with_other_data_or_settings_is_refused(run, other_data, monkeypatch):
-    monkeypatch.setenv("MNIST_DIR", "elsewhere")    # by default other data would be read
+    monkeypatch.setenv("MNIST_DIR", "elsewhere")    # else other data would be read
     *_, folder = run("--grid", "hidden=none", "--epochs", "1")
     code, out, *_ = run("--resume", str(folder))        # it remembers where its data is
     assert code == 0 and "1 of them were done before" in out and " --data " in out

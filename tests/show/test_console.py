@@ -119,7 +119,7 @@ def test_a_live_line_is_cut_to_its_terminal(terminal, monkeypatch):
     os.close(ours)
 
 
-def test_without_a_terminal_there_is_a_line_after_ten_silent_seconds(capsys, monkeypatch):
+def test_without_a_terminal_a_line_comes_after_ten_silent_seconds(capsys, monkeypatch):
     """What is printed meanwhile, as each epoch's line, is no silence."""
     now = [100.0]
     monkeypatch.setattr(console.time, "monotonic", lambda: now[0])

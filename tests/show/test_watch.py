@@ -1,4 +1,4 @@
-"""The page to watch a run on: what its script is answered, during a run and after it."""
+"""The page to watch a run on: what its script is answered, during a run and after."""
 import base64
 import json
 import os
@@ -224,14 +224,16 @@ def test_moments_are_kept_beside_a_model_only(watcher, tmp_path, capsys):
     (tmp_path / MOMENTS).unlink()
     (tmp_path / MOMENTS).mkdir()        # cannot be written, which ends no run
     watcher.close()
-    assert f"{tmp_path / MOMENTS}: not written (Is a directory)" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{tmp_path / MOMENTS}: not written (Is a directory)" in told
 
 
 def test_quick_epochs_have_a_moment_in_three_seconds(watcher, tests, monkeypatch):
     """Epoch 10 is a milestone, 12 is the last one; an epoch takes 1.2 s."""
     seen, found = [], evaluation(tests)
     watcher.page.recording = watcher.page.recording._replace(epochs=12)
-    monkeypatch.setattr(watcher.page, "moment", lambda moment, _: seen.append(moment[0]))
+    monkeypatch.setattr(watcher.page, "moment",
+                        lambda moment, _: seen.append(moment[0]))
     for epoch in range(4, 13):
         monkeypatch.setattr(watch.time, "monotonic", lambda: 1.2 * epoch)
         watcher.moment(epoch, 0, Network([784, 6, 10]), found)

@@ -1,4 +1,4 @@
-"""Requests to a server of a page, as its own script makes them or as no script would."""
+"""Requests to a server of a page, as its script makes them or as no script would."""
 import http.client
 import socket
 

@@ -160,7 +160,8 @@ const delays = [];
   };
   paper.style.borderRadius = 0;
 })();
-const answer = () => found.remark || found.digits.map((steps) => named(steps[0])).join("");
+const answer = () =>
+  found.remark || found.digits.map((steps) => named(steps[0])).join("");
 """
 
 
