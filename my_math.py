@@ -388,8 +388,8 @@ class Matrix:
     # --- systems of equations
 
     def solve(self, right: Matrix) -> Matrix:
-        """The X with A X = B, for a square A, in fractions; where A or B has a float, the
-        floats next to these (40 x 40 take 2 s, twice the size 20 times as long).
+        """The X with A X = B, for a square A, in fractions; where A or B has a float,
+        the floats next to these (40 x 40 take 2 s, twice the size 20 times as long).
 
         >>> Matrix([[2, 1], [1, 3]]).solve(Matrix([[3], [5]]))
         Matrix([[Fraction(4, 5)], [Fraction(7, 5)]])
@@ -416,7 +416,7 @@ class Matrix:
 
     def _check_square(self) -> None:
         if len(set(self.shape)) > 1:
-            raise ShapeError("a square matrix is needed, not {} x {}".format(*self.shape))
+            raise ShapeError("not a square matrix, but {} x {}".format(*self.shape))
 
 
 def _stretch(rows: list, height: int, width: int) -> Iterable:

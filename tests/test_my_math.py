@@ -351,7 +351,7 @@ def test_a_singular_matrix_has_determinant_0_and_no_inverse(rows):
 @pytest.mark.parametrize("name", ["solve", "inverse", "determinant"])
 def test_only_square_matrices_are_solved(name):
     a = Matrix.zeros(2, 3)
-    with pytest.raises(ShapeError, match="square matrix .* 2 x 3"):
+    with pytest.raises(ShapeError, match="square matrix, but 2 x 3"):
         getattr(a, name)(*([a] if name == "solve" else []))
     with pytest.raises(ShapeError, match=r"\(2 x 2\) solve \(3 x 1\)"):
         Matrix.identity(2).solve(Matrix.zeros(3, 1))
