@@ -273,9 +273,10 @@ class Network:
 
     def _name_parts(self, activation: str, loss: str) -> None:
         """Keep the names of activation and loss; ValueError for one that is unknown."""
-        for name, known in ((activation, ACTIVATIONS), (loss, LOSSES)):
+        for what, name, known in (("activation", activation, ACTIVATIONS),
+                                  ("loss", loss, LOSSES)):
             if name not in known:
-                raise ValueError(f"{name!r:.40} is none of {', '.join(known)}")
+                raise ValueError(f"{what} {name!r:.40} is none of {', '.join(known)}")
         self.activation, self.loss = activation, loss
 
     @property

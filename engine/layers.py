@@ -34,7 +34,7 @@ _TOGETHER = 64      # pixels that are added before a sum is checked
 _NO_PAIR = b"\0\0\0\0\0\x80\0\0"
 
 
-# Of an image: (grey level, its places) for levels but 0, the highest first.
+# Of an image: (grey level, its places) for each level but 0 that it has, highest first.
 Ink = list[tuple[int, Sequence[int]]]
 
 
@@ -84,11 +84,12 @@ class InkTable:
                 self._starts.append(len(self._places))
 
     def __call__(self, i: int) -> Ink:
-        """Return the ink of image i; some levels may have none."""
+        """Return the ink of image i."""
         first, places = i * len(self._levels), self._places
         starts = self._starts[first:first + len(self._levels) + 1]
         return [(level, places[start:end])
-                for level, start, end in zip(self._levels, starts, starts[1:])]
+                for level, start, end in zip(self._levels, starts, starts[1:])
+                if start < end]
 
 
 def groups_of(ink: Ink) -> list[Group]:

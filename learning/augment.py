@@ -27,7 +27,7 @@ def gather(sources: Map) -> Callable[[bytes], bytes]:
     return lambda image: bytes(map((image + b"\0").__getitem__, sources))
 
 
-@lru_cache(maxsize=None)
+@lru_cache(maxsize=1 << 14)
 def _same(places: tuple) -> tuple:
     """Return the first tuple that was equal to this one."""
     return places
@@ -48,7 +48,7 @@ def scatter(sources: Map, pixels: slice = slice(None)) -> Callable[[Ink], Ink]:
     lists: list[list[int]] = [[] for _ in range(len(sources) + 1)]
     for place, source in enumerate(sources[pixels]):
         lists[source].append(place)
-    targets = [_same(tuple(places)) for places in lists]
+    targets = [_same(tuple(places)) for places in lists[:-1]]       # no ink is blank
 
     def scattered(ink: Ink) -> Ink:
         """Return the ink of the new image."""

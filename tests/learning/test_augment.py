@@ -5,7 +5,7 @@ import random
 import pytest
 
 from data_loader import Dataset
-from engine.layers import Quantizer
+from engine.layers import InkTable, Quantizer
 from learning.augment import (RandomWarp, affine_map, gather, scatter, shift_map,
                               shift_maps)
 
@@ -125,7 +125,10 @@ def test_a_map_takes_any_pixel_or_paper_of_bytes_and_of_ink(pixels, rng):
         new = gather(sources)(image)
         assert new == bytes((image + b"\0")[k] for k in sources)
         for share in (slice(None), slice(0, None, 3), slice(1, None, 3)):
-            found = scatter(sources, share)(Quantizer(5, pixels).ink(image))
+            table = InkTable([bytes(pixels), image], 5, pixels)
+            assert [(level, list(places)) for level, places in table(1)
+                    ] == Quantizer(5, pixels).ink(image) and table(0) == []
+            found = scatter(sources, share)(table(1))
             own = Quantizer(5, len(new[share])).ink(new[share])
             assert [(level, sorted(places)) for level, places in found] == own
 
