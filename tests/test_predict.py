@@ -124,7 +124,8 @@ def test_the_whole_test_set(ask, network, monkeypatch):
 
 
 @pytest.mark.parametrize("options, words", [
-    (f"--index 1000 --data {SAMPLE}", "--index 1000: expected 0 to 999"),
+    (f"--index 1000 --data {shlex.quote(str(SAMPLE))}",
+     "--index 1000: expected 0 to 999"),
     ("--index -1", "from 0 up"), ("--json", "expected one of --index"),
     ("--index 1 --test", "not allowed with"), ("--image", "at least one"),
     ("--image ''", "found '', expected a path"), ("--test --data ''", "--data"),
