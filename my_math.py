@@ -32,7 +32,7 @@ Rows = Sequence[Sequence[Any]]
 
 
 class SingularMatrixError(ArithmeticError):
-    """A matrix has no inverse."""
+    """A matrix without an inverse: its columns are linearly dependent."""
 
 
 class ShapeError(ValueError):

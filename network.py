@@ -273,10 +273,10 @@ class Network:
 
     def _name_parts(self, activation: str, loss: str) -> None:
         """Keep the names of activation and loss; ValueError for one that is unknown."""
-        for what, name, known in (("activation", activation, ACTIVATIONS),
+        for kind, name, known in (("activation", activation, ACTIVATIONS),
                                   ("loss", loss, LOSSES)):
             if name not in known:
-                raise ValueError(f"{what} {name!r:.40} is none of {', '.join(known)}")
+                raise ValueError(f"{kind} {name!r:.40} is none of {', '.join(known)}")
         self.activation, self.loss = activation, loss
 
     @property

@@ -28,14 +28,12 @@ from my_math import Matrix
 # (grey level; in the last group of a level, the level less the next one below, else 0:
 # see `FirstLayer.sums`, which it is made for; what picks its places out of a list)
 Group = tuple[int, int, Callable[[list], Sequence]]
+# Of an image: (grey level, its places) for each level but 0 that it has, highest first.
+Ink = list[tuple[int, Sequence[int]]]
 _TOGETHER = 64      # pixels that are added before a sum is checked
 # The eight bytes of a pair of outputs before they are set: 0 + 2^15 in the second half,
 # which stays where the number of outputs is odd.
 _NO_PAIR = b"\0\0\0\0\0\x80\0\0"
-
-
-# Of an image: (grey level, its places) for each level but 0 that it has, highest first.
-Ink = list[tuple[int, Sequence[int]]]
 
 
 class Quantizer:

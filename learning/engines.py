@@ -157,10 +157,10 @@ class PackedEngine:
         """Return the groups of all images; [] where they would take too much room."""
         ink = len(dataset.images) - dataset.images.count(0)
         count = min(self.network.levels - 1, 60) + 1        # of groups, about
-        size = 8 * ink // self.team.size + 180 * count * len(dataset)
+        if 8 * ink // self.team.size + 180 * count * len(dataset) > _KEPT_BYTES:
+            return []
         quantize, pixels = self.network.first.quantizer, self.team.pixels
-        return [quantize(image[pixels]) for image in map(dataset.image, range(len(
-            dataset)))] if size <= _KEPT_BYTES else []
+        return [quantize(dataset.image(i)[pixels]) for i in range(len(dataset))]
 
     def _ink_table(self, dataset: Dataset) -> InkTable:
         """Return the ink of all images."""

@@ -158,12 +158,14 @@ def read_picture(path: str | Path) -> list[bytes]:
             content = read_limited(file, _LARGEST_FILE, path)
     except OSError as error:
         raise DataError(path, error.strerror or str(error), _EXPECTED) from None
-    is_pnm = _PNM.match(content, 0, _LONGEST_HEADER)
-    try:
-        return to_grey(png.read(content) if b"PNG" in content[:8] else
-                       _pnm(content, path) if is_pnm else _with_pillow(content, path))
-    except png.PngError as error:
-        raise DataError(path, str(error), "a whole PNG file") from None
+    if b"PNG" in content[:8]:
+        try:
+            return to_grey(png.read(content))
+        except png.PngError as error:
+            raise DataError(path, str(error), "a whole PNG file") from None
+    if _PNM.match(content, 0, _LONGEST_HEADER):
+        return to_grey(_pnm(content, path))
+    return to_grey(_with_pillow(content, path))
 
 
 # --- Finding digits -------------------------------------------------------------------

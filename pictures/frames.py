@@ -114,8 +114,11 @@ def drop_frames(pieces: Sequence[Piece], width: int, height: int) -> list[Piece]
     kept = [p for p in pieces if not _is_along_edge(p, width, height)] or list(pieces)
     outer = [piece for piece in kept if len(kept) == 1 or not _surrounds(
         merge(p for p in kept if p is not piece), piece, width, height)]
-    for lines in [*([piece] for piece in kept), outer if len(outer) > 1 else []]:
-        if not lines or not all(piece in kept for piece in lines):
+    candidates = [[piece] for piece in kept]
+    if len(outer) > 1:
+        candidates.append(outer)
+    for lines in candidates:
+        if not all(piece in kept for piece in lines):
             continue
         frame = merge(lines)
         hull = frame.hull()

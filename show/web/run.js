@@ -1,7 +1,7 @@
 "use strict";
 // The run: how far it is, its epochs, its moments, and the moment that is shown.
 
-const POLL = 3000;          // ms between two looks: one takes 0.05 s of a training core
+const POLL = 3000;          // ms between two looks: one takes 0.07 s of a training core
 let about = null;           // what does not change: {sizes, class_names, epochs, ...}
 let now = null;             // the server's last word: {live, text, part, points, ...}
 let epochs = [];            // a row for each: numbers, see LOSS and so on

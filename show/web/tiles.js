@@ -35,7 +35,7 @@ function strongest(weights) {
   const counts = new Uint32Array((1 << 15) + 1);
   for (const weight of weights) { counts[Math.abs(weight)] += 1; }
   let size = counts.length, above = 0;
-  while (size > 1 && above <= weights.length / 100) { above += counts[--size]; }
+  while (size > 1 && above < weights.length / 100) { above += counts[--size]; }
   return size;
 }
 
