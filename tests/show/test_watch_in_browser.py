@@ -73,7 +73,8 @@ def training(train_process, tmp_path):
 
 
 def test_a_real_training_is_watched_from_its_start_to_its_end(training, opened):
-    process, url = training("--hidden", "16", "--epochs", "4")
+    # Slow enough for some points of the curves, which come five times a second.
+    process, url = training("--hidden", "400", "--workers", "1", "--epochs", "4")
     browser = opened(url, "now && moments.length")
     assert browser.ask("now.live && !$('part').hidden")
     browser.draw("#paper", SEVEN)
